@@ -1,0 +1,65 @@
+"""What a clearing decides, and what it must show to be believed."""
+
+import msgspec
+import polars as pl
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a certificate: what was checked, whether it holds, and the figures behind it."""
+
+    name: str
+    holds: bool
+    finding: str
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """The proof that comes with every clearing; anyone who has the book can re-compute it without a solver.
+
+    welfare_micros               Σ h·(worth − rate)·x over the awards
+    bound_micros                 an upper bound on welfare from the published prices alone
+    gap                          (bound − welfare) ÷ bound; 0 when the bound is 0
+    lost_opportunity_micros      bound − welfare where blocks make it unavoidable, else 0
+    bound_integer_micros         the solver's claim for a book with blocks, else None
+    paid, received, uplift       micros; paid = received, uplift apart
+    hashes                       table name → SHA-256 of its canonical text
+    """
+
+    rules: str
+    path: str
+    approximate: bool
+    welfare_micros: int
+    bound_micros: int
+    gap: float
+    lost_opportunity_micros: int
+    bound_integer_micros: int | None
+    paid_micros: int
+    received_micros: int
+    uplift_micros: int
+    fee_micros: int
+    transfer_micros: int
+    checks: tuple[Check, ...]
+    hashes: dict[str, str]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check holds: only then may the clearing be applied."""
+        return all(check.holds for check in self.checks)
+
+
+class Clearing(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one clearing, as the published tables (see `tables.py`).
+
+    awards     who gets what, where, when, at which tier, rate and charge
+    prices     per pool, slot and tier, with both ends of the tie range
+    outcomes   one row a bid: filled, partial, rejected or paradoxical, and why
+    receipts   one row an offer and slot that sold or stood by for a premium
+    """
+
+    awards: pl.DataFrame
+    prices: pl.DataFrame
+    outcomes: pl.DataFrame
+    receipts: pl.DataFrame
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The four frames by table name, in published order."""
+        return {"awards": self.awards, "prices": self.prices, "outcomes": self.outcomes, "receipts": self.receipts}

@@ -1,0 +1,125 @@
+"""Every refusal the market can give, as a tree.
+
+    MarketError                   something was asked that the rules do not allow
+    ├── BadInput            400   a file, row or field cannot be read as what it claims to be
+    ├── NotSignedIn         401   no key, or a key nobody was given
+    ├── NotPermitted        403   the key is good, the act is not its holder's
+    ├── NotFound            404   nothing has this id
+    ├── Conflict            409   the facts have moved since the caller looked
+    │   ├── WindowClosed          the gate for this period has closed
+    │   ├── KeyReused             an idempotency key came back with another payload
+    │   ├── StaleToken            another run of the cycle has taken over
+    │   └── WrongState            the lease or entry cannot go there from here
+    ├── CreditExceeded      402   the worst case of the order is more than the account may owe
+    ├── NotSupported        422   the rules know it, this release does not do it yet
+    └── ClearingFailed      500   the solver or the certificate said no; nothing was applied
+
+A refusal is one of these; a bug is an assertion. `code` never changes once published.
+The message says what happened and what would work; `facts` are for programs.
+"""
+
+from typing import ClassVar
+
+Fact = str | int | float | bool | None
+
+
+class MarketError(Exception):
+    """A refusal by the rules: what happened, and the facts behind it."""
+
+    code: ClassVar[str] = "market_error"
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, **facts: Fact) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = facts
+
+
+class BadInput(MarketError):
+    """A file, row or field cannot be read as what it claims to be.
+
+    `facts` name the place (`file`, `row`, `column`), what was `found` and what `would_do`, where known.
+    """
+
+    code = "bad_input"
+    status = 400
+
+    def __str__(self) -> str:
+        places = [f"{name} {self.facts[name]}" for name in ("file", "row", "column") if self.facts.get(name) is not None]
+        place = ", ".join(places)
+        found = f"; found {self.facts['found']!r}" if "found" in self.facts else ""
+        remedy = f"; {self.facts['would_do']} would do" if self.facts.get("would_do") else ""
+        return f"{place + ': ' if place else ''}{self.message}{found}{remedy}"
+
+
+class NotSignedIn(MarketError):
+    """No key was shown, or one nobody was given."""
+
+    code = "not_signed_in"
+    status = 401
+
+
+class CreditExceeded(MarketError):
+    """The worst case of an order is more than the account may still owe."""
+
+    code = "credit_exceeded"
+    status = 402
+
+
+class NotPermitted(MarketError):
+    """The key is good; the act belongs to somebody else."""
+
+    code = "not_permitted"
+    status = 403
+
+
+class NotFound(MarketError):
+    """Nothing has this id."""
+
+    code = "not_found"
+    status = 404
+
+
+class Conflict(MarketError):
+    """The facts have moved since the caller looked."""
+
+    code = "conflict"
+    status = 409
+
+
+class WindowClosed(Conflict):
+    """The gate for the period has closed."""
+
+    code = "window_closed"
+
+
+class KeyReused(Conflict):
+    """An idempotency key came back with another payload."""
+
+    code = "key_reused"
+
+
+class StaleToken(Conflict):
+    """Another run of the same cycle has taken over; this result is dropped."""
+
+    code = "stale_token"
+
+
+class WrongState(Conflict):
+    """The state machine has no such transition."""
+
+    code = "wrong_state"
+
+
+class NotSupported(MarketError):
+    """The rules know this, this release does not do it yet."""
+
+    code = "not_supported"
+    status = 422
+
+
+class ClearingFailed(MarketError):
+    """The solver, the deadline or the certificate said no; nothing may be applied."""
+
+    code = "clearing_failed"
+    status = 500
