@@ -1,0 +1,40 @@
+"""The tables of the store. Rows never leave `broker/store`; repositories turn them into terms.
+
+Money is BIGINT micros, quantities are integers, times are TIMESTAMPTZ in UTC. Text ids are prefixed
+(see `contracts.terms.ids`). Facts are never changed: offers are superseded, entries are voided or
+reversed, usage is revised by a higher revision.
+"""
+
+from broker.store.rows.facts import LatencyRow, TransferRow, ZoneHourRow
+from broker.store.rows.leases import LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
+from broker.store.rows.ledger import CloseRow, InvoiceLineRow, InvoiceRow, JournalEntryRow, PayoutRow, PostingRow
+from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
+from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderRow
+
+__all__ = [
+    "AccountRow",
+    "ApiKeyRow",
+    "AwardRow",
+    "BidRow",
+    "CloseRow",
+    "CycleRow",
+    "IdempotencyRow",
+    "InvoiceLineRow",
+    "InvoiceRow",
+    "JournalEntryRow",
+    "LatencyRow",
+    "LeaseEventRow",
+    "LeaseRow",
+    "LeaseSlotRow",
+    "OfferRow",
+    "OutcomeRow",
+    "PayoutRow",
+    "PlanRow",
+    "PostingRow",
+    "PriceRow",
+    "ProviderRow",
+    "ReceiptRow",
+    "TransferRow",
+    "UsageRow",
+    "ZoneHourRow",
+]

@@ -1,0 +1,68 @@
+"""Leases, the slots they cover, how they moved, and the seconds they delivered."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, LargeBinary
+from sqlmodel import Field, SQLModel
+
+from broker.store.rows.columns import key, micros, moment, moment_key
+
+
+class LeaseRow(SQLModel, table=True):
+    """An award turned into an obligation to deliver: one bid, one offer, one tier, one cycle."""
+
+    __tablename__ = "leases"
+
+    id: str = key()
+    cycle_id: str = Field(foreign_key="cycles.id", index=True)
+    bid_id: str = Field(foreign_key="bids.id", index=True)
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    provider_id: str = Field(foreign_key="providers.id", index=True)
+    offer_id: str
+    site: str
+    hardware: str
+    tier: str
+    state: str = Field(index=True)
+    accelerators: int
+    starts_at: datetime = moment(index=True)
+    ends_at: datetime = moment(index=True)
+
+
+class LeaseSlotRow(SQLModel, table=True):
+    """One slot of a lease: how many accelerators, at what rate."""
+
+    __tablename__ = "lease_slots"
+
+    lease_id: str = Field(foreign_key="leases.id", primary_key=True)
+    slot_start: datetime = moment_key()
+    slot_end: datetime = moment()
+    quantity: int
+    rate_micros: int = micros()
+
+
+class LeaseEventRow(SQLModel, table=True):
+    """One move of a lease's state machine."""
+
+    __tablename__ = "lease_events"
+
+    lease_id: str = Field(foreign_key="leases.id", primary_key=True)
+    sequence: int = Field(primary_key=True)
+    state: str
+    at: datetime = moment()
+    reason: str = ""
+
+
+class UsageRow(SQLModel, table=True):
+    """One revision of a usage record; never updated, never deleted."""
+
+    __tablename__ = "usage_records"
+
+    usage_id: str = key()
+    rev: int = Field(primary_key=True)
+    lease_id: str = Field(foreign_key="leases.id", index=True)
+    start: datetime = moment()
+    end: datetime = moment()
+    accelerator_seconds: int = Field(sa_type=BigInteger)
+    status: str
+    received_at: datetime = moment(index=True)
+    digest: bytes = Field(sa_type=LargeBinary)
