@@ -1,0 +1,151 @@
+"""What participants send and see: the structs of `/v1` and of the pages.
+
+Money is integer micros with the currency named beside it; times are UTC; a rate is per accelerator-hour
+unless its name says otherwise. Fields are the dictionary's words; unknown fields are refused.
+"""
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from contracts.terms.errors import Fact
+
+T = TypeVar("T")
+
+
+class BidRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A flexible bid: what is needed, when, where it may run, and the most it may cost.
+
+    width           accelerators at once
+    hours           accelerator-hours in all
+    window_start    first instant the work may run; window_end is exclusive
+    hardware        class → reference hours one accelerator-hour of it is worth (1 for the class itself)
+    limit_*_micros  the most per reference hour, all-in, at that QoS tier; absent: the tier is not wanted
+    """
+
+    width: int
+    hours: float
+    window_start: datetime
+    window_end: datetime
+    hardware: dict[str, float]
+    limit_guaranteed_micros: int | None = None
+    limit_standard_micros: int | None = None
+    limit_spot_micros: int | None = None
+    memory_gb_min: float | None = None
+    uptime_min: float | None = None
+    countries: list[str] = []
+    subdivisions: list[str] = []
+    operator_countries: list[str] = []
+    countries_denied: list[str] = []
+    certifications: list[str] = []
+    chip_origins_denied: list[str] = []
+    trust_min: str | None = None
+    place: str | None = None
+    rtt_ms_max: float | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    distance_km_max: float | None = None
+    data_tb: float = 0.0
+    data_country: str | None = None
+    carbon_micros_per_kg: int = 0
+
+
+class BidView(msgspec.Struct, frozen=True, kw_only=True):
+    """A bid as its buyer sees it.
+
+    status       open, filled, partial, rejected, expired or withdrawn
+    hold_micros  what is held against the account's credit while the bid is open
+    reason       why the last clearing gave nothing or not all
+    """
+
+    bid_id: str
+    account_id: str
+    entered_at: datetime
+    status: str
+    hours_awarded: float
+    paid_micros: int
+    hold_micros: int
+    currency: str
+    reason: str
+    request: BidRequest
+
+
+class LeaseSlotView(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot of a lease."""
+
+    start: datetime
+    end: datetime
+    quantity: int
+    rate_micros: int
+
+
+class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease as its holder sees it."""
+
+    lease_id: str
+    bid_id: str
+    provider: str
+    site: str
+    hardware: str
+    tier: str
+    state: str
+    starts_at: datetime
+    ends_at: datetime
+    slots: list[LeaseSlotView]
+    delivered_seconds: int
+    failed_seconds: int
+
+
+class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a statement."""
+
+    month: int
+    kind: str
+    hardware: str | None
+    quantity_seconds: int | None
+    amount_micros: int
+    amount_cents: int
+
+
+class StatementView(msgspec.Struct, frozen=True, kw_only=True):
+    """An invoice (or credit note) of one period, with its lines."""
+
+    account_id: str
+    account_name: str
+    period: int
+    month_start: datetime
+    month_end: datetime
+    currency: str
+    lines: list[StatementLine]
+    subtotal_micros: int
+    tax_micros: int
+    total_micros: int
+    subtotal_cents: int
+    tax_cents: int
+    payable_cents: int
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One page of a list. `next_cursor` is null on the last one."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose key a request was signed with."""
+
+    account_id: str
+    account_name: str
+    scopes: frozenset[str]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal as RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    facts: dict[str, Fact] = {}
