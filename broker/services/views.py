@@ -9,46 +9,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from contracts.terms.bids import BidRequest
 from contracts.terms.errors import Fact
 
 T = TypeVar("T")
-
-
-class BidRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A flexible bid: what is needed, when, where it may run, and the most it may cost.
-
-    width           accelerators at once
-    hours           accelerator-hours in all
-    window_start    first instant the work may run; window_end is exclusive
-    hardware        class → reference hours one accelerator-hour of it is worth (1 for the class itself)
-    limit_*_micros  the most per reference hour, all-in, at that QoS tier; absent: the tier is not wanted
-    """
-
-    width: int
-    hours: float
-    window_start: datetime
-    window_end: datetime
-    hardware: dict[str, float]
-    limit_guaranteed_micros: int | None = None
-    limit_standard_micros: int | None = None
-    limit_spot_micros: int | None = None
-    memory_gb_min: float | None = None
-    uptime_min: float | None = None
-    countries: list[str] = []
-    subdivisions: list[str] = []
-    operator_countries: list[str] = []
-    countries_denied: list[str] = []
-    certifications: list[str] = []
-    chip_origins_denied: list[str] = []
-    trust_min: str | None = None
-    place: str | None = None
-    rtt_ms_max: float | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-    distance_km_max: float | None = None
-    data_tb: float = 0.0
-    data_country: str | None = None
-    carbon_micros_per_kg: int = 0
 
 
 class BidView(msgspec.Struct, frozen=True, kw_only=True):
