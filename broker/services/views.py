@@ -18,7 +18,7 @@ T = TypeVar("T")
 class BidView(msgspec.Struct, frozen=True, kw_only=True):
     """A bid as its buyer sees it.
 
-    status       open, filled, partial, rejected, expired or withdrawn
+    status       open, filled, partial, expired or withdrawn
     hold_micros  what is held against the account's credit while the bid is open
     reason       why the last clearing gave nothing or not all
     """

@@ -14,7 +14,7 @@ import msgspec
 from contracts.terms.money import MICROS, half_up
 from contracts.terms.time import Period
 
-BidStatus = Literal["open", "filled", "partial", "rejected", "expired", "withdrawn"]
+BidStatus = Literal["open", "filled", "partial", "expired", "withdrawn"]
 FACTOR_PLACES = 6
 TRUST = ("community", "verified", "certified")
 
@@ -110,7 +110,7 @@ class Bid(msgspec.Struct, frozen=True, kw_only=True):
     """A bid the market has accepted.
 
     hours_left   accelerator-hours no clearing has awarded yet
-    width_left   accelerators later clearings may still add in any slot
+    status       open until filled, withdrawn, or its window has passed (partial: with some hours, expired: with none)
     """
 
     id: str
@@ -118,5 +118,4 @@ class Bid(msgspec.Struct, frozen=True, kw_only=True):
     entered_at: datetime
     request: BidRequest
     hours_left: float
-    width_left: int
     status: BidStatus = "open"

@@ -1,7 +1,37 @@
 """What a clearing decides, and what it must show to be believed."""
 
+from datetime import datetime
+from typing import Literal
+
 import msgspec
 import polars as pl
+
+from contracts.terms.time import SlotGrid, seconds_grid
+
+CycleStatus = Literal["open", "clearing", "applied", "failed"]
+
+
+class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the market from gate closure to published prices.
+
+    gate_at  when the book closed
+    start    first instant of the first slot
+    token    rises with every run; only the holder of the latest may apply
+    """
+
+    id: str
+    number: int
+    gate_at: datetime
+    start: datetime
+    slots: int
+    slot_seconds: int
+    status: CycleStatus = "open"
+    token: int = 0
+
+    @property
+    def grid(self) -> SlotGrid:
+        """The slots it clears."""
+        return seconds_grid(self.start, slot_seconds=self.slot_seconds, slots=self.slots)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,6 +55,11 @@ class SlotGrid(msgspec.Struct, frozen=True):
         return Period(first, self.start + int(length * (slot + 1)) * MICROSECOND)
 
 
+def seconds_grid(start: datetime, *, slot_seconds: int, slots: int) -> SlotGrid:
+    """A grid whose slots are a whole number of seconds long."""
+    return SlotGrid(start, Fraction(slot_seconds, 3600), slots)
+
+
 def utc(text: str) -> datetime:
     """Read an ISO 8601 time with `Z` or an offset, as UTC. Raises ValueError for a naive or unreadable one."""
     moment = datetime.fromisoformat(text)

@@ -58,7 +58,6 @@ class BidRow(SQLModel, table=True):
     width: int
     hours: float
     hours_left: float
-    width_left: int
     status: str = Field(index=True)
     requirements: dict[str, Any] = document()
 

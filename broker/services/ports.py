@@ -1,0 +1,130 @@
+"""What services need of a store, as protocols; `broker/app.py` hands in the real ones.
+
+Every port works inside the caller's transaction: it flushes and never commits. Lists have a stated order.
+"""
+
+from datetime import datetime
+from typing import Protocol
+
+from contracts.journal import JournalEntry
+from contracts.usage import UsageRecord
+
+from contracts.terms.accounts import Account
+from contracts.terms.bids import Bid
+from contracts.terms.leases import Lease, LeaseState
+
+
+class BidOutcome(Protocol):
+    """What clearings have given a bid so far."""
+
+    hours: float
+    paid_micros: int
+    reason: str
+
+
+class Accounts(Protocol):
+    """Buyers' accounts and their keys."""
+
+    async def account(self, account_id: str) -> Account:
+        """One account. Raises NotFound."""
+        ...
+
+    async def lock(self, account_id: str) -> Account:
+        """One account, locked until the transaction ends, so that two orders cannot spend the same credit."""
+        ...
+
+    async def by_key_digest(self, digest: bytes) -> tuple[Account, frozenset[str]] | None:
+        """The holder of an API key that is not revoked, and the key's scopes."""
+        ...
+
+
+class Bids(Protocol):
+    """Accepted bids."""
+
+    async def add(self, bid: Bid) -> None:
+        """Keep a new bid."""
+        ...
+
+    async def bid(self, bid_id: str, *, locked: bool = False) -> Bid:
+        """One bid. Raises NotFound."""
+        ...
+
+    async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Bid]:
+        """An account's bids by id, those after a given one."""
+        ...
+
+    async def replace(self, bid: Bid) -> None:
+        """Write what may change of a bid: status and hours_left."""
+        ...
+
+    async def outcomes(self, bid_ids: list[str]) -> dict[str, BidOutcome]:
+        """What clearings gave these bids: hours and paid added up, the latest reason."""
+        ...
+
+
+class Journal(Protocol):
+    """The append-only journal."""
+
+    async def add(self, entry: JournalEntry) -> bool:
+        """Write an entry once; False when its id is there already."""
+        ...
+
+    async def void(self, entry_ids: list[str]) -> int:
+        """Void pending entries; returns how many moved."""
+        ...
+
+    async def pending(self, kind: str, subject: str) -> list[JournalEntry]:
+        """Pending entries of a kind about one subject, by id."""
+        ...
+
+    async def owed_micros(self, account_id: str) -> int:
+        """Posted receivable of an account."""
+        ...
+
+    async def held_micros(self, account_id: str) -> int:
+        """What pending holds keep of an account's credit."""
+        ...
+
+    async def held_by_subject(self, subjects: list[str]) -> dict[str, int]:
+        """Pending hold of each bid, micros."""
+        ...
+
+    async def trial_balance(self) -> dict[str, int]:
+        """Sum of all posted postings by currency: zero, or the books are broken."""
+        ...
+
+
+class Leases(Protocol):
+    """Leases, their slots and their moves."""
+
+    async def lease(self, lease_id: str, *, locked: bool = False) -> Lease:
+        """One lease. Raises NotFound."""
+        ...
+
+    async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Lease]:
+        """An account's leases by id, those after a given one."""
+        ...
+
+    async def move(self, lease_id: str, to: LeaseState, *, at: datetime, reason: str) -> None:
+        """Move a lease and write the event. Raises WrongState."""
+        ...
+
+    async def cut(self, lease_id: str, at: datetime) -> None:
+        """Drop the slots that have not begun: they are offered again."""
+        ...
+
+    async def due(self, now: datetime) -> list[Lease]:
+        """Leases in force whose next move is due, by start and id."""
+        ...
+
+    async def delivered(self, lease_ids: list[str]) -> dict[str, tuple[int, int]]:
+        """Accelerator-seconds delivered and failed, by lease, from the latest revisions."""
+        ...
+
+
+class Usage(Protocol):
+    """Usage records, every revision kept."""
+
+    async def add(self, records: list[UsageRecord]) -> int:
+        """Keep new records; returns how many were new."""
+        ...

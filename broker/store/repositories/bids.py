@@ -1,0 +1,113 @@
+"""Bids and what clearings gave them."""
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import func, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from broker.store.rows import BidRow, CycleRow, OutcomeRow
+from contracts.terms.bids import Bid, BidRequest
+from contracts.terms.errors import NotFound
+
+
+class BidResult(msgspec.Struct, frozen=True):
+    """What clearings gave a bid: hours and micros added up, the reason of the latest."""
+
+    hours: float
+    paid_micros: int
+    reason: str
+
+
+class BidRepository:
+    """Accepted bids."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, bid: Bid) -> None:
+        """Keep a new bid."""
+        self._session.add(_row(bid))
+        await self._session.flush()
+
+    async def add_many(self, bids: list[Bid]) -> None:
+        """Keep many new bids."""
+        self._session.add_all([_row(bid) for bid in bids])
+        await self._session.flush()
+
+    async def known(self, bid_ids: list[str]) -> set[str]:
+        """Which of these ids are there already."""
+        return set(await self._session.exec(select(BidRow.id).where(col(BidRow.id).in_(bid_ids))))
+
+    async def bid(self, bid_id: str, *, locked: bool = False) -> Bid:
+        """One bid. Raises NotFound."""
+        row = await self._session.get(BidRow, bid_id, with_for_update=locked)
+        if row is None:
+            raise NotFound(f"no bid has the id {bid_id}", bid_id=bid_id)
+        return _bid(row)
+
+    async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Bid]:
+        """An account's bids by id, those after a given one."""
+        statement = select(BidRow).where(col(BidRow.account_id) == account_id, col(BidRow.id) > (after or ""))
+        rows = await self._session.exec(statement.order_by(col(BidRow.id)).limit(limit))
+        return [_bid(row) for row in rows]
+
+    async def open_between(self, start: datetime, end: datetime) -> list[Bid]:
+        """Open bids whose window touches a span, by id."""
+        statement = select(BidRow).where(col(BidRow.status) == "open", col(BidRow.window_start) < end, col(BidRow.window_end) > start)
+        return [_bid(row) for row in await self._session.exec(statement.order_by(col(BidRow.id)))]
+
+    async def ended_before(self, moment: datetime) -> list[Bid]:
+        """Open bids whose window has passed, by id."""
+        statement = select(BidRow).where(col(BidRow.status) == "open", col(BidRow.window_end) <= moment)
+        return [_bid(row) for row in await self._session.exec(statement.order_by(col(BidRow.id)))]
+
+    async def replace(self, bid: Bid) -> None:
+        """Write what may change of a bid: status and hours_left."""
+        changed = {"status": bid.status, "hours_left": bid.hours_left}
+        await self._session.exec(update(BidRow).where(col(BidRow.id) == bid.id).values(changed))
+
+    async def outcomes(self, bid_ids: list[str]) -> dict[str, BidResult]:
+        """What clearings gave these bids: hours and paid added up, the latest reason."""
+        newest_first = aggregate_order_by(col(OutcomeRow.reason), col(CycleRow.number).desc())
+        statement = (
+            select(
+                OutcomeRow.bid_id,
+                func.sum(OutcomeRow.hours),
+                func.sum(OutcomeRow.paid_micros),
+                func.array_agg(newest_first),
+            )
+            .join(CycleRow, col(CycleRow.id) == col(OutcomeRow.cycle_id))
+            .where(col(OutcomeRow.bid_id).in_(bid_ids))
+            .group_by(col(OutcomeRow.bid_id))
+        )
+        rows = await self._session.exec(statement)
+        return {bid_id: BidResult(float(hours), int(paid), reasons[0]) for bid_id, hours, paid, reasons in rows}
+
+
+def _row(bid: Bid) -> BidRow:
+    return BidRow(
+        id=bid.id,
+        account_id=bid.account_id,
+        entered_at=bid.entered_at,
+        window_start=bid.request.window_start,
+        window_end=bid.request.window_end,
+        width=bid.request.width,
+        hours=bid.request.hours,
+        hours_left=bid.hours_left,
+        status=bid.status,
+        requirements=msgspec.to_builtins(bid.request),
+    )
+
+
+def _bid(row: BidRow) -> Bid:
+    return Bid(
+        id=row.id,
+        account_id=row.account_id,
+        entered_at=row.entered_at,
+        request=msgspec.convert(row.requirements, BidRequest),
+        hours_left=row.hours_left,
+        status=row.status,  # type: ignore[arg-type]
+    )

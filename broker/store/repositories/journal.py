@@ -1,0 +1,136 @@
+"""The journal: written once, moved only along pending → posted | voided and posted → reversed."""
+
+from collections.abc import Iterable
+
+from contracts.journal import JournalEntry, Posting
+from sqlalchemy import func, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from broker.store.rows import JournalEntryRow, PostingRow
+
+
+class JournalRepository:
+    """Entries and their postings."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, entry: JournalEntry) -> bool:
+        """Write an entry once; False when its id is there already."""
+        return await self.add_many([entry]) == 1
+
+    async def add_many(self, entries: list[JournalEntry]) -> int:
+        """Write entries, each once; returns how many were new."""
+        if not entries:
+            return 0
+        rows = [{name: getattr(entry, name) for name in ("id", "kind", "state", "at", "subject", "reason")} for entry in entries]
+        statement = insert(JournalEntryRow).values(rows).on_conflict_do_nothing().returning(col(JournalEntryRow.id))
+        new = set((await self._session.exec(statement)).scalars())
+        lines = [
+            {"entry_id": entry.id, "line": line, **{name: getattr(posting, name) for name in posting.__struct_fields__}}
+            for entry in entries
+            if entry.id in new
+            for line, posting in enumerate(entry.postings)
+        ]
+        if lines:
+            await self._session.exec(insert(PostingRow).values(lines))
+        return len(new)
+
+    async def void(self, entry_ids: list[str]) -> int:
+        """Void pending entries; returns how many moved."""
+        statement = (
+            update(JournalEntryRow)
+            .where(col(JournalEntryRow.id).in_(entry_ids), col(JournalEntryRow.state) == "pending")
+            .values(state="voided")
+            .returning(col(JournalEntryRow.id))
+        )
+        return len((await self._session.exec(statement)).all())
+
+    async def pending(self, kind: str, subjects: Iterable[str]) -> list[JournalEntry]:
+        """Pending entries of a kind about these subjects, by id."""
+        statement = select(JournalEntryRow).where(
+            col(JournalEntryRow.kind) == kind, col(JournalEntryRow.subject).in_(list(subjects)), col(JournalEntryRow.state) == "pending"
+        )
+        rows = list(await self._session.exec(statement.order_by(col(JournalEntryRow.id))))
+        return await self._entries(rows)
+
+    async def entries(self, *, kind: str | None = None, party: str | None = None) -> list[JournalEntry]:
+        """Entries by time and id, of one kind or touching one party where given."""
+        statement = select(JournalEntryRow)
+        if kind is not None:
+            statement = statement.where(col(JournalEntryRow.kind) == kind)
+        if party is not None:
+            touching = select(PostingRow.entry_id).where(col(PostingRow.party) == party)
+            statement = statement.where(col(JournalEntryRow.id).in_(touching))
+        rows = list(await self._session.exec(statement.order_by(col(JournalEntryRow.at), col(JournalEntryRow.id))))
+        return await self._entries(rows)
+
+    async def owed_micros(self, account_id: str) -> int:
+        """Posted receivable of an account."""
+        return await self._sum("receivable", account_id, "posted")
+
+    async def held_micros(self, account_id: str) -> int:
+        """What pending holds keep of an account's credit."""
+        return await self._sum("hold", account_id, "pending")
+
+    async def held_by_subject(self, subjects: list[str]) -> dict[str, int]:
+        """Pending hold of each bid, micros."""
+        statement = (
+            select(JournalEntryRow.subject, func.sum(PostingRow.amount_micros))
+            .join(PostingRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
+            .where(col(JournalEntryRow.subject).in_(subjects), col(JournalEntryRow.state) == "pending", col(PostingRow.account) == "hold")
+            .group_by(col(JournalEntryRow.subject))
+        )
+        return {subject: int(amount) for subject, amount in await self._session.exec(statement)}
+
+    async def trial_balance(self) -> dict[str, int]:
+        """Sum of all posted and reversed postings by currency: zero, or the books are broken."""
+        statement = (
+            select(PostingRow.currency, func.sum(PostingRow.amount_micros))
+            .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
+            .where(col(JournalEntryRow.state).in_(("posted", "reversed")))
+            .group_by(col(PostingRow.currency))
+            .order_by(col(PostingRow.currency))
+        )
+        return {currency: int(amount) for currency, amount in await self._session.exec(statement)}
+
+    async def balances(self) -> list[tuple[str, str, int]]:
+        """Posted balance of each chart account: (account, currency, micros), by account."""
+        statement = (
+            select(PostingRow.account, PostingRow.currency, func.sum(PostingRow.amount_micros))
+            .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
+            .where(col(JournalEntryRow.state).in_(("posted", "reversed")))
+            .group_by(col(PostingRow.account), col(PostingRow.currency))
+            .order_by(col(PostingRow.account), col(PostingRow.currency))
+        )
+        return [(account, currency, int(amount)) for account, currency, amount in await self._session.exec(statement)]
+
+    async def _sum(self, account: str, party: str, state: str) -> int:
+        statement = (
+            select(func.coalesce(func.sum(PostingRow.amount_micros), 0))
+            .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
+            .where(col(PostingRow.account) == account, col(PostingRow.party) == party, col(JournalEntryRow.state) == state)
+        )
+        return int((await self._session.exec(statement)).one())
+
+    async def _entries(self, rows: list[JournalEntryRow]) -> list[JournalEntry]:
+        statement = select(PostingRow).where(col(PostingRow.entry_id).in_([row.id for row in rows]))
+        lines: dict[str, list[Posting]] = {}
+        for row in await self._session.exec(statement.order_by(col(PostingRow.entry_id), col(PostingRow.line))):
+            lines.setdefault(row.entry_id, []).append(
+                Posting(account=row.account, party=row.party, currency=row.currency, amount_micros=row.amount_micros)
+            )
+        return [
+            JournalEntry(
+                id=row.id,
+                kind=row.kind,
+                state=row.state,  # type: ignore[arg-type]
+                at=row.at,
+                subject=row.subject,
+                reason=row.reason,
+                postings=tuple(lines[row.id]),
+            )
+            for row in rows
+        ]

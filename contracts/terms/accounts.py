@@ -1,0 +1,38 @@
+"""The parties: buyers' accounts and provider grids."""
+
+import msgspec
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A buyer's account.
+
+    country, parent_country  of the buyer and of its ultimate parent, ISO 3166-1 alpha-2
+    tax_bps, take_bps        basis points on what is invoiced, and of the broker's take
+    credit_limit_micros      the most it may owe and have on hold, in its currency
+    """
+
+    id: str
+    name: str
+    country: str
+    parent_country: str
+    plan_id: str
+    currency: str
+    tax_bps: int
+    take_bps: int
+    credit_limit_micros: int
+    story: str = ""
+
+    def __post_init__(self) -> None:
+        if self.credit_limit_micros < 0:
+            raise ValueError(f"account {self.id}: credit_limit_micros may not be negative, was {self.credit_limit_micros}")
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider grid: who sells."""
+
+    id: str
+    name: str
+    country: str
+    kind: str
+    website: str = ""
+    source: str = ""
