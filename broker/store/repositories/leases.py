@@ -110,5 +110,5 @@ class LeaseRepository:
 
 
 def _lease(row: LeaseRow, slots: list[LeaseSlot]) -> Lease:
-    facts = {name: getattr(row, name) for name in Lease.__struct_fields__ if name not in {"slots"}}
+    facts = {name: getattr(row, name) for name in Lease.__struct_fields__ if name != "slots"}
     return Lease(**facts, slots=tuple(slots))

@@ -1,0 +1,183 @@
+"""The book a cycle reads: offers, leases in force, open bids and the facts around them, in one short read."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from sqlmodel import SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from broker.store.rows import AccountRow, LatencyRow, LeaseRow, LeaseSlotRow, OfferRow, ProviderRow, TransferRow, ZoneHourRow
+from contracts.leasing import Place
+from contracts.terms.accounts import Account
+from contracts.terms.bids import Bid
+from contracts.terms.leases import IN_FORCE
+from contracts.terms.orders import MarketBook, MarketRules, canonical_book
+from contracts.terms.tables import BIDS, COMMITMENTS, LATENCY, OFFERS, TRANSFER, ZONES, Table
+
+
+class BookRepository:
+    """Reads a market book; writes the supply side of one."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def places(self) -> dict[str, Place]:
+        """Where each current offer runs."""
+        statement = select(OfferRow).where(col(OfferRow.superseded_at).is_(None))
+        return {row.id: Place(row.provider, row.site, row.hardware) for row in await self._session.exec(statement)}
+
+    async def book(self, rules: MarketRules, bids: list[Bid]) -> MarketBook:
+        """The market as it stands for these slots and bids.
+
+        A bid enters with the hours no clearing has given it yet, and with its width less what its leases already
+        hold in any slot of this grid; a bid without width left sits this one out.
+        """
+        period_start, period_end = rules.start, rules.grid.period(rules.slots - 1).end
+        slots = await self._slots_in_force(period_start, period_end)
+        frames = {
+            "offers": await self._offers(rules.slots),
+            "bids": _bid_frame(rules, bids, held=_held_by_bid(slots), accounts=await self._accounts()),
+            "commitments": _commitments(rules, slots),
+            "zones": await self._zones(rules),
+            "latency": await self._facts(LatencyRow, LATENCY),
+        }
+        transfer = await self._facts(TransferRow, TRANSFER)
+        return canonical_book(rules, frames | ({"transfer": transfer} if transfer.height else {}))
+
+    async def _offers(self, slots: int) -> pl.DataFrame:
+        statement = select(OfferRow).where(col(OfferRow.superseded_at).is_(None)).order_by(col(OfferRow.id))
+        rows = [row.model_dump() | {"offer_id": row.id, "slot_first": 0, "slot_end": slots} for row in await self._session.exec(statement)]
+        return _frame(rows, OFFERS)
+
+    async def _slots_in_force(self, start: datetime, end: datetime) -> Sequence[tuple[LeaseRow, LeaseSlotRow]]:
+        statement = (
+            select(LeaseRow, LeaseSlotRow)
+            .join(LeaseSlotRow, col(LeaseSlotRow.lease_id) == col(LeaseRow.id))
+            .where(
+                col(LeaseRow.state).in_(IN_FORCE),
+                col(LeaseSlotRow.slot_start) >= start,
+                col(LeaseSlotRow.slot_start) < end,
+                col(LeaseSlotRow.quantity) > 0,
+            )
+            .order_by(col(LeaseRow.id), col(LeaseSlotRow.slot_start))
+        )
+        return (await self._session.exec(statement)).all()
+
+    async def _accounts(self) -> dict[str, Account]:
+        rows = await self._session.exec(select(AccountRow))
+        return {row.id: Account(**{name: getattr(row, name) for name in Account.__struct_fields__}) for row in rows}
+
+    async def _zones(self, rules: MarketRules) -> pl.DataFrame:
+        grid = rules.grid
+        first, last = grid.period(0).start, grid.period(rules.slots - 1).end
+        statement = select(ZoneHourRow).where(col(ZoneHourRow.hour) < last).order_by(col(ZoneHourRow.zone), col(ZoneHourRow.hour))
+        hours = {(row.zone, row.hour): row for row in await self._session.exec(statement) if row.hour >= first.replace(minute=0, second=0)}
+        zones = sorted({zone for zone, _ in hours})
+        found = [
+            hours[zone, start].model_dump() | {"slot": slot}
+            for zone in zones
+            for slot in range(rules.slots)
+            if (zone, start := grid.period(slot).start.replace(minute=0, second=0)) in hours
+        ]
+        return _frame(found, ZONES)
+
+    async def _facts(self, row: type[SQLModel], table: Table) -> pl.DataFrame:
+        return _frame([each.model_dump() for each in await self._session.exec(select(row))], table)
+
+    async def add_supply(self, book: MarketBook, *, providers: list[str], at: datetime) -> int:
+        """Enter the offers of a book as first versions, where nothing has their id yet; returns how many are current."""
+        known = set(await self._session.exec(select(OfferRow.id)))
+        assert set(book.offers["provider"]) <= set(providers), "register the providers first"
+        fields = set(OfferRow.model_fields) - {"id", "version", "observed_at", "superseded_at"}
+        for row in book.offers.iter_rows(named=True):
+            if row["offer_id"] not in known:
+                facts = {name: row[name] for name in fields}
+                self._session.add(OfferRow(id=row["offer_id"], version=1, observed_at=at, superseded_at=None, **facts))
+        await self._session.flush()
+        return len(await self.places())
+
+    async def add_facts(self, book: MarketBook) -> None:
+        """Enter latencies and transfer costs, where they are not known yet."""
+        known = {(row.place, row.site) for row in await self._session.exec(select(LatencyRow))}
+        rows: list[SQLModel] = [
+            LatencyRow(**row) for row in book.latency.iter_rows(named=True) if (row["place"], row["site"]) not in known
+        ]
+        if book.transfer is not None:
+            pairs = {(row.from_country, row.to_country) for row in await self._session.exec(select(TransferRow))}
+            rows += [
+                TransferRow(**row)
+                for row in book.transfer.iter_rows(named=True)
+                if (row["from_country"], row["to_country"]) not in pairs
+            ]
+        self._session.add_all(rows)
+        await self._session.flush()
+
+    async def providers(self) -> list[str]:
+        """Provider ids, in order."""
+        return list(await self._session.exec(select(ProviderRow.id).order_by(col(ProviderRow.id))))
+
+
+def _held_by_bid(slots: Sequence[tuple[LeaseRow, LeaseSlotRow]]) -> dict[str, int]:
+    """The most accelerators each bid's leases hold in any one slot."""
+    by_slot: dict[tuple[str, datetime], int] = {}
+    for lease, slot in slots:
+        key = (lease.bid_id, slot.slot_start)
+        by_slot[key] = by_slot.get(key, 0) + slot.quantity
+    held: dict[str, int] = {}
+    for (bid_id, _), quantity in by_slot.items():
+        held[bid_id] = max(held.get(bid_id, 0), quantity)
+    return held
+
+
+def _bid_frame(rules: MarketRules, bids: list[Bid], *, held: dict[str, int], accounts: dict[str, Account]) -> pl.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for bid in bids:
+        first, end = _slot_window(rules, bid)
+        width = bid.request.width - held.get(bid.id, 0)
+        if first >= end or width < 1:
+            continue
+        account, request = accounts[bid.account_id], bid.request
+        facts = {name: getattr(request, name) for name in request.__struct_fields__ if name in BIDS.schema}
+        rows.append(
+            facts
+            | {
+                "bid_id": bid.id,
+                "buyer": bid.account_id,
+                "buyer_country": account.country,
+                "buyer_parent_country": account.parent_country,
+                "entered_at": bid.entered_at,
+                "kind": "flexible",
+                "width": width,
+                "hours": bid.hours_left,
+                "slot_first": first,
+                "slot_end": end,
+                "hardware": request.factor_texts(),
+                "sites_max": 1,
+                "semantics": "hours",
+            }
+        )
+    return _frame(rows, BIDS)
+
+
+def _slot_window(rules: MarketRules, bid: Bid) -> tuple[int, int]:
+    """The whole slots of the grid that lie inside a bid's window."""
+    seconds = float(rules.hours * 3600)
+    first = -int(-(bid.request.window_start - rules.start).total_seconds() // seconds)
+    end = int((bid.request.window_end - rules.start).total_seconds() // seconds)
+    return max(0, first), min(rules.slots, end)
+
+
+def _commitments(rules: MarketRules, slots: Sequence[tuple[LeaseRow, LeaseSlotRow]]) -> pl.DataFrame:
+    numbers = {rules.grid.period(slot).start: slot for slot in range(rules.slots)}
+    rows = [
+        {"lease_id": lease.id, "offer_id": lease.offer_id, "slot": numbers[slot.slot_start], "tier": lease.tier, "quantity": slot.quantity}
+        for lease, slot in slots
+        if slot.slot_start in numbers
+    ]
+    return _frame(rows, COMMITMENTS)
+
+
+def _frame(rows: list[dict[str, Any]], table: Table) -> pl.DataFrame:
+    return pl.DataFrame([{name: row[name] for name in table.schema} for row in rows], schema=table.schema)

@@ -1,0 +1,144 @@
+"""Cycles: opening, claiming, and writing down what a clearing decided, once."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from broker.store.copying import merge
+from broker.store.rows import AwardRow, CycleRow, OutcomeRow, PriceRow, ReceiptRow
+from contracts.terms.clearing import Certificate, Clearing, Cycle
+from contracts.terms.errors import NotFound, StaleToken
+from contracts.terms.ids import derived_id
+from contracts.terms.tables import AWARDS, OUTCOMES, PRICES, RECEIPTS
+
+
+class CycleRepository:
+    """Cycles by number; their results by key."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def open(self, gate_at: datetime, *, start: datetime, slots: int, slot_seconds: int) -> Cycle:
+        """The cycle of a gate; the same one however often it is opened."""
+        highest = (await self._session.exec(select(func.max(CycleRow.number)))).one()
+        fresh = {
+            "id": derived_id("cyc", gate_at.isoformat()),
+            "number": (highest or 0) + 1,
+            "gate_at": gate_at,
+            "start": start,
+            "slots": slots,
+            "slot_seconds": slot_seconds,
+            "status": "open",
+            "token": 0,
+            "finding": "",
+        }
+        await self._session.exec(insert(CycleRow).values(fresh).on_conflict_do_nothing(index_elements=["id"]))
+        return await self.cycle(str(fresh["id"]))
+
+    async def cycle(self, cycle_id: str) -> Cycle:
+        """One cycle. Raises NotFound."""
+        return _cycle(await self._row(cycle_id))
+
+    async def claim(self, cycle_id: str, book: bytes) -> Cycle:
+        """Take over a cycle that is not applied yet: a higher token, the book this run has read. Raises StaleToken when it is applied."""
+        row = await self._row(cycle_id, locked=True)
+        if row.status == "applied":
+            raise StaleToken("this cycle is applied already", cycle_id=cycle_id)
+        row.token, row.status, row.book = row.token + 1, "clearing", book
+        await self._session.flush()
+        return _cycle(row)
+
+    async def fence(self, cycle: Cycle) -> None:
+        """Lock the cycle for its run. Raises StaleToken when another run has taken over."""
+        row = await self._row(cycle.id, locked=True)
+        if row.token != cycle.token or row.status != "clearing":
+            raise StaleToken(
+                f"cycle {row.number} is {row.status} under token {row.token}, this run held {cycle.token}", cycle_id=cycle.id, token=row.token
+            )
+
+    async def fail(self, cycle: Cycle, finding: str) -> None:
+        """Close a cycle whose clearing may not be applied; the market keeps its last result."""
+        await self.fence(cycle)
+        row = await self._row(cycle.id)
+        row.status, row.finding = "failed", finding
+        await self._session.flush()
+
+    async def apply(self, cycle: Cycle, clearing: Clearing, *, certificate: Certificate, at: datetime) -> None:
+        """Write the four result tables and mark the cycle applied; ids derive from the cycle, so twice writes once."""
+        await merge(self._session, AwardRow, _award_rows(cycle, clearing.awards))
+        await merge(self._session, PriceRow, _keyed(cycle, clearing.prices, list(PRICES.schema)))
+        await merge(self._session, OutcomeRow, _keyed(cycle, clearing.outcomes, list(OUTCOMES.schema)))
+        await merge(self._session, ReceiptRow, _keyed(cycle, clearing.receipts, list(RECEIPTS.schema)))
+        row = await self._row(cycle.id)
+        row.status, row.applied_at, row.certificate = "applied", at, msgspec.to_builtins(certificate)
+        await self._session.flush()
+
+    async def latest_applied(self) -> Cycle | None:
+        """The last cycle that was applied."""
+        statement = select(CycleRow).where(col(CycleRow.status) == "applied").order_by(col(CycleRow.number).desc()).limit(1)
+        row = (await self._session.exec(statement)).first()
+        return _cycle(row) if row else None
+
+    async def cycles(self) -> list[Cycle]:
+        """Every cycle, by number."""
+        return [_cycle(row) for row in await self._session.exec(select(CycleRow).order_by(col(CycleRow.number)))]
+
+    async def certificate(self, cycle_id: str) -> Certificate | None:
+        """The certificate of an applied cycle."""
+        row = await self._row(cycle_id)
+        return msgspec.convert(row.certificate, Certificate) if row.certificate else None
+
+    async def book(self, cycle_id: str) -> bytes | None:
+        """The book the latest run of a cycle read."""
+        return (await self._row(cycle_id)).book
+
+    async def clearing(self, cycle: Cycle) -> Clearing:
+        """The result of an applied cycle as the public tables."""
+        numbers = {cycle.grid.period(slot).start: slot for slot in range(cycle.slots)}
+        frames = {}
+        for name, row, table in (("awards", AwardRow, AWARDS), ("prices", PriceRow, PRICES), ("outcomes", OutcomeRow, OUTCOMES), ("receipts", ReceiptRow, RECEIPTS)):
+            found = await self._session.exec(select(row).where(col(row.cycle_id) == cycle.id))
+            frames[name] = _frame([_public(each, numbers) for each in found], table.schema).sort(table.key)
+        return Clearing(**frames)
+
+    async def _row(self, cycle_id: str, *, locked: bool = False) -> CycleRow:
+        row = await self._session.get(CycleRow, cycle_id, with_for_update=locked, populate_existing=locked)
+        if row is None:
+            raise NotFound(f"no cycle has the id {cycle_id}", cycle_id=cycle_id)
+        return row
+
+
+def _cycle(row: CycleRow) -> Cycle:
+    return Cycle(**{name: getattr(row, name) for name in Cycle.__struct_fields__})
+
+
+def _slot_starts(cycle: Cycle) -> pl.DataFrame:
+    starts = [cycle.grid.period(slot).start for slot in range(cycle.slots)]
+    return pl.DataFrame({"slot": range(cycle.slots), "slot_start": starts}, schema={"slot": pl.Int64, "slot_start": pl.Datetime("us", "UTC")})
+
+
+def _keyed(cycle: Cycle, frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    keyed = frame.select(pl.lit(cycle.id).alias("cycle_id"), *columns)
+    return keyed.join(_slot_starts(cycle), on="slot").drop("slot") if "slot" in columns else keyed
+
+
+def _award_rows(cycle: Cycle, awards: pl.DataFrame) -> pl.DataFrame:
+    ids = [derived_id("awd", cycle.id, *key) for key in awards.select("bid_id", "offer_id", "slot", "tier").iter_rows()]
+    return _keyed(cycle, awards, list(AWARDS.schema)).with_columns(pl.Series("id", ids, dtype=pl.String))
+
+
+def _public(row: Any, numbers: dict[datetime, int]) -> dict[str, object]:
+    facts = dict(row.model_dump())
+    if "slot_start" in facts:
+        facts["slot"] = numbers[facts["slot_start"]]
+    return facts
+
+
+def _frame(rows: list[dict[str, object]], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    return pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema)
