@@ -169,8 +169,9 @@ def install_packages() -> None:
     run([str(UV), "export", "--frozen", "--no-emit-project", "--all-groups", "--output-file", str(wanted)])
     if not VENV.exists():
         run([str(UV), "venv", str(VENV)])
-    run([str(UV), "pip", "sync", "--require-hashes", "--compile-bytecode", "--default-index", index, str(wanted)])
-    run([str(UV), "pip", "install", "--no-deps", "--default-index", index, "--editable", str(ROOT)])
+    into = ["--python", str(VENV / "bin" / "python"), "--default-index", index]
+    run([str(UV), "pip", "sync", *into, "--require-hashes", "--compile-bytecode", str(wanted)])
+    run([str(UV), "pip", "install", *into, "--no-deps", "--editable", str(ROOT)])
 
 
 def run_in_venv(*arguments: str) -> None:
@@ -198,8 +199,6 @@ def environment() -> dict[str, str]:
     env.pop("VIRTUAL_ENV", None)
     env.update(UV_PYTHON=sys.executable, UV_PYTHON_DOWNLOADS="never", UV_NO_CONFIG="1", UV_PROJECT_ENVIRONMENT=str(VENV))
     env.update(UV_NO_PROGRESS="1", NO_COLOR="1")
-    if VENV.exists():
-        env.update(VIRTUAL_ENV=str(VENV))
     certificates = env.get("SSL_CERT_FILE") or env.get("PIP_CERT")
     if certificates:
         env.setdefault("SSL_CERT_FILE", certificates)
@@ -242,7 +241,7 @@ def advice(text: str) -> str:
         return "Install the package ca-certificates, or set SSL_CERT_FILE to the certificates of your network."
     if "no space left" in lowered:
         return "The disk is full: about 3 GB are needed."
-    if any(word in lowered for word in ("resolve", "connect", "timed out", "unreachable", "dns", "etimedout", "enotfound", "network")):
+    if any(word in lowered for word in ("resol", "connect", "timed out", "unreachable", "dns", "enotfound", "network")):
         return "Is the network up? Behind a mirror set PIP_INDEX_URL (Python) and npm_config_registry (npm); behind a proxy HTTPS_PROXY."
     return "`make clean setup` starts over."
 
