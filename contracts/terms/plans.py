@@ -4,6 +4,7 @@ Units are TFLOP·s (accelerator-seconds × TFLOP/s); prices of units are micros 
 (86,400,000 units). A plan's fee, commit or grant holds for each account on it separately.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -109,7 +110,7 @@ def tiers_fault(tiers: Sequence[PlanTier]) -> str | None:
     """What is wrong with the steps of a tariff, or None: they start at 0, leave no gap and end open."""
     if not tiers or tiers[0].lo_units != 0:
         return "tiers must start at 0 units"
-    for tier, following in zip(tiers, tiers[1:], strict=False):
+    for tier, following in itertools.pairwise(tiers):
         if tier.hi_units != following.lo_units:
             return f"tiers must join: one ends at {tier.hi_units}, the next starts at {following.lo_units}"
     if tiers[-1].hi_units is not None:
