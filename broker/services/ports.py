@@ -3,15 +3,15 @@
 Every port works inside the caller's transaction: it flushes and never commits. Lists have a stated order.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
 from contracts.journal import JournalEntry
-from contracts.usage import UsageRecord
-
 from contracts.terms.accounts import Account
 from contracts.terms.bids import Bid
 from contracts.terms.leases import Lease, LeaseState
+from contracts.usage import UsageRecord
 
 
 class BidOutcome(Protocol):
@@ -65,16 +65,16 @@ class Bids(Protocol):
 class Journal(Protocol):
     """The append-only journal."""
 
-    async def add(self, entry: JournalEntry) -> bool:
-        """Write an entry once; False when its id is there already."""
+    async def add_many(self, entries: list[JournalEntry]) -> int:
+        """Write entries, each once by its id; returns how many were new."""
         ...
 
     async def void(self, entry_ids: list[str]) -> int:
         """Void pending entries; returns how many moved."""
         ...
 
-    async def pending(self, kind: str, subject: str) -> list[JournalEntry]:
-        """Pending entries of a kind about one subject, by id."""
+    async def pending(self, kind: str, subjects: Iterable[str]) -> list[JournalEntry]:
+        """Pending entries of a kind about these subjects, by id."""
         ...
 
     async def owed_micros(self, account_id: str) -> int:

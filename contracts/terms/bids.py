@@ -69,8 +69,8 @@ class BidRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError("name at least one hardware class, each with a factor above 0 and at most 1000")
         if self.limit_micros_max is None:
             raise ValueError("name a limit for at least one tier: guaranteed, standard or spot")
-        if any(limit is not None and limit < 0 for limit in self.limits.values()):
-            raise ValueError("a limit may not be negative")
+        if any(limit is not None and limit < 1 for limit in self.limits.values()):
+            raise ValueError("a limit must be at least 1 micro per reference hour; leave it out where the tier is not wanted")
 
     @property
     def window(self) -> Period:

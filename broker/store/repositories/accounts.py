@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from broker.store.rows import AccountRow, ApiKeyRow, PlanRow, ProviderRow
 from contracts.terms.accounts import Account, Provider
@@ -28,39 +28,39 @@ class AccountRepository:
 
     async def accounts(self) -> list[Account]:
         """Every account, by id."""
-        rows = await self._session.exec(select(AccountRow).order_by(col(AccountRow.id)))
+        rows = await self._session.scalars(select(AccountRow).order_by(col(AccountRow.id)))
         return [_account(row, row.id) for row in rows]
 
     async def by_key_digest(self, digest: bytes) -> tuple[Account, frozenset[str]] | None:
         """The holder of a key that is not revoked, and the key's scopes."""
         statement = select(ApiKeyRow).where(col(ApiKeyRow.digest) == digest, col(ApiKeyRow.revoked_at).is_(None))
-        row = (await self._session.exec(statement)).first()
+        row = (await self._session.scalars(statement)).first()
         return (await self.account(row.account_id), frozenset(row.scopes)) if row else None
 
     async def add_key(self, account_id: str, digest: bytes, *, scopes: list[str], at: datetime) -> None:
         """Register a key by its digest, once."""
         key = {"id": derived_id("key", digest.hex()), "account_id": account_id, "digest": digest, "scopes": scopes, "created_at": at}
-        await self._session.exec(insert(ApiKeyRow).values(key).on_conflict_do_nothing())
+        await self._session.execute(insert(ApiKeyRow).values(key).on_conflict_do_nothing())
 
     async def add_providers(self, providers: list[Provider]) -> None:
         """Register provider grids, once each."""
         rows = [{name: getattr(provider, name) for name in provider.__struct_fields__} for provider in providers]
-        await self._session.exec(insert(ProviderRow).values(rows).on_conflict_do_nothing())
+        await self._session.execute(insert(ProviderRow).values(rows).on_conflict_do_nothing())
 
     async def add_plans(self, plans: dict[str, dict[str, object]]) -> None:
         """Register plans (id → the columns of the public table `plans`, and a `name`), once each."""
         rows = [{"id": plan_id, "name": terms.get("name", plan_id), "terms": terms} for plan_id, terms in plans.items()]
-        await self._session.exec(insert(PlanRow).values(rows).on_conflict_do_nothing())
+        await self._session.execute(insert(PlanRow).values(rows).on_conflict_do_nothing())
 
     async def plans(self) -> dict[str, dict[str, object]]:
         """Plan terms by id."""
-        rows = await self._session.exec(select(PlanRow).order_by(col(PlanRow.id)))
+        rows = await self._session.scalars(select(PlanRow).order_by(col(PlanRow.id)))
         return {row.id: row.terms for row in rows}
 
     async def add_accounts(self, accounts: list[Account]) -> None:
         """Register accounts, once each."""
         rows = [{name: getattr(account, name) for name in account.__struct_fields__} for account in accounts]
-        await self._session.exec(insert(AccountRow).values(rows).on_conflict_do_nothing())
+        await self._session.execute(insert(AccountRow).values(rows).on_conflict_do_nothing())
 
 
 def _account(row: AccountRow | None, account_id: str) -> Account:

@@ -5,8 +5,8 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from broker.store.rows import BidRow, CycleRow, OutcomeRow
 from contracts.terms.bids import Bid, BidRequest
@@ -39,7 +39,7 @@ class BidRepository:
 
     async def known(self, bid_ids: list[str]) -> set[str]:
         """Which of these ids are there already."""
-        return set(await self._session.exec(select(BidRow.id).where(col(BidRow.id).in_(bid_ids))))
+        return set(await self._session.scalars(select(BidRow.id).where(col(BidRow.id).in_(bid_ids))))
 
     async def bid(self, bid_id: str, *, locked: bool = False) -> Bid:
         """One bid. Raises NotFound."""
@@ -51,23 +51,23 @@ class BidRepository:
     async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Bid]:
         """An account's bids by id, those after a given one."""
         statement = select(BidRow).where(col(BidRow.account_id) == account_id, col(BidRow.id) > (after or ""))
-        rows = await self._session.exec(statement.order_by(col(BidRow.id)).limit(limit))
+        rows = await self._session.scalars(statement.order_by(col(BidRow.id)).limit(limit))
         return [_bid(row) for row in rows]
 
     async def open_between(self, start: datetime, end: datetime) -> list[Bid]:
         """Open bids whose window touches a span, by id."""
         statement = select(BidRow).where(col(BidRow.status) == "open", col(BidRow.window_start) < end, col(BidRow.window_end) > start)
-        return [_bid(row) for row in await self._session.exec(statement.order_by(col(BidRow.id)))]
+        return [_bid(row) for row in await self._session.scalars(statement.order_by(col(BidRow.id)))]
 
     async def ended_before(self, moment: datetime) -> list[Bid]:
         """Open bids whose window has passed, by id."""
         statement = select(BidRow).where(col(BidRow.status) == "open", col(BidRow.window_end) <= moment)
-        return [_bid(row) for row in await self._session.exec(statement.order_by(col(BidRow.id)))]
+        return [_bid(row) for row in await self._session.scalars(statement.order_by(col(BidRow.id)))]
 
     async def replace(self, bid: Bid) -> None:
         """Write what may change of a bid: status and hours_left."""
         changed = {"status": bid.status, "hours_left": bid.hours_left}
-        await self._session.exec(update(BidRow).where(col(BidRow.id) == bid.id).values(changed))
+        await self._session.execute(update(BidRow).where(col(BidRow.id) == bid.id).values(changed))
 
     async def outcomes(self, bid_ids: list[str]) -> dict[str, BidResult]:
         """What clearings gave these bids: hours and paid added up, the latest reason."""
@@ -83,7 +83,7 @@ class BidRepository:
             .where(col(OutcomeRow.bid_id).in_(bid_ids))
             .group_by(col(OutcomeRow.bid_id))
         )
-        rows = await self._session.exec(statement)
+        rows = await self._session.execute(statement)
         return {bid_id: BidResult(float(hours), int(paid), reasons[0]) for bid_id, hours, paid, reasons in rows}
 
 

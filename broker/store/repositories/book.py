@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from broker.store.rows import AccountRow, LatencyRow, LeaseRow, LeaseSlotRow, OfferRow, ProviderRow, TransferRow, ZoneHourRow
 from contracts.leasing import Place
@@ -26,7 +26,7 @@ class BookRepository:
     async def places(self) -> dict[str, Place]:
         """Where each current offer runs."""
         statement = select(OfferRow).where(col(OfferRow.superseded_at).is_(None))
-        return {row.id: Place(row.provider, row.site, row.hardware) for row in await self._session.exec(statement)}
+        return {row.id: Place(row.provider, row.site, row.hardware) for row in await self._session.scalars(statement)}
 
     async def book(self, rules: MarketRules, bids: list[Bid]) -> MarketBook:
         """The market as it stands for these slots and bids.
@@ -48,7 +48,9 @@ class BookRepository:
 
     async def _offers(self, slots: int) -> pl.DataFrame:
         statement = select(OfferRow).where(col(OfferRow.superseded_at).is_(None)).order_by(col(OfferRow.id))
-        rows = [row.model_dump() | {"offer_id": row.id, "slot_first": 0, "slot_end": slots} for row in await self._session.exec(statement)]
+        rows = [
+            row.model_dump() | {"offer_id": row.id, "slot_first": 0, "slot_end": slots} for row in await self._session.scalars(statement)
+        ]
         return _frame(rows, OFFERS)
 
     async def _slots_in_force(self, start: datetime, end: datetime) -> Sequence[tuple[LeaseRow, LeaseSlotRow]]:
@@ -63,17 +65,19 @@ class BookRepository:
             )
             .order_by(col(LeaseRow.id), col(LeaseSlotRow.slot_start))
         )
-        return (await self._session.exec(statement)).all()
+        return [(lease, slot) for lease, slot in await self._session.execute(statement)]
 
     async def _accounts(self) -> dict[str, Account]:
-        rows = await self._session.exec(select(AccountRow))
+        rows = await self._session.scalars(select(AccountRow))
         return {row.id: Account(**{name: getattr(row, name) for name in Account.__struct_fields__}) for row in rows}
 
     async def _zones(self, rules: MarketRules) -> pl.DataFrame:
         grid = rules.grid
         first, last = grid.period(0).start, grid.period(rules.slots - 1).end
         statement = select(ZoneHourRow).where(col(ZoneHourRow.hour) < last).order_by(col(ZoneHourRow.zone), col(ZoneHourRow.hour))
-        hours = {(row.zone, row.hour): row for row in await self._session.exec(statement) if row.hour >= first.replace(minute=0, second=0)}
+        hours = {
+            (row.zone, row.hour): row for row in await self._session.scalars(statement) if row.hour >= first.replace(minute=0, second=0)
+        }
         zones = sorted({zone for zone, _ in hours})
         found = [
             hours[zone, start].model_dump() | {"slot": slot}
@@ -84,11 +88,11 @@ class BookRepository:
         return _frame(found, ZONES)
 
     async def _facts(self, row: type[SQLModel], table: Table) -> pl.DataFrame:
-        return _frame([each.model_dump() for each in await self._session.exec(select(row))], table)
+        return _frame([each.model_dump() for each in await self._session.scalars(select(row))], table)
 
     async def add_supply(self, book: MarketBook, *, providers: list[str], at: datetime) -> int:
         """Enter the offers of a book as first versions, where nothing has their id yet; returns how many are current."""
-        known = set(await self._session.exec(select(OfferRow.id)))
+        known = set(await self._session.scalars(select(OfferRow.id)))
         assert set(book.offers["provider"]) <= set(providers), "register the providers first"
         fields = set(OfferRow.model_fields) - {"id", "version", "observed_at", "superseded_at"}
         for row in book.offers.iter_rows(named=True):
@@ -100,23 +104,19 @@ class BookRepository:
 
     async def add_facts(self, book: MarketBook) -> None:
         """Enter latencies and transfer costs, where they are not known yet."""
-        known = {(row.place, row.site) for row in await self._session.exec(select(LatencyRow))}
-        rows: list[SQLModel] = [
-            LatencyRow(**row) for row in book.latency.iter_rows(named=True) if (row["place"], row["site"]) not in known
-        ]
+        known = {(row.place, row.site) for row in await self._session.scalars(select(LatencyRow))}
+        rows: list[SQLModel] = [LatencyRow(**row) for row in book.latency.iter_rows(named=True) if (row["place"], row["site"]) not in known]
         if book.transfer is not None:
-            pairs = {(row.from_country, row.to_country) for row in await self._session.exec(select(TransferRow))}
+            pairs = {(row.from_country, row.to_country) for row in await self._session.scalars(select(TransferRow))}
             rows += [
-                TransferRow(**row)
-                for row in book.transfer.iter_rows(named=True)
-                if (row["from_country"], row["to_country"]) not in pairs
+                TransferRow(**row) for row in book.transfer.iter_rows(named=True) if (row["from_country"], row["to_country"]) not in pairs
             ]
         self._session.add_all(rows)
         await self._session.flush()
 
     async def providers(self) -> list[str]:
         """Provider ids, in order."""
-        return list(await self._session.exec(select(ProviderRow.id).order_by(col(ProviderRow.id))))
+        return list(await self._session.scalars(select(ProviderRow.id).order_by(col(ProviderRow.id))))
 
 
 def _held_by_bid(slots: Sequence[tuple[LeaseRow, LeaseSlotRow]]) -> dict[str, int]:

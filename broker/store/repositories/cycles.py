@@ -7,8 +7,8 @@ import msgspec
 import polars as pl
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from broker.store.copying import merge
 from broker.store.rows import AwardRow, CycleRow, OutcomeRow, PriceRow, ReceiptRow
@@ -26,7 +26,7 @@ class CycleRepository:
 
     async def open(self, gate_at: datetime, *, start: datetime, slots: int, slot_seconds: int) -> Cycle:
         """The cycle of a gate; the same one however often it is opened."""
-        highest = (await self._session.exec(select(func.max(CycleRow.number)))).one()
+        highest = (await self._session.scalars(select(func.max(CycleRow.number)))).one()
         fresh = {
             "id": derived_id("cyc", gate_at.isoformat()),
             "number": (highest or 0) + 1,
@@ -38,7 +38,7 @@ class CycleRepository:
             "token": 0,
             "finding": "",
         }
-        await self._session.exec(insert(CycleRow).values(fresh).on_conflict_do_nothing(index_elements=["id"]))
+        await self._session.execute(insert(CycleRow).values(fresh).on_conflict_do_nothing(index_elements=["id"]))
         return await self.cycle(str(fresh["id"]))
 
     async def cycle(self, cycle_id: str) -> Cycle:
@@ -59,7 +59,9 @@ class CycleRepository:
         row = await self._row(cycle.id, locked=True)
         if row.token != cycle.token or row.status != "clearing":
             raise StaleToken(
-                f"cycle {row.number} is {row.status} under token {row.token}, this run held {cycle.token}", cycle_id=cycle.id, token=row.token
+                f"cycle {row.number} is {row.status} under token {row.token}, this run held {cycle.token}",
+                cycle_id=cycle.id,
+                token=row.token,
             )
 
     async def fail(self, cycle: Cycle, finding: str) -> None:
@@ -82,12 +84,12 @@ class CycleRepository:
     async def latest_applied(self) -> Cycle | None:
         """The last cycle that was applied."""
         statement = select(CycleRow).where(col(CycleRow.status) == "applied").order_by(col(CycleRow.number).desc()).limit(1)
-        row = (await self._session.exec(statement)).first()
+        row = (await self._session.scalars(statement)).first()
         return _cycle(row) if row else None
 
     async def cycles(self) -> list[Cycle]:
         """Every cycle, by number."""
-        return [_cycle(row) for row in await self._session.exec(select(CycleRow).order_by(col(CycleRow.number)))]
+        return [_cycle(row) for row in await self._session.scalars(select(CycleRow).order_by(col(CycleRow.number)))]
 
     async def certificate(self, cycle_id: str) -> Certificate | None:
         """The certificate of an applied cycle."""
@@ -102,8 +104,13 @@ class CycleRepository:
         """The result of an applied cycle as the public tables."""
         numbers = {cycle.grid.period(slot).start: slot for slot in range(cycle.slots)}
         frames = {}
-        for name, row, table in (("awards", AwardRow, AWARDS), ("prices", PriceRow, PRICES), ("outcomes", OutcomeRow, OUTCOMES), ("receipts", ReceiptRow, RECEIPTS)):
-            found = await self._session.exec(select(row).where(col(row.cycle_id) == cycle.id))
+        for name, row, table in (
+            ("awards", AwardRow, AWARDS),
+            ("prices", PriceRow, PRICES),
+            ("outcomes", OutcomeRow, OUTCOMES),
+            ("receipts", ReceiptRow, RECEIPTS),
+        ):
+            found = await self._session.scalars(select(row).where(col(row.cycle_id) == cycle.id))
             frames[name] = _frame([_public(each, numbers) for each in found], table.schema).sort(table.key)
         return Clearing(**frames)
 
@@ -120,7 +127,9 @@ def _cycle(row: CycleRow) -> Cycle:
 
 def _slot_starts(cycle: Cycle) -> pl.DataFrame:
     starts = [cycle.grid.period(slot).start for slot in range(cycle.slots)]
-    return pl.DataFrame({"slot": range(cycle.slots), "slot_start": starts}, schema={"slot": pl.Int64, "slot_start": pl.Datetime("us", "UTC")})
+    return pl.DataFrame(
+        {"slot": range(cycle.slots), "slot_start": starts}, schema={"slot": pl.Int64, "slot_start": pl.Datetime("us", "UTC")}
+    )
 
 
 def _keyed(cycle: Cycle, frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:

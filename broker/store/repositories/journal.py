@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from contracts.journal import JournalEntry, Posting
 from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from broker.store.rows import JournalEntryRow, PostingRow
 
@@ -17,17 +17,13 @@ class JournalRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, entry: JournalEntry) -> bool:
-        """Write an entry once; False when its id is there already."""
-        return await self.add_many([entry]) == 1
-
     async def add_many(self, entries: list[JournalEntry]) -> int:
         """Write entries, each once; returns how many were new."""
         if not entries:
             return 0
         rows = [{name: getattr(entry, name) for name in ("id", "kind", "state", "at", "subject", "reason")} for entry in entries]
         statement = insert(JournalEntryRow).values(rows).on_conflict_do_nothing().returning(col(JournalEntryRow.id))
-        new = set((await self._session.exec(statement)).scalars())
+        new = set(await self._session.scalars(statement))
         lines = [
             {"entry_id": entry.id, "line": line, **{name: getattr(posting, name) for name in posting.__struct_fields__}}
             for entry in entries
@@ -35,7 +31,7 @@ class JournalRepository:
             for line, posting in enumerate(entry.postings)
         ]
         if lines:
-            await self._session.exec(insert(PostingRow).values(lines))
+            await self._session.execute(insert(PostingRow).values(lines))
         return len(new)
 
     async def void(self, entry_ids: list[str]) -> int:
@@ -46,14 +42,14 @@ class JournalRepository:
             .values(state="voided")
             .returning(col(JournalEntryRow.id))
         )
-        return len((await self._session.exec(statement)).all())
+        return len((await self._session.scalars(statement)).all())
 
     async def pending(self, kind: str, subjects: Iterable[str]) -> list[JournalEntry]:
         """Pending entries of a kind about these subjects, by id."""
         statement = select(JournalEntryRow).where(
             col(JournalEntryRow.kind) == kind, col(JournalEntryRow.subject).in_(list(subjects)), col(JournalEntryRow.state) == "pending"
         )
-        rows = list(await self._session.exec(statement.order_by(col(JournalEntryRow.id))))
+        rows = list(await self._session.scalars(statement.order_by(col(JournalEntryRow.id))))
         return await self._entries(rows)
 
     async def entries(self, *, kind: str | None = None, party: str | None = None) -> list[JournalEntry]:
@@ -64,7 +60,7 @@ class JournalRepository:
         if party is not None:
             touching = select(PostingRow.entry_id).where(col(PostingRow.party) == party)
             statement = statement.where(col(JournalEntryRow.id).in_(touching))
-        rows = list(await self._session.exec(statement.order_by(col(JournalEntryRow.at), col(JournalEntryRow.id))))
+        rows = list(await self._session.scalars(statement.order_by(col(JournalEntryRow.at), col(JournalEntryRow.id))))
         return await self._entries(rows)
 
     async def owed_micros(self, account_id: str) -> int:
@@ -83,7 +79,7 @@ class JournalRepository:
             .where(col(JournalEntryRow.subject).in_(subjects), col(JournalEntryRow.state) == "pending", col(PostingRow.account) == "hold")
             .group_by(col(JournalEntryRow.subject))
         )
-        return {subject: int(amount) for subject, amount in await self._session.exec(statement)}
+        return {subject: int(amount) for subject, amount in await self._session.execute(statement)}
 
     async def trial_balance(self) -> dict[str, int]:
         """Sum of all posted and reversed postings by currency: zero, or the books are broken."""
@@ -94,7 +90,7 @@ class JournalRepository:
             .group_by(col(PostingRow.currency))
             .order_by(col(PostingRow.currency))
         )
-        return {currency: int(amount) for currency, amount in await self._session.exec(statement)}
+        return {currency: int(amount) for currency, amount in await self._session.execute(statement)}
 
     async def balances(self) -> list[tuple[str, str, int]]:
         """Posted balance of each chart account: (account, currency, micros), by account."""
@@ -105,7 +101,7 @@ class JournalRepository:
             .group_by(col(PostingRow.account), col(PostingRow.currency))
             .order_by(col(PostingRow.account), col(PostingRow.currency))
         )
-        return [(account, currency, int(amount)) for account, currency, amount in await self._session.exec(statement)]
+        return [(account, currency, int(amount)) for account, currency, amount in await self._session.execute(statement)]
 
     async def _sum(self, account: str, party: str, state: str) -> int:
         statement = (
@@ -113,12 +109,12 @@ class JournalRepository:
             .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
             .where(col(PostingRow.account) == account, col(PostingRow.party) == party, col(JournalEntryRow.state) == state)
         )
-        return int((await self._session.exec(statement)).one())
+        return int((await self._session.scalars(statement)).one())
 
     async def _entries(self, rows: list[JournalEntryRow]) -> list[JournalEntry]:
         statement = select(PostingRow).where(col(PostingRow.entry_id).in_([row.id for row in rows]))
         lines: dict[str, list[Posting]] = {}
-        for row in await self._session.exec(statement.order_by(col(PostingRow.entry_id), col(PostingRow.line))):
+        for row in await self._session.scalars(statement.order_by(col(PostingRow.entry_id), col(PostingRow.line))):
             lines.setdefault(row.entry_id, []).append(
                 Posting(account=row.account, party=row.party, currency=row.currency, amount_micros=row.amount_micros)
             )

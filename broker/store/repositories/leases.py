@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from broker.store.rows import LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
 from contracts.terms.errors import NotFound
@@ -24,7 +24,7 @@ class LeaseRepository:
             return
         rows = [{name: getattr(lease, name) for name in LeaseRow.model_fields} for lease in leases]
         statement = insert(LeaseRow).values(rows).on_conflict_do_nothing().returning(col(LeaseRow.id))
-        new = set((await self._session.exec(statement)).scalars())
+        new = set(await self._session.scalars(statement))
         slots = [
             {"lease_id": lease.id, "slot_start": s.start, "slot_end": s.end, "quantity": s.quantity, "rate_micros": s.rate_micros}
             for lease in leases
@@ -33,10 +33,10 @@ class LeaseRepository:
         ]
         # asyncpg binds at most 32,767 arguments a statement.
         for first in range(0, len(slots), 5000):
-            await self._session.exec(insert(LeaseSlotRow).values(slots[first : first + 5000]))
+            await self._session.execute(insert(LeaseSlotRow).values(slots[first : first + 5000]))
         events = [{"lease_id": id_, "sequence": 0, "state": "awarded", "at": at, "reason": "won at the gate"} for id_ in sorted(new)]
         if events:
-            await self._session.exec(insert(LeaseEventRow).values(events))
+            await self._session.execute(insert(LeaseEventRow).values(events))
 
     async def lease(self, lease_id: str, *, locked: bool = False) -> Lease:
         """One lease. Raises NotFound."""
@@ -48,12 +48,12 @@ class LeaseRepository:
     async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Lease]:
         """An account's leases by id, those after a given one."""
         statement = select(LeaseRow).where(col(LeaseRow.account_id) == account_id, col(LeaseRow.id) > (after or ""))
-        return await self._leases(list(await self._session.exec(statement.order_by(col(LeaseRow.id)).limit(limit))))
+        return await self._leases(list(await self._session.scalars(statement.order_by(col(LeaseRow.id)).limit(limit))))
 
     async def due(self, now: datetime) -> list[Lease]:
         """Leases in force that have begun, by start and id."""
         statement = select(LeaseRow).where(col(LeaseRow.state).in_(IN_FORCE), col(LeaseRow.starts_at) <= now)
-        return await self._leases(list(await self._session.exec(statement.order_by(col(LeaseRow.starts_at), col(LeaseRow.id)))))
+        return await self._leases(list(await self._session.scalars(statement.order_by(col(LeaseRow.starts_at), col(LeaseRow.id)))))
 
     async def move(self, lease_id: str, to: LeaseState, *, at: datetime, reason: str) -> None:
         """Move a lease and write the event. Raises NotFound or WrongState."""
@@ -62,7 +62,7 @@ class LeaseRepository:
             raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
         row.state = move(lease_id, row.state, to)  # type: ignore[arg-type]
         count = select(func.count()).select_from(LeaseEventRow).where(col(LeaseEventRow.lease_id) == lease_id)
-        sequence = int((await self._session.exec(count)).one())
+        sequence = int((await self._session.scalars(count)).one())
         self._session.add(LeaseEventRow(lease_id=lease_id, sequence=sequence, state=to, at=at, reason=reason))
         await self._session.flush()
 
@@ -72,9 +72,9 @@ class LeaseRepository:
         A lease whose every slot lies ahead keeps its first one with no accelerators, so that it is still a lease.
         """
         later = (col(LeaseSlotRow.lease_id) == lease_id, col(LeaseSlotRow.slot_start) >= at)
-        await self._session.exec(update(LeaseSlotRow).where(*later).values(quantity=0))
+        await self._session.execute(update(LeaseSlotRow).where(*later).values(quantity=0))
         first = select(func.min(LeaseSlotRow.slot_start)).where(col(LeaseSlotRow.lease_id) == lease_id).scalar_subquery()
-        await self._session.exec(delete(LeaseSlotRow).where(*later, col(LeaseSlotRow.slot_start) > first))
+        await self._session.execute(delete(LeaseSlotRow).where(*later, col(LeaseSlotRow.slot_start) > first))
 
     async def delivered(self, lease_ids: list[str]) -> dict[str, tuple[int, int]]:
         """Accelerator-seconds (delivered or preempted, provider_failed) by lease, from the latest revisions."""
@@ -92,17 +92,17 @@ class LeaseRepository:
             .join(latest, (col(UsageRow.usage_id) == latest.c.usage_id) & (col(UsageRow.rev) == latest.c.rev))
             .group_by(col(UsageRow.lease_id))
         )
-        return {lease_id: (int(good), int(bad)) for lease_id, good, bad in await self._session.exec(statement)}
+        return {lease_id: (int(good), int(bad)) for lease_id, good, bad in await self._session.execute(statement)}
 
     async def counts(self) -> dict[str, int]:
         """How many leases are in each state."""
         statement = select(LeaseRow.state, func.count()).group_by(col(LeaseRow.state)).order_by(col(LeaseRow.state))
-        return {state: int(count) for state, count in await self._session.exec(statement)}
+        return {state: int(count) for state, count in await self._session.execute(statement)}
 
     async def _leases(self, rows: list[LeaseRow]) -> list[Lease]:
         statement = select(LeaseSlotRow).where(col(LeaseSlotRow.lease_id).in_([row.id for row in rows]))
         slots: dict[str, list[LeaseSlot]] = {}
-        for slot in await self._session.exec(statement.order_by(col(LeaseSlotRow.lease_id), col(LeaseSlotRow.slot_start))):
+        for slot in await self._session.scalars(statement.order_by(col(LeaseSlotRow.lease_id), col(LeaseSlotRow.slot_start))):
             slots.setdefault(slot.lease_id, []).append(
                 LeaseSlot(start=slot.slot_start, end=slot.slot_end, quantity=slot.quantity, rate_micros=slot.rate_micros)
             )

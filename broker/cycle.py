@@ -1,0 +1,172 @@
+"""One cycle of the market: load → clear → apply, three paragraphs never mixed.
+
+`load` is one short read that takes the cycle's token and keeps the book it saw; `clear` runs in a worker
+process with no session open; `apply` is one short write, fenced by the token, whose ids derive from the
+cycle. A run that dies anywhere is simply run again; a run that was overtaken drops its result.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from datetime import datetime, timedelta
+
+import msgspec
+from pricing.certificate import certify
+from pricing.clearing import clear
+
+from broker.clock import Clock
+from broker.services.orders import worst_case
+from broker.store.books import decode_book, encode_book
+from broker.store.repositories.accounts import AccountRepository
+from broker.store.repositories.bids import BidRepository
+from broker.store.repositories.book import BookRepository
+from broker.store.repositories.cycles import CycleRepository
+from broker.store.repositories.journal import JournalRepository
+from broker.store.repositories.leases import LeaseRepository
+from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
+from contracts.holds import Hold
+from contracts.journal import JournalEntry
+from contracts.leasing import after_award, ended, leases_of
+from contracts.terms.clearing import Certificate, Clearing, Cycle
+from contracts.terms.errors import ClearingFailed
+from contracts.terms.orders import MarketRules
+
+ClearBook = Callable[[bytes], tuple[Clearing, Certificate]]
+
+
+class Timetable(msgspec.Struct, frozen=True, kw_only=True):
+    """What every cycle of a market has in common.
+
+    lead          time between gate closure and the first slot
+    slot_seconds  length of a slot
+    slots         slots cleared at each gate
+    """
+
+    currency: str = "USD"
+    lead: timedelta = timedelta(minutes=15)
+    slot_seconds: int = 3600
+    slots: int = 24
+    fee_bps: int = 0
+
+    def rules(self, gate_at: datetime) -> MarketRules:
+        """The rules of the cycle whose gate closes then."""
+        hours = msgspec.convert(str(self.slot_seconds / 3600), type=MarketRules.__annotations__["slot_hours"])
+        return MarketRules(currency=self.currency, start=gate_at + self.lead, slots=self.slots, slot_hours=hours, fee_bps=self.fee_bps)
+
+
+class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one cycle did."""
+
+    cycle: Cycle
+    offers: int
+    bids: int
+    awards: int
+    leases: int
+    certificate: Certificate
+
+
+def clear_book(data: bytes) -> tuple[Clearing, Certificate]:
+    """Clear a stored book and certify the result: what the worker process runs, and what a replay runs again."""
+    book = decode_book(data)
+    clearing = clear(book)
+    return clearing, certify(book, clearing, path="convex")
+
+
+class MarketCycle:
+    """Runs the cycles of one market."""
+
+    def __init__(self, sessions: Sessions, *, clock: Clock, timetable: Timetable, worker: Executor) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._timetable = timetable
+        self._worker = worker
+
+    async def run(self, gate_at: datetime) -> CycleReport:
+        """Take the cycle of a gate from wherever it stands to applied. Raises ClearingFailed; StaleToken when overtaken."""
+        loaded = await self._load(gate_at)
+        if isinstance(loaded, CycleReport):
+            return loaded
+        cycle, book = loaded
+        try:
+            clearing, certificate = await asyncio.get_running_loop().run_in_executor(self._worker, clear_book, book)
+        except ClearingFailed as error:
+            await self._fail(cycle, error.message)
+            raise
+        if not certificate.holds:
+            broken = "; ".join(check.finding for check in certificate.checks if not check.holds)
+            await self._fail(cycle, broken)
+            raise ClearingFailed(f"the certificate of cycle {cycle.number} does not hold: {broken}", cycle_id=cycle.id)
+        return await self._apply(cycle, clearing, certificate)
+
+    async def _load(self, gate_at: datetime) -> tuple[Cycle, bytes] | CycleReport:
+        rules = self._timetable.rules(gate_at)
+        async with unit_of_work(self._sessions) as work:
+            cycles, bids = CycleRepository(work), BidRepository(work)
+            cycle = await cycles.open(gate_at, start=rules.start, slots=rules.slots, slot_seconds=self._timetable.slot_seconds)
+            if cycle.status == "applied":
+                return await _report(work, cycle)
+            await _end_bids(work, before=rules.start)
+            end = rules.grid.period(rules.slots - 1).end
+            book = encode_book(await BookRepository(work).book(rules, await bids.open_between(rules.start, end)))
+            return await cycles.claim(cycle.id, book), book
+
+    async def _fail(self, cycle: Cycle, finding: str) -> None:
+        async with unit_of_work(self._sessions) as work:
+            await CycleRepository(work).fail(cycle, finding)
+
+    async def _apply(self, cycle: Cycle, clearing: Clearing, certificate: Certificate) -> CycleReport:
+        now = self._clock.now()
+        async with unit_of_work(self._sessions) as work:
+            cycles = CycleRepository(work)
+            await cycles.fence(cycle)
+            await cycles.apply(cycle, clearing, certificate=certificate, at=now)
+            await self._settle_bids(work, cycle, clearing)
+            holders = {bid_id: (await BidRepository(work).bid(bid_id)).account_id for bid_id in set(clearing.awards["bid_id"])}
+            leases = leases_of(cycle, clearing.awards, places=await BookRepository(work).places(), holders=holders)
+            await LeaseRepository(work).add_many(leases, at=now)
+            return await _report(work, await cycles.cycle(cycle.id))
+
+    async def _settle_bids(self, work: WorkSession, cycle: Cycle, clearing: Clearing) -> None:
+        """Take what was awarded off each bid, and hold what it costs instead of the worst case."""
+        bids, journal = BidRepository(work), JournalRepository(work)
+        accounts = {account.id: account for account in await AccountRepository(work).accounts()}
+        awarded = clearing.outcomes.filter(clearing.outcomes["hours"] > 0)
+        stale = await journal.pending("bid_hold", list(awarded["bid_id"]))
+        await journal.void([entry.id for entry in stale])
+        entries: list[JournalEntry] = []
+        for row in awarded.iter_rows(named=True):
+            bid = after_award(await bids.bid(row["bid_id"], locked=True), row["hours"])
+            await bids.replace(bid)
+            cost = row["paid_micros"] + row["fee_micros"] + row["transfer_micros"]
+            holds = [Hold(kind="award_hold", bid_id=bid.id, event=cycle.id, amount_micros=cost)]
+            if bid.status == "open":
+                holds.append(worst_case(bid, event=cycle.id))
+            for hold in holds:
+                entries += hold.entries(accounts[bid.account_id], cycle.gate_at)
+        await journal.add_many(entries)
+
+
+async def _end_bids(work: WorkSession, *, before: datetime) -> None:
+    """Close the bids whose window has passed, and let go of what they held."""
+    bids, journal = BidRepository(work), JournalRepository(work)
+    over = await bids.ended_before(before)
+    for bid in over:
+        await bids.replace(ended(bid))
+    holds = await journal.pending("bid_hold", [bid.id for bid in over])
+    await journal.void([entry.id for entry in holds])
+
+
+async def _report(work: WorkSession, cycle: Cycle) -> CycleReport:
+    cycles = CycleRepository(work)
+    certificate, data = await cycles.certificate(cycle.id), await cycles.book(cycle.id)
+    assert certificate is not None, "an applied cycle keeps its certificate"
+    assert data is not None, "an applied cycle keeps its book"
+    book, clearing = decode_book(data), await cycles.clearing(cycle)
+    return CycleReport(
+        cycle=cycle,
+        offers=book.offers.height,
+        bids=book.bids.height,
+        awards=clearing.awards.height,
+        leases=clearing.awards.select("bid_id", "offer_id", "tier").n_unique(),
+        certificate=certificate,
+    )

@@ -1,0 +1,116 @@
+"""Entering, watching and withdrawing bids; what they hold of an account's credit."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from broker.clock import Clock
+from broker.services.accounts import require
+from broker.services.ports import Accounts, Bids, Journal
+from broker.services.views import BidView, Caller, Page
+from contracts.holds import Hold
+from contracts.terms.accounts import Account
+from contracts.terms.bids import Bid, BidRequest
+from contracts.terms.errors import CreditExceeded, NotFound, WindowClosed, WrongState
+from contracts.terms.ids import fresh_id
+from contracts.terms.money import micros_text
+
+
+class OrderService:
+    """What a buyer may do with bids."""
+
+    def __init__(self, accounts: Accounts, bids: Bids, *, journal: Journal, clock: Clock, entropy: Callable[[int], bytes]) -> None:
+        self._accounts = accounts
+        self._bids = bids
+        self._journal = journal
+        self._clock = clock
+        self._entropy = entropy
+
+    async def submit(self, request: BidRequest, caller: Caller) -> BidView:
+        """Enter a bid for the next gate and hold its worst case. Raises WindowClosed or CreditExceeded."""
+        require(caller, "bids:write")
+        bid = Bid(
+            id=fresh_id("bid", self._entropy(16)),
+            account_id=caller.account_id,
+            entered_at=self._clock.now(),
+            request=request,
+            hours_left=request.hours,
+        )
+        await self.enter(bid)
+        return await self.bid(bid.id, caller)
+
+    async def enter(self, bid: Bid) -> None:
+        """Enter a bid as it is. Raises WindowClosed when its window has passed, CreditExceeded when its account may not owe so much."""
+        now = self._clock.now()
+        if bid.request.window_end <= now:
+            raise WindowClosed("the bid's window has passed", window_end=bid.request.window_end.isoformat(), now=now.isoformat())
+        account = await self._accounts.lock(bid.account_id)
+        hold = worst_case(bid, event="entered")
+        await self._check_credit(account, hold.amount_micros)
+        await self._bids.add(bid)
+        await self._journal.add_many(hold.entries(account, now))
+
+    async def withdraw(self, bid_id: str, caller: Caller) -> BidView:
+        """Take a bid out of the book; what it was awarded stays awarded. Raises NotFound or WrongState."""
+        require(caller, "bids:write")
+        bid = await self._own(bid_id, caller, locked=True)
+        if bid.status != "open":
+            raise WrongState(f"the bid is {bid.status}; only an open bid can be withdrawn", bid_id=bid_id, state=bid.status)
+        await self._bids.replace(msgspec.structs.replace(bid, status="withdrawn"))
+        await self._journal.void([entry.id for entry in await self._journal.pending("bid_hold", [bid_id])])
+        return await self.bid(bid_id, caller)
+
+    async def bid(self, bid_id: str, caller: Caller) -> BidView:
+        """One of the caller's bids. Raises NotFound."""
+        return (await self._views([await self._own(bid_id, caller)]))[0]
+
+    async def bids(self, caller: Caller, *, cursor: str | None = None, limit: int = 50) -> Page[BidView]:
+        """The caller's bids by id."""
+        found = await self._bids.of_account(caller.account_id, after=cursor, limit=limit + 1)
+        views = await self._views(found[:limit])
+        return Page(items=views, next_cursor=found[limit - 1].id if len(found) > limit else None)
+
+    async def _own(self, bid_id: str, caller: Caller, *, locked: bool = False) -> Bid:
+        bid = await self._bids.bid(bid_id, locked=locked)
+        if bid.account_id != caller.account_id:
+            # Another account's bid is answered like one that does not exist: the book is secret.
+            raise NotFound(f"no bid has the id {bid_id}", bid_id=bid_id)
+        return bid
+
+    async def _check_credit(self, account: Account, amount_micros: int) -> None:
+        owed = await self._journal.owed_micros(account.id)
+        held = await self._journal.held_micros(account.id)
+        free = account.credit_limit_micros - owed - held
+        if amount_micros > free:
+            raise CreditExceeded(
+                f"the bid's worst case is {micros_text(amount_micros, places=2)} {account.currency}, "
+                f"the account has {micros_text(max(0, free), places=2)} left; lower hours or limit, or withdraw another bid",
+                worst_case_micros=amount_micros,
+                available_micros=max(0, free),
+                currency=account.currency,
+            )
+
+    async def _views(self, bids: list[Bid]) -> list[BidView]:
+        ids = [bid.id for bid in bids]
+        outcomes, held = await self._bids.outcomes(ids), await self._journal.held_by_subject(ids)
+        accounts = {bid.account_id: await self._accounts.account(bid.account_id) for bid in bids}
+        return [
+            BidView(
+                bid_id=bid.id,
+                account_id=bid.account_id,
+                entered_at=bid.entered_at,
+                status=bid.status,
+                hours_awarded=outcomes[bid.id].hours if bid.id in outcomes else 0.0,
+                paid_micros=outcomes[bid.id].paid_micros if bid.id in outcomes else 0,
+                hold_micros=held.get(bid.id, 0),
+                currency=accounts[bid.account_id].currency,
+                reason=outcomes[bid.id].reason if bid.id in outcomes else "waits for the next gate",
+                request=bid.request,
+            )
+            for bid in bids
+        ]
+
+
+def worst_case(bid: Bid, *, event: str) -> Hold:
+    """The hold that keeps what is left of a bid from being spent twice."""
+    return Hold(kind="bid_hold", bid_id=bid.id, event=event, amount_micros=bid.request.worst_case_micros(bid.hours_left))
