@@ -100,7 +100,6 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[CurveStep]
     clearing_rate_micros: int | None
     clearing_quantity: int
-    finding: str
 
 
 class RegionPrice(msgspec.Struct, frozen=True, kw_only=True):
