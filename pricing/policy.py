@@ -14,49 +14,50 @@ from pricing.policy_worth import data_can_come, earliest_slot, rate, worth
 
 EARTH_KM = 6371.0088
 
-Clause = Callable[[Bid, Offer, Facts], bool]
+PlainClause = Callable[[Bid, Offer], bool]
+MeasuredClause = Callable[[Bid, Offer, Facts], bool]
 
 
-def _hardware(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _hardware(bid: Bid, offer: Offer) -> bool:
     return offer.hardware in bid.factors
 
 
-def _memory(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _memory(bid: Bid, offer: Offer) -> bool:
     return bid.memory_gb_min is None or (offer.memory_gb is not None and offer.memory_gb >= bid.memory_gb_min)
 
 
-def _uptime(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _uptime(bid: Bid, offer: Offer) -> bool:
     return bid.uptime_min is None or (offer.uptime is not None and offer.uptime >= bid.uptime_min)
 
 
-def _countries(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _countries(bid: Bid, offer: Offer) -> bool:
     return not bid.countries or offer.country in bid.countries
 
 
-def _operator_countries(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _operator_countries(bid: Bid, offer: Offer) -> bool:
     return not bid.operator_countries or {offer.operator_country, offer.parent_country} <= bid.operator_countries
 
 
-def _countries_denied(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _countries_denied(bid: Bid, offer: Offer) -> bool:
     concerned = {offer.country, offer.operator_country, offer.parent_country}
     return not bid.countries_denied or (None not in concerned and not concerned & bid.countries_denied)
 
 
-def _subdivisions(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _subdivisions(bid: Bid, offer: Offer) -> bool:
     return not bid.subdivisions or offer.subdivision in bid.subdivisions
 
 
-def _certifications(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _certifications(bid: Bid, offer: Offer) -> bool:
     return bid.certifications <= offer.certifications
 
 
-def _trust(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _trust(bid: Bid, offer: Offer) -> bool:
     if bid.trust_min is None:
         return True
     return offer.trust is not None and TRUST_CLASSES.index(offer.trust) >= TRUST_CLASSES.index(bid.trust_min)
 
 
-def _chip_origin(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _chip_origin(bid: Bid, offer: Offer) -> bool:
     if not bid.chip_origins_denied:
         return True
     return offer.chip_origin is not None and offer.chip_origin not in bid.chip_origins_denied
@@ -66,11 +67,11 @@ def _buyer_known(bid: Bid) -> bool:
     return bid.buyer_country is not None and bid.buyer_parent_country is not None
 
 
-def _open_to(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _open_to(bid: Bid, offer: Offer) -> bool:
     return not offer.open_to or (_buyer_known(bid) and bid.buyer_country in offer.open_to)
 
 
-def _closed_to(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _closed_to(bid: Bid, offer: Offer) -> bool:
     return not offer.closed_to or (_buyer_known(bid) and not {bid.buyer_country, bid.buyer_parent_country} & offer.closed_to)
 
 
@@ -81,7 +82,7 @@ def _latency(bid: Bid, offer: Offer, facts: Facts) -> bool:
     return measured is not None and measured <= bid.rtt_ms_max
 
 
-def _distance(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _distance(bid: Bid, offer: Offer) -> bool:
     if bid.distance_km_max is None:
         return True
     if bid.latitude is None or bid.longitude is None or offer.latitude is None or offer.longitude is None:
@@ -96,7 +97,7 @@ def great_circle_km(here: tuple[float, float], there: tuple[float, float]) -> fl
     return 2 * EARTH_KM * math.asin(math.sqrt(min(1.0, chord)))
 
 
-STANDING_CLAUSES: dict[str, Clause] = {
+PLAIN_CLAUSES: dict[str, PlainClause] = {
     "hardware": _hardware,
     "memory": _memory,
     "uptime": _uptime,
@@ -109,17 +110,17 @@ STANDING_CLAUSES: dict[str, Clause] = {
     "chip_origin": _chip_origin,
     "open_to": _open_to,
     "closed_to": _closed_to,
-    "latency": _latency,
     "distance": _distance,
-    "transfer": data_can_come,
 }
-CLAUSES = (*STANDING_CLAUSES, "window", "tier", "worth")
+MEASURED_CLAUSES: dict[str, MeasuredClause] = {"latency": _latency, "transfer": data_can_come}
+CLAUSES = (*PLAIN_CLAUSES, *MEASURED_CLAUSES, "window", "tier", "worth")
 PARTY_CLAUSES = ("open_to", "closed_to")
 
 
 def standing_refusals(bid: Bid, offer: Offer, facts: Facts) -> list[str]:
     """The clauses, whatever the slot and tier, that keep a bid from an offer; none means it may see and use it."""
-    return [name for name, met in STANDING_CLAUSES.items() if not met(bid, offer, facts)]
+    plain = [name for name, met in PLAIN_CLAUSES.items() if not met(bid, offer)]
+    return plain + [name for name, met in MEASURED_CLAUSES.items() if not met(bid, offer, facts)]
 
 
 def fits_window(bid: Bid, offer: Offer, facts: Facts, slot: int) -> bool:

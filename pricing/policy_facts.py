@@ -7,14 +7,12 @@ binary rounding enters a price. Nothing here is shared with the code that clears
 from collections.abc import Mapping
 from datetime import datetime
 from fractions import Fraction
+from typing import Any
 
 import msgspec
 
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
-
-Cell = str | int | float | bool | datetime | list[str] | None
-Row = Mapping[str, Cell]
 
 
 class Bid(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,12 +138,8 @@ def facts_of(book: MarketBook) -> Facts:
         fee_bps=book.rules.fee_bps,
         transfer=_transfer(book),
         rtt_ms={(place, site): rtt for place, site, rtt in book.latency.select("place", "site", "rtt_ms").iter_rows()},
-        energy_micros={
-            (row["zone"], row["slot"]): row["price_micros_per_mwh"] for row in zones if row["price_micros_per_mwh"] is not None
-        },
-        carbon_grams={
-            (row["zone"], row["slot"]): exact(row["carbon_g_per_kwh"]) for row in zones if row["carbon_g_per_kwh"] is not None
-        },
+        energy_micros={(row["zone"], row["slot"]): row["price_micros_per_mwh"] for row in zones if row["price_micros_per_mwh"] is not None},
+        carbon_grams={(row["zone"], row["slot"]): exact(row["carbon_g_per_kwh"]) for row in zones if row["carbon_g_per_kwh"] is not None},
         overrides={
             (offer, slot): (quantity, rate)
             for offer, slot, quantity, rate in book.offer_slots.select("offer_id", "slot", "quantity", "rate_micros").iter_rows()
@@ -171,7 +165,7 @@ def _bid(row: Mapping[str, Any]) -> Bid:
     return msgspec.convert(_with_sets(fields), Bid)
 
 
-def _offer(row: Row) -> Offer:
+def _offer(row: Mapping[str, Any]) -> Offer:
     fields = dict(row)
     fields["id"] = fields.pop("offer_id")
     fields["watts"] = exact(row["watts"])
@@ -184,10 +178,7 @@ def _factor(text: str) -> tuple[str, Fraction]:
     return name, Fraction(value)
 
 
-_LISTS = frozenset(
-    "countries subdivisions operator_countries countries_denied certifications chip_origins_denied open_to closed_to".split()
-)
-
-
 def _with_sets(fields: dict[str, object]) -> dict[str, object]:
-    return {name: frozenset(cell or []) if isinstance(cell, list) or name in _LISTS else cell for name, cell in fields.items()}
+    """Lists become sets; unknown certifications are none, since either fails a demand."""
+    sets = {name: frozenset(cell) for name, cell in fields.items() if isinstance(cell, list)}
+    return fields | sets | ({"certifications": frozenset()} if fields["certifications"] is None else {})

@@ -1,0 +1,55 @@
+"""What is wrong with a directory of files, cell by cell, told all at once.
+
+A reader collects faults and goes on, so that whoever sent the files can mend them in one go; the first
+twenty are named. Rows are counted from 1, the header not counted.
+"""
+
+import msgspec
+
+from contracts.terms.errors import BadInput
+
+FAULTS_NAMED = 20
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that cannot be read as what it claims to be: where, what was found, what would do."""
+
+    message: str
+    file: str
+    row: int | None = None
+    column: str | None = None
+    found: str | None = None
+    would_do: str | None = None
+
+    def error(self) -> BadInput:
+        """The fault as a refusal."""
+        facts = {name: getattr(self, name) for name in ("file", "row", "column", "found", "would_do")}
+        return BadInput(self.message, **{name: fact for name, fact in facts.items() if fact is not None})
+
+
+class Findings:
+    """The faults and warnings of one reading, in the order they were met."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.warnings: list[str] = []
+
+    def fault(self, message: str, **place: str | int | None) -> None:
+        """Note a fault; the reading goes on."""
+        self.faults.append(Fault(message=message, **place))  # type: ignore[arg-type]
+
+    def warn(self, message: str) -> None:
+        """Note something left out that does no harm."""
+        self.warnings.append(message)
+
+    def stop_if_faulty(self) -> None:
+        """Raise BadInput naming every fault so far (the first twenty), or return."""
+        if not self.faults:
+            return
+        if len(self.faults) == 1:
+            raise self.faults[0].error()
+        named = [str(fault.error()) for fault in self.faults[:FAULTS_NAMED]]
+        more = len(self.faults) - len(named)
+        if more:
+            named.append(f"and {more} more of the kind")
+        raise BadInput(f"{len(self.faults)} faults:\n  " + "\n  ".join(named), file=None, faults=len(self.faults))
