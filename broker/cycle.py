@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import msgspec
 from pricing.certificate import certify
-from pricing.clearing import clear
 
 from broker.clock import Clock
 from broker.services.orders import worst_case
@@ -30,6 +30,7 @@ from contracts.leasing import after_award, ended, leases_of
 from contracts.terms.clearing import Certificate, Clearing, Cycle
 from contracts.terms.errors import ClearingFailed
 from contracts.terms.orders import MarketRules
+from pricing.clearing import clear
 
 ClearBook = Callable[[bytes], tuple[Clearing, Certificate]]
 
@@ -37,20 +38,22 @@ ClearBook = Callable[[bytes], tuple[Clearing, Certificate]]
 class Timetable(msgspec.Struct, frozen=True, kw_only=True):
     """What every cycle of a market has in common.
 
-    lead          time between gate closure and the first slot
-    slot_seconds  length of a slot
-    slots         slots cleared at each gate
+    lead           time between gate closure and the first slot
+    gate_interval  time between two gates
+    slot_seconds   length of a slot
+    slots          slots cleared at each gate
     """
 
     currency: str = "USD"
     lead: timedelta = timedelta(minutes=15)
+    gate_interval: timedelta = timedelta(hours=6)
     slot_seconds: int = 3600
     slots: int = 24
     fee_bps: int = 0
 
     def rules(self, gate_at: datetime) -> MarketRules:
         """The rules of the cycle whose gate closes then."""
-        hours = msgspec.convert(str(self.slot_seconds / 3600), type=MarketRules.__annotations__["slot_hours"])
+        hours = Decimal(self.slot_seconds) / 3600
         return MarketRules(currency=self.currency, start=gate_at + self.lead, slots=self.slots, slot_hours=hours, fee_bps=self.fee_bps)
 
 

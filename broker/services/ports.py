@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
 from contracts.journal import JournalEntry
 from contracts.terms.accounts import Account
 from contracts.terms.bids import Bid
@@ -14,8 +16,8 @@ from contracts.terms.leases import Lease, LeaseState
 from contracts.usage import UsageRecord
 
 
-class BidOutcome(Protocol):
-    """What clearings have given a bid so far."""
+class BidOutcome(msgspec.Struct, frozen=True):
+    """What clearings have given a bid so far: hours and micros added up, the reason of the latest."""
 
     hours: float
     paid_micros: int

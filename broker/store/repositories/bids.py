@@ -8,17 +8,10 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from broker.services.ports import BidOutcome
 from broker.store.rows import BidRow, CycleRow, OutcomeRow
 from contracts.terms.bids import Bid, BidRequest
 from contracts.terms.errors import NotFound
-
-
-class BidResult(msgspec.Struct, frozen=True):
-    """What clearings gave a bid: hours and micros added up, the reason of the latest."""
-
-    hours: float
-    paid_micros: int
-    reason: str
 
 
 class BidRepository:
@@ -69,7 +62,7 @@ class BidRepository:
         changed = {"status": bid.status, "hours_left": bid.hours_left}
         await self._session.execute(update(BidRow).where(col(BidRow.id) == bid.id).values(changed))
 
-    async def outcomes(self, bid_ids: list[str]) -> dict[str, BidResult]:
+    async def outcomes(self, bid_ids: list[str]) -> dict[str, BidOutcome]:
         """What clearings gave these bids: hours and paid added up, the latest reason."""
         newest_first = aggregate_order_by(col(OutcomeRow.reason), col(CycleRow.number).desc())
         statement = (
@@ -84,7 +77,7 @@ class BidRepository:
             .group_by(col(OutcomeRow.bid_id))
         )
         rows = await self._session.execute(statement)
-        return {bid_id: BidResult(float(hours), int(paid), reasons[0]) for bid_id, hours, paid, reasons in rows}
+        return {bid_id: BidOutcome(float(hours), int(paid), reasons[0]) for bid_id, hours, paid, reasons in rows}
 
 
 def _row(bid: Bid) -> BidRow:

@@ -8,13 +8,13 @@ import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col, select
 
-from broker.store.rows import AccountRow, LatencyRow, LeaseRow, LeaseSlotRow, OfferRow, ProviderRow, TransferRow, ZoneHourRow
+from broker.store.rows import AccountRow, LatencyRow, LeaseRow, LeaseSlotRow, OfferHourRow, OfferRow, ProviderRow, TransferRow, ZoneHourRow
 from contracts.leasing import Place
 from contracts.terms.accounts import Account
 from contracts.terms.bids import Bid
 from contracts.terms.leases import IN_FORCE
 from contracts.terms.orders import MarketBook, MarketRules, canonical_book
-from contracts.terms.tables import BIDS, COMMITMENTS, LATENCY, OFFERS, TRANSFER, ZONES, Table
+from contracts.terms.tables import BIDS, COMMITMENTS, LATENCY, OFFER_SLOTS, OFFERS, TRANSFER, ZONES, Table
 
 
 class BookRepository:
@@ -40,6 +40,7 @@ class BookRepository:
             "offers": await self._offers(rules.slots),
             "bids": _bid_frame(rules, bids, held=_held_by_bid(slots), accounts=await self._accounts()),
             "commitments": _commitments(rules, slots),
+            "offer_slots": await self._offer_slots(rules),
             "zones": await self._zones(rules),
             "latency": await self._facts(LatencyRow, LATENCY),
         }
@@ -52,6 +53,12 @@ class BookRepository:
             row.model_dump() | {"offer_id": row.id, "slot_first": 0, "slot_end": slots} for row in await self._session.scalars(statement)
         ]
         return _frame(rows, OFFERS)
+
+    async def _offer_slots(self, rules: MarketRules) -> pl.DataFrame:
+        hours = [rules.grid.period(slot).start.hour for slot in range(rules.slots)]
+        rows = await self._session.scalars(select(OfferHourRow).order_by(col(OfferHourRow.offer_id), col(OfferHourRow.hour)))
+        found = [row.model_dump() | {"slot": slot} for row in rows for slot, hour in enumerate(hours) if hour == row.hour]
+        return _frame(found, OFFER_SLOTS)
 
     async def _slots_in_force(self, start: datetime, end: datetime) -> Sequence[tuple[LeaseRow, LeaseSlotRow]]:
         statement = (
@@ -91,7 +98,10 @@ class BookRepository:
         return _frame([each.model_dump() for each in await self._session.scalars(select(row))], table)
 
     async def add_supply(self, book: MarketBook, *, providers: list[str], at: datetime) -> int:
-        """Enter the offers of a book as first versions, where nothing has their id yet; returns how many are current."""
+        """Enter the offers of a book of one day as first versions, where nothing has their id yet; returns how many are current.
+
+        What an offer sells in a slot becomes what it sells in that hour of every day.
+        """
         known = set(await self._session.scalars(select(OfferRow.id)))
         assert set(book.offers["provider"]) <= set(providers), "register the providers first"
         fields = set(OfferRow.model_fields) - {"id", "version", "observed_at", "superseded_at"}
@@ -99,6 +109,8 @@ class BookRepository:
             if row["offer_id"] not in known:
                 facts = {name: row[name] for name in fields}
                 self._session.add(OfferRow(id=row["offer_id"], version=1, observed_at=at, superseded_at=None, **facts))
+        hours = [row for row in _hours(book) if row["offer_id"] not in known]
+        self._session.add_all([OfferHourRow(**row) for row in hours])
         await self._session.flush()
         return len(await self.places())
 
@@ -117,6 +129,20 @@ class BookRepository:
     async def providers(self) -> list[str]:
         """Provider ids, in order."""
         return list(await self._session.scalars(select(ProviderRow.id).order_by(col(ProviderRow.id))))
+
+
+def _hours(book: MarketBook) -> list[dict[str, Any]]:
+    """Overrides by hour of the day: those of the book's slots, and nothing outside an offer's window."""
+    start = book.rules.start
+    rows = {(row["offer_id"], row["slot"]): (row["quantity"], row["rate_micros"]) for row in book.offer_slots.iter_rows(named=True)}
+    for offer in book.offers.iter_rows(named=True):
+        for slot in range(book.rules.slots):
+            if not offer["slot_first"] <= slot < offer["slot_end"]:
+                rows[offer["offer_id"], slot] = (0, offer["rate_micros"])
+    return [
+        {"offer_id": offer_id, "hour": (start.hour + slot) % 24, "quantity": quantity, "rate_micros": rate}
+        for (offer_id, slot), (quantity, rate) in sorted(rows.items())
+    ]
 
 
 def _held_by_bid(slots: Sequence[tuple[LeaseRow, LeaseSlotRow]]) -> dict[str, int]:

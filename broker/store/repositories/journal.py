@@ -1,14 +1,15 @@
 """The journal: written once, moved only along pending → posted | voided and posted → reversed."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
-from contracts.journal import JournalEntry, Posting
 from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from broker.store.rows import JournalEntryRow, PostingRow
+from broker.store.rows import JournalEntryRow, LeaseRow, PostingRow
+from contracts.journal import JournalEntry, Posting
 
 
 class JournalRepository:
@@ -51,6 +52,16 @@ class JournalRepository:
         )
         rows = list(await self._session.scalars(statement.order_by(col(JournalEntryRow.id))))
         return await self._entries(rows)
+
+    async def award_holds_over(self, moment: datetime) -> list[str]:
+        """Pending award holds of bids none of whose leases runs past a moment: a settlement of everything before it replaces them."""
+        running = select(LeaseRow.bid_id).where(col(LeaseRow.ends_at) > moment)
+        statement = select(JournalEntryRow.id).where(
+            col(JournalEntryRow.kind) == "award_hold",
+            col(JournalEntryRow.state) == "pending",
+            col(JournalEntryRow.subject).not_in(running),
+        )
+        return list(await self._session.scalars(statement.order_by(col(JournalEntryRow.id))))
 
     async def entries(self, *, kind: str | None = None, party: str | None = None) -> list[JournalEntry]:
         """Entries by time and id, of one kind or touching one party where given."""

@@ -8,7 +8,7 @@ reversed, usage is revised by a higher revision.
 from broker.store.rows.facts import LatencyRow, TransferRow, ZoneHourRow
 from broker.store.rows.leases import LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
 from broker.store.rows.ledger import CloseRow, InvoiceLineRow, InvoiceRow, JournalEntryRow, PayoutRow, PostingRow
-from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
+from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferHourRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
 from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderRow
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "LeaseEventRow",
     "LeaseRow",
     "LeaseSlotRow",
+    "OfferHourRow",
     "OfferRow",
     "OutcomeRow",
     "PayoutRow",

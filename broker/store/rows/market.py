@@ -45,6 +45,17 @@ class OfferRow(SQLModel, table=True):
     superseded_at: datetime | None = moment_or_none()
 
 
+class OfferHourRow(SQLModel, table=True):
+    """What an offer sells in one hour of the day (UTC) where that differs from its row."""
+
+    __tablename__ = "offer_hours"
+
+    offer_id: str = key()
+    hour: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    quantity: int
+    rate_micros: int = micros()
+
+
 class BidRow(SQLModel, table=True):
     """A bid and its life: open until its hours are awarded, its window has passed or it is withdrawn."""
 

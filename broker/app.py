@@ -1,0 +1,109 @@
+"""The one place where a market is put together: services on stores, clock and worker handed in.
+
+async with open_market(settings, clock=...) as market:
+    async with market.services() as services:
+        await services.orders.submit(request, caller)
+"""
+
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import asynccontextmanager
+from multiprocessing import get_context
+
+import msgspec
+
+from broker.clock import Clock
+from broker.closing import PeriodClose
+from broker.cycle import MarketCycle, Timetable
+from broker.services.accounts import AccountService
+from broker.services.finance import FinanceService
+from broker.services.leases import LeaseService
+from broker.services.market import MarketService
+from broker.services.offers import OfferService
+from broker.services.orders import OrderService
+from broker.services.usage import UsageService
+from broker.store.engine import open_engine
+from broker.store.repositories.accounts import AccountRepository
+from broker.store.repositories.bids import BidRepository
+from broker.store.repositories.journal import JournalRepository
+from broker.store.repositories.leases import LeaseRepository
+from broker.store.repositories.market import MarketRepository
+from broker.store.repositories.offers import OfferSearchRepository
+from broker.store.repositories.settlements import SettlementRepository
+from broker.store.repositories.usage import UsageRepository
+from broker.store.unit_of_work import Sessions, WorkSession, open_sessions, unit_of_work
+from contracts.terms.hardware import HardwareClass
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a participant may do, inside one unit of work."""
+
+    accounts: AccountService
+    finance: FinanceService
+    leases: LeaseService
+    market: MarketService
+    offers: OfferService
+    orders: OrderService
+    usage: UsageService
+    session: WorkSession
+
+
+class Market:
+    """A market: its stores, its timetable, its clock."""
+
+    def __init__(self, sessions: Sessions, *, clock: Clock, timetable: Timetable, hardware: list[HardwareClass]) -> None:
+        self.sessions = sessions
+        self.clock = clock
+        self.timetable = timetable
+        self.hardware = hardware
+
+    @asynccontextmanager
+    async def services(self) -> AsyncIterator[Services]:
+        """The services of one request or task, in one transaction."""
+        async with unit_of_work(self.sessions) as work:
+            yield self.on(work)
+
+    def on(self, work: WorkSession) -> Services:
+        """The services on a transaction somebody else has opened."""
+        accounts, journal, leases = AccountRepository(work), JournalRepository(work), LeaseRepository(work)
+        table = self.timetable
+        return Services(
+            accounts=AccountService(accounts),
+            finance=FinanceService(SettlementRepository(work), journal),
+            leases=LeaseService(leases, clock=self.clock),
+            market=MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval),
+            offers=OfferService(
+                OfferSearchRepository(work),
+                self.clock,
+                catalogue={each.name: each for each in self.hardware},
+                currency=table.currency,
+                fee_bps=table.fee_bps,
+            ),
+            orders=OrderService(accounts, BidRepository(work), journal=journal, clock=self.clock, entropy=os.urandom),
+            usage=UsageService(UsageRepository(work), leases, clock=self.clock),
+            session=work,
+        )
+
+    def cycle(self, worker: Executor) -> MarketCycle:
+        """The runner of this market's cycles."""
+        return MarketCycle(self.sessions, clock=self.clock, timetable=self.timetable, worker=worker)
+
+    def close(self) -> PeriodClose:
+        """The closer of this market's months."""
+        return PeriodClose(self.sessions, self.hardware)
+
+
+@asynccontextmanager
+async def open_market(dsn: str, *, clock: Clock, timetable: Timetable, hardware: list[HardwareClass]) -> AsyncIterator[Market]:
+    """A market on a database that is already migrated; its connections are closed at the end."""
+    engine = open_engine(dsn)
+    try:
+        yield Market(open_sessions(engine), clock=clock, timetable=timetable, hardware=hardware)
+    finally:
+        await engine.dispose()
+
+
+def clearing_worker() -> ProcessPoolExecutor:
+    """The process that clears: one, started fresh, so that neither its memory nor its crash is the broker's."""
+    return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))

@@ -1,0 +1,61 @@
+"""Closing a month: read the live ledger, settle it, check that everything adds up, write it down once.
+
+The books of a closed period never change: what arrives later is settled in the next one. Running a close
+again finds it done; dying half way leaves nothing, for all of it is one transaction.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from broker.store.repositories.journal import JournalRepository
+from broker.store.repositories.settlements import ClosedPeriod, SettlementRepository
+from broker.store.unit_of_work import Sessions, unit_of_work
+from contracts.close import CloseRecord, close_record, table_hash
+from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PERIODS, PLANS, USAGE
+from contracts.settlement import Settlement, SettlementBook, settle
+from contracts.terms.errors import ClearingFailed
+from contracts.terms.hardware import HardwareClass
+from contracts.terms.time import month_of
+
+INPUTS = (USAGE, LEASES, ACCOUNTS, HARDWARE, PLANS, PERIODS)
+
+
+class CloseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a close did: the period, everything it was settled from, and the result."""
+
+    closed: ClosedPeriod
+    book: SettlementBook
+    settlement: Settlement
+    record: CloseRecord
+
+
+class PeriodClose:
+    """Closes the months of one market, in order."""
+
+    def __init__(self, sessions: Sessions, hardware: list[HardwareClass]) -> None:
+        self._sessions = sessions
+        self._hardware = hardware
+
+    async def run(self, month_start: datetime, *, closes_at: datetime) -> CloseReport:
+        """Close the month that begins then with what is known at `closes_at`; a closed month is settled again from its own knowledge.
+
+        Raises ClearingFailed when a reconciliation is off: nothing is written then.
+        """
+        async with unit_of_work(self._sessions) as work:
+            settlements, journal = SettlementRepository(work), JournalRepository(work)
+            periods = await settlements.closed()
+            closed = next((p for p in periods if p.month.start == month_start), None)
+            if closed is None:
+                closed = ClosedPeriod(period=len(periods) + 1, month=month_of(month_start), closes_at=closes_at, status="finalised")
+                periods = [*periods, closed]
+            book = await settlements.book(periods[: closed.period], self._hardware)
+            settlement = settle(book)
+            record = close_record(settlement, inputs={table.name: table_hash(table, getattr(book, table.name)) for table in INPUTS})
+            if not record.holds:
+                off = "; ".join(f"{line.name}: {line.difference}" for line in record.reconciliations if line.difference)
+                raise ClearingFailed(f"the close does not add up: {off}", period=closed.period)
+            await settlements.keep(closed, settlement, record=msgspec.to_builtins(record))
+            await journal.add_many(list(settlement.entries))
+            await journal.void(await journal.award_holds_over(closed.month.end))
+        return CloseReport(closed=closed, book=book, settlement=settlement, record=record)

@@ -1,0 +1,174 @@
+"""What a close reads, and what it leaves behind."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from broker.services.views import StatementLine, StatementView
+from broker.store.rows import (
+    AccountRow,
+    CloseRow,
+    InvoiceLineRow,
+    InvoiceRow,
+    LeaseRow,
+    LeaseSlotRow,
+    PayoutRow,
+    PlanRow,
+    ProviderRow,
+    UsageRow,
+)
+from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PERIODS, PLANS, PROVIDERS, USAGE
+from contracts.settlement import Settlement, SettlementBook, settlement_book
+from contracts.terms.hardware import HardwareClass
+from contracts.terms.tables import Table
+from contracts.terms.time import Period
+
+
+class ClosedPeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """A period that was closed, and when."""
+
+    period: int
+    month: Period
+    closes_at: datetime
+    status: str
+
+
+class SettlementRepository:
+    """Reads a settlement book from the live tables; keeps what a close decided."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def closed(self) -> list[ClosedPeriod]:
+        """Closed periods, in order."""
+        rows = await self._session.scalars(select(CloseRow).order_by(col(CloseRow.period)))
+        return [
+            ClosedPeriod(period=row.period, month=Period(row.month_start, row.month_end), closes_at=row.closes_at, status=row.status)
+            for row in rows
+        ]
+
+    async def record(self, period: int) -> dict[str, Any] | None:
+        """The close record of a period, or None while it is open."""
+        row = await self._session.get(CloseRow, period)
+        return row.record if row else None
+
+    async def first_month(self) -> datetime | None:
+        """When the first metered second began."""
+        return (await self._session.scalars(select(func.min(UsageRow.start)))).first()
+
+    async def book(self, periods: list[ClosedPeriod], hardware: list[HardwareClass]) -> SettlementBook:
+        """Everything these periods are settled from.
+
+        A lease whose rate changes by slot is one settlement lease per rate, `{lease_id}@{n}`, rates in order.
+        """
+        rated = await self._rated_leases()
+        frames = {
+            "usage": await self._usage(rated),
+            "leases": await self._leases(rated),
+            "accounts": _frame(
+                [row.model_dump() | {"account_id": row.id} for row in await self._session.scalars(select(AccountRow))], ACCOUNTS
+            ),
+            "hardware": _frame([{"hardware": each.name, "tflops": each.tflops} for each in hardware], HARDWARE),
+            "plans": _frame([row.terms | {"plan_id": row.id} for row in await self._session.scalars(select(PlanRow))], PLANS),
+            "periods": _frame(
+                [{"period": p.period, "month_start": p.month.start, "month_end": p.month.end, "closes_at": p.closes_at} for p in periods],
+                PERIODS,
+            ),
+        }
+        return settlement_book(frames)
+
+    async def providers(self) -> pl.DataFrame:
+        """The public table `providers`, as far as it is known."""
+        rows = await self._session.scalars(select(ProviderRow).order_by(col(ProviderRow.id)))
+        return _frame([row.model_dump() | {"provider_id": row.id} for row in rows], PROVIDERS)
+
+    async def _rated_leases(self) -> pl.DataFrame:
+        """Every lease slot with its settlement lease: lease_id, slot_start, rate_micros, quantity, rated_id."""
+        statement = select(
+            LeaseSlotRow.lease_id, LeaseSlotRow.slot_start, LeaseSlotRow.slot_end, LeaseSlotRow.rate_micros, LeaseSlotRow.quantity
+        )
+        rows = (await self._session.execute(statement)).all()
+        schema = {
+            "lease_id": pl.String(),
+            "slot_start": pl.Datetime("us", "UTC"),
+            "slot_end": pl.Datetime("us", "UTC"),
+            "rate_micros": pl.Int64(),
+            "quantity": pl.Int64(),
+        }
+        slots = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+        number = pl.col("rate_micros").rank("dense").over("lease_id").cast(pl.Int64)
+        return slots.with_columns(rated_id=pl.format("{}@{}", "lease_id", number))
+
+    async def _leases(self, rated: pl.DataFrame) -> pl.DataFrame:
+        most = rated.group_by("lease_id", "rated_id", "rate_micros").agg(pl.col("quantity").max().alias("accelerators"))
+        statement = select(LeaseRow.id, LeaseRow.account_id, LeaseRow.provider_id, LeaseRow.hardware, LeaseRow.tier)
+        rows = [tuple(row) for row in await self._session.execute(statement)]
+        names = ["lease_id", "account_id", "provider_id", "hardware", "tier"]
+        leases = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String()), orient="row")
+        joined = most.join(leases, on="lease_id").drop("lease_id").rename({"rated_id": "lease_id"})
+        return joined.select(list(LEASES.schema))
+
+    async def _usage(self, rated: pl.DataFrame) -> pl.DataFrame:
+        statement = select(UsageRow)
+        rows = [row.model_dump() for row in await self._session.scalars(statement)]
+        usage = pl.DataFrame([{name: row[name] for name in USAGE.schema} for row in rows], schema=USAGE.schema)
+        slots = rated.select("lease_id", "slot_start", "rated_id").sort("slot_start")
+        found = usage.sort("start").join_asof(slots, left_on="start", right_on="slot_start", by="lease_id", check_sortedness=False)
+        return found.with_columns(pl.col("rated_id").alias("lease_id")).select(list(USAGE.schema))
+
+    async def keep(self, closed: ClosedPeriod, settlement: Settlement, *, record: dict[str, Any]) -> None:
+        """Write what the period decided; those already there are left alone, so a close that is run again writes nothing."""
+        row = {
+            "period": closed.period,
+            "month_start": closed.month.start,
+            "month_end": closed.month.end,
+            "closes_at": closed.closes_at,
+            "status": closed.status,
+            "record": record,
+        }
+        await self._session.execute(insert(CloseRow).values(row).on_conflict_do_nothing())
+        own = pl.col("period") == closed.period
+        lines = settlement.lines.filter(own)
+        numbered = lines.with_columns(pl.int_range(pl.len()).over("account_id").alias("line"))
+        for table, frame in (
+            (InvoiceRow, settlement.invoices.filter(own)),
+            (InvoiceLineRow, numbered),
+            (PayoutRow, settlement.payouts.filter(own)),
+        ):
+            if frame.height:
+                await self._session.execute(insert(table).values(frame.to_dicts()).on_conflict_do_nothing())
+
+    async def statements(self, *, account_id: str | None = None, period: int | None = None) -> list[StatementView]:
+        """Invoices by account and period, each with its lines in order."""
+        invoices = select(InvoiceRow, AccountRow, CloseRow)
+        invoices = invoices.join(AccountRow, col(AccountRow.id) == col(InvoiceRow.account_id))
+        invoices = invoices.join(CloseRow, col(CloseRow.period) == col(InvoiceRow.period))
+        lines = select(InvoiceLineRow).order_by(col(InvoiceLineRow.line))
+        if account_id is not None:
+            invoices = invoices.where(col(InvoiceRow.account_id) == account_id)
+            lines = lines.where(col(InvoiceLineRow.account_id) == account_id)
+        if period is not None:
+            invoices = invoices.where(col(InvoiceRow.period) == period)
+            lines = lines.where(col(InvoiceLineRow.period) == period)
+        by_invoice: dict[tuple[str, int], list[StatementLine]] = {}
+        for line in await self._session.scalars(lines):
+            facts = {name: getattr(line, name) for name in StatementLine.__struct_fields__}
+            by_invoice.setdefault((line.account_id, line.period), []).append(StatementLine(**facts))
+        rows = await self._session.execute(invoices.order_by(col(InvoiceRow.account_id), col(InvoiceRow.period)))
+        return [_statement(*row, lines=by_invoice.get((row[0].account_id, row[0].period), [])) for row in rows]
+
+
+def _statement(invoice: InvoiceRow, account: AccountRow, close: CloseRow, *, lines: list[StatementLine]) -> StatementView:
+    named = {"account_name": account.name, "month_start": close.month_start, "month_end": close.month_end, "lines": lines}
+    facts = {name: getattr(invoice, name) for name in StatementView.__struct_fields__ if name not in named}
+    return StatementView(**facts, **named)
+
+
+def _frame(rows: list[dict[str, Any]], table: Table) -> pl.DataFrame:
+    return pl.DataFrame([{name: row.get(name) for name in table.schema} for row in rows], schema=table.schema)
