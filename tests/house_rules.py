@@ -39,7 +39,7 @@ SAY_INSTEAD = {
     "entity": "row, or the thing's own name",
 }
 EFFECT_MODULES = {
-    "asyncio", "concurrent", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select", "shutil",
+    "asyncio", "concurrent", "http", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select", "shutil",
     "signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 EFFECT_BUILTINS = {"open", "input", "print", "hash", "breakpoint"}
@@ -244,8 +244,8 @@ def effects_have_their_place(source: Source) -> Iterator[str]:
                 yield f"{source.path}:{node.lineno}: {name} reads the clock; take a Clock as an argument"
             if name.endswith(".commit") and source.path not in COMMIT_FILES:
                 yield f"{source.path}:{node.lineno}: commit; the unit of work alone commits"
-        is_environment = isinstance(node, ast.Attribute) and _dotted(node) in {"os.environ", "os.getenv"}
-        if is_environment and source.path not in ENVIRONMENT_FILES:
+        reads_environment = source.path not in ENVIRONMENT_FILES and _dotted(node) in {"os.environ", "os.getenv"}
+        if reads_environment and isinstance(node, ast.Attribute):
             yield f"{source.path}:{node.lineno}: reads the environment; settings are read once, in broker/settings.py"
 
 
