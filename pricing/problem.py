@@ -1,0 +1,86 @@
+"""One book as arrays: the supply, the demand, and the arcs between them.
+
+    maximise    Σ worth·x − Σ rate·z
+    such that   Σ x into (pool, slot)                   ≤ Σ z of its offers     price p
+                Σ x at standard or better there         ≤ its limit             premium μs
+                Σ x at guaranteed there                 ≤ its limit             premium μg
+                Σ x of a group in a slot                ≤ count · width         v
+                Σ x of a group                          ≤ count · units         u
+
+x ≥ 0 accelerators on an arc, 0 ≤ z ≤ what leases left of an offer. Rows on x are two nested families
+(bid ⊃ bid in slot; pool ⊃ standard ⊃ guaranteed), so the matrix is that of a network: its corners are
+whole accelerators, its duals whole micros. h, the slot's hours, multiplies everything and is left out.
+"""
+
+import msgspec
+import numpy as np
+
+from contracts.terms.orders import MarketBook
+from contracts.terms.tables import TIERS
+from pricing.arcs import Arcs, find_arcs
+from pricing.arrays import Ints
+from pricing.demand import Demand, gather_bids
+from pricing.eligibility import Eligibility, compile_clauses
+from pricing.pools import Supply, gather
+from pricing.worth import Worth, value
+
+
+class MarketProblem(msgspec.Struct, frozen=True, eq=False):
+    """A book ready to be cleared.
+
+    cell    (N,) group·T + slot of each arc, ascending
+    node    (N,) (tier·P + pool)·T + slot of each arc
+    """
+
+    supply: Supply
+    demand: Demand
+    eligibility: Eligibility
+    worth: Worth
+    arcs: Arcs
+    cell: Ints
+    node: Ints
+
+    @property
+    def pools(self) -> int:
+        """How many pools, P."""
+        return self.supply.pools.height
+
+    @property
+    def slots(self) -> int:
+        """How many slots, T."""
+        return int(self.supply.offered.shape[1])
+
+    @property
+    def groups(self) -> int:
+        """How many groups of equal bids, G."""
+        return self.demand.terms.height
+
+    def by_node(self, quantity: Ints) -> Ints:
+        """Accelerators on arcs (N,) summed by (tier, pool, slot): (3, P, T)."""
+        total = np.zeros(len(TIERS) * self.pools * self.slots, dtype=np.int64)
+        np.add.at(total, self.node, quantity)
+        return total.reshape(len(TIERS), self.pools, self.slots)
+
+    def by_cell(self, quantity: Ints) -> Ints:
+        """Accelerators on arcs (N,) summed by group and slot: (G, T)."""
+        total = np.zeros(self.groups * self.slots, dtype=np.int64)
+        np.add.at(total, self.cell, quantity)
+        return total.reshape(self.groups, self.slots)
+
+
+def build(book: MarketBook) -> MarketProblem:
+    """Turn a book into arrays. Raises NotSupported and BadInput as its parts do."""
+    supply, demand = gather(book), gather_bids(book)
+    eligibility = compile_clauses(demand.terms, supply.pools, transfer=book.transfer, latency=book.latency)
+    worth = value(book, supply, demand)
+    arcs = find_arcs(supply, worth, eligibility)
+    slots = book.rules.slots
+    return MarketProblem(
+        supply=supply,
+        demand=demand,
+        eligibility=eligibility,
+        worth=worth,
+        arcs=arcs,
+        cell=arcs.group * slots + arcs.slot,
+        node=(arcs.tier * supply.pools.height + arcs.pool) * slots + arcs.slot,
+    )
