@@ -1,0 +1,153 @@
+"""The database has the shape of the rows, and refuses by itself what the books may never do."""
+
+import asyncio
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
+
+import broker.store.rows  # noqa: F401 - declares the tables
+from broker.store.engine import open_engine
+from broker.store.migrate import upgrade
+from broker.store.premises import ServerFailed
+from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
+
+pytestmark = pytest.mark.anyio
+
+ENTRY = "INSERT INTO journal_entries (id, kind, state, at, subject, reason) VALUES ('ent_1', 'hold', :state, now(), 'bid_1', 'test')"
+POSTING = "INSERT INTO postings (entry_id, line, account, party, currency, amount_micros) VALUES ('ent_1', :line, 'hold', 'a', :currency, :micros)"
+
+
+async def test_the_migrations_make_exactly_the_rows(database_server):
+    """What differs is printed: it is what the next revision has to say."""
+    engine = open_engine(database_server)
+    async with engine.connect() as connection:
+        differences = await connection.run_sync(_differences)
+    await engine.dispose()
+    assert differences == []
+
+
+async def test_a_forgotten_column_would_be_found(session: WorkSession):
+    await session.execute(text("ALTER TABLE providers DROP COLUMN website"))
+    found = await (await session.connection()).run_sync(_differences)
+    assert [(change[0], change[3].name) for change in found] == [("add_column", "website")]
+
+
+async def test_upgrading_twice_and_at_once_changes_nothing(database):
+    await asyncio.gather(*(upgrade(database) for _ in range(3)))
+
+
+async def test_programs_that_start_together_take_turns_on_an_empty_database(empty_database):
+    await asyncio.gather(*(upgrade(empty_database) for _ in range(3)))
+    engine = open_engine(empty_database)
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM alembic_version"))).scalar_one() == 1
+    await engine.dispose()
+
+
+async def test_a_database_of_a_newer_release_is_refused(sessions: Sessions, database):
+    async with unit_of_work(sessions) as work:
+        await work.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ServerFailed, match="run the release that made it"):
+        await upgrade(database)
+
+
+@pytest.mark.parametrize(("before", "after"), [("pending", "posted"), ("pending", "voided"), ("posted", "reversed")])
+async def test_an_entry_moves_along_its_states(session: WorkSession, before, after):
+    await session.execute(text(ENTRY), {"state": before})
+    moved = await session.execute(text("UPDATE journal_entries SET state = :after"), {"after": after})
+    assert moved.rowcount == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("pending", "reversed"),
+        ("pending", "pending"),
+        ("posted", "pending"),
+        ("posted", "voided"),
+        ("voided", "posted"),
+        ("reversed", "posted"),
+        ("pending", "draft"),
+    ],
+)
+async def test_an_entry_moves_no_other_way(session: WorkSession, before, after):
+    await session.execute(text(ENTRY), {"state": before})
+    with pytest.raises(IntegrityError, match=f"may not move from {before} to {after}"):
+        await session.execute(text("UPDATE journal_entries SET state = :after"), {"after": after})
+
+
+async def test_an_entry_knows_four_states(session: WorkSession):
+    with pytest.raises(IntegrityError, match="journal_entries_state"):
+        await session.execute(text(ENTRY), {"state": "draft"})
+
+
+@pytest.mark.parametrize("change", ["reason = 'better'", "at = at + interval '1 s'", "state = 'posted', subject = 'bid_2'"])
+async def test_nothing_else_of_an_entry_changes(session: WorkSession, change):
+    await session.execute(text(ENTRY), {"state": "pending"})
+    with pytest.raises(IntegrityError, match="only its state may move"):
+        await session.execute(text(f"UPDATE journal_entries SET {change}"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM journal_entries",
+        "TRUNCATE journal_entries CASCADE",
+        "UPDATE postings SET amount_micros = 0",
+        "DELETE FROM postings",
+        "TRUNCATE postings",
+        "UPDATE usage_records SET accelerator_seconds = 0",
+        "DELETE FROM usage_records",
+        "TRUNCATE usage_records",
+    ],
+)
+async def test_facts_are_never_changed(session: WorkSession, change):
+    await session.execute(text(ENTRY), {"state": "posted"})
+    await session.execute(text("SET LOCAL session_replication_role = replica"))  # a record without its lease, a line alone
+    await session.execute(text(POSTING), {"line": 0, "currency": "EUR", "micros": 7})
+    await session.execute(text("INSERT INTO usage_records VALUES ('use_1', 0, 'lse_1', now(), now(), 1, 'delivered', now(), '\\x00')"))
+    await session.execute(text("SET LOCAL session_replication_role = origin"))
+    with pytest.raises(IntegrityError, match="are facts"):
+        await session.execute(text(change))
+
+
+async def test_an_entry_sums_to_zero_per_currency(sessions: Sessions):
+    """+7 −3 −4 of EUR and ±5 of USD; the lines come one by one."""
+    async with unit_of_work(sessions) as work:
+        await work.execute(text(ENTRY), {"state": "posted"})
+        for line, (currency, micros) in enumerate([("EUR", 7), ("USD", 5), ("EUR", -3), ("EUR", -4), ("USD", -5)]):
+            await work.execute(text(POSTING), {"line": line, "currency": currency, "micros": micros})
+    assert await _count(sessions, "postings") == 5
+
+
+@pytest.mark.parametrize(
+    "lines", [[("EUR", 1)], [("EUR", 5), ("EUR", -4)], [("EUR", 5), ("USD", -5)], [("EUR", 2**63 - 1), ("EUR", 2**63 - 1), ("EUR", 2)]]
+)
+async def test_an_unbalanced_entry_is_never_committed(sessions: Sessions, lines):
+    with pytest.raises(IntegrityError, match="entry ent_1 must sum to zero"):
+        async with unit_of_work(sessions) as work:
+            await work.execute(text(ENTRY), {"state": "posted"})
+            for line, (currency, micros) in enumerate(lines):
+                await work.execute(text(POSTING), {"line": line, "currency": currency, "micros": micros})
+    assert await _count(sessions, "journal_entries") == 0
+
+
+async def test_a_line_added_later_must_balance_too(sessions: Sessions):
+    await test_an_entry_sums_to_zero_per_currency(sessions)
+    with pytest.raises(IntegrityError, match="must sum to zero, was 1 micros of EUR"):
+        async with unit_of_work(sessions) as work:
+            await work.execute(text(POSTING), {"line": 9, "currency": "EUR", "micros": 1})
+
+
+async def _count(sessions: Sessions, table: str) -> int:
+    async with unit_of_work(sessions) as work:
+        return (await work.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
+
+
+def _differences(connection: Connection) -> list:
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    return compare_metadata(context, SQLModel.metadata)

@@ -1,0 +1,94 @@
+"""A real PostgreSQL for the tests that ask for one; tests that do not ask never start it.
+
+One server a worker, without fsync, in a directory of its own. The schema is made once, in a template; a test that
+commits gets a database copied from it, the others share one and are rolled back.
+"""
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from broker.store.embedded import DATABASE, EmbeddedServer
+from broker.store.engine import open_engine
+from broker.store.migrate import upgrade
+from broker.store.unit_of_work import Sessions, WorkSession, open_sessions
+
+TEMPLATE = "template_of_tests"
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, which asyncpg needs."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A directory that the server's account may pass through, which pytest's own, private to us, is not."""
+    path = Path(tempfile.mkdtemp(prefix="gridfare-tests-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def database_server(scratch: Path) -> Iterator[str]:
+    """The address of a migrated database that tests share and leave as they found it."""
+    with EmbeddedServer(scratch / "postgres", durable=False) as server:
+        asyncio.run(upgrade(server.dsn))
+        asyncio.run(_administer(server.dsn, f"CREATE DATABASE {TEMPLATE} TEMPLATE {DATABASE}"))
+        yield server.dsn
+
+
+@pytest.fixture
+def database(database_server: str) -> Iterator[str]:
+    """The address of a fresh, migrated database of the test's own: it may commit."""
+    name = f"test_{next(NUMBERS)}"
+    asyncio.run(_administer(database_server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+    yield database_server.replace(f"/{DATABASE}?", f"/{name}?")
+    asyncio.run(_administer(database_server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def empty_database(database_server: str) -> Iterator[str]:
+    """The address of a database nobody has migrated."""
+    asyncio.run(_administer(database_server, "CREATE DATABASE empty_of_tests TEMPLATE template0"))
+    yield database_server.replace(f"/{DATABASE}?", "/empty_of_tests?")
+    asyncio.run(_administer(database_server, "DROP DATABASE empty_of_tests WITH (FORCE)"))
+
+
+@pytest.fixture
+async def sessions(database: str) -> AsyncIterator[Sessions]:
+    """Sessions on a database of the test's own, for `unit_of_work`."""
+    engine = open_engine(database)
+    yield open_sessions(engine)
+    await engine.dispose()
+
+
+@pytest.fixture
+async def session(database_server: str) -> AsyncIterator[WorkSession]:
+    """A session whose work is rolled back: for repositories. Nothing is committed, so deferred checks do not run."""
+    engine = open_engine(database_server)
+    async with engine.connect() as connection:
+        transaction = await connection.begin()
+        async with async_sessionmaker(connection, class_=WorkSession, expire_on_commit=False)() as work:
+            yield work
+        await transaction.rollback()
+    await engine.dispose()
+
+
+async def _administer(dsn: str, statement: str) -> None:
+    """Run one statement from the maintenance database, outside any transaction."""
+    connection = await asyncpg.connect(dsn.replace(f"/{DATABASE}?", "/postgres?"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
