@@ -39,9 +39,10 @@ def find_arcs(supply: Supply, worth: Worth, eligibility: Eligibility) -> Arcs:
     slots = supply.offered.shape[1]
     step = max(1, CELLS_AT_ONCE // max(1, pools * tiers * slots))
     found = [_some_arcs(supply, worth, eligibility, np.arange(start, min(start + step, groups))) for start in range(0, groups, step)]
-    columns = [np.concatenate([part[column] for part, _ in found] or [np.empty(0, dtype=np.int64)]) for column in range(5)]
-    reachable = np.concatenate([part for _, part in found] or [np.empty(0, dtype=bool)])
-    return Arcs(*columns, reachable=reachable)
+    nothing: Ints = np.empty(0, dtype=np.int64)
+    group, slot, pool, tier, worth_ = (np.concatenate([nothing, *(part[column] for part, _ in found)]) for column in range(5))
+    reachable = np.concatenate([nothing.astype(bool), *(part for _, part in found)])
+    return Arcs(group=group, slot=slot, pool=pool, tier=tier, worth=worth_, reachable=reachable)
 
 
 def _some_arcs(supply: Supply, worth: Worth, eligibility: Eligibility, groups: Ints) -> tuple[tuple[Ints, ...], Bools]:
@@ -60,7 +61,8 @@ def _some_arcs(supply: Supply, worth: Worth, eligibility: Eligibility, groups: I
     which = np.nonzero(allowed & (net >= supply.cheapest.T[..., None]))
     group, slot, pool, tier = (index.astype(np.int64) for index in which)
     carries = wanted[..., SPOT] | (wanted[..., :SPOT].any(axis=2) & supply.pools["firm"].to_numpy())
-    return (groups[group], slot, pool, tier, net[which]), (eligible & carries).any(axis=1)
+    reachable: Bools = np.any(eligible & carries, axis=1)
+    return (groups[group], slot, pool, tier, net[which]), reachable
 
 
 def served(limits: Ints) -> Bools:

@@ -108,7 +108,9 @@ def _rows(problem: MarketProblem) -> _Rows:
     for binding, _ in kinds:
         numbers.append(np.where(binding, start + np.cumsum(binding) - 1, -1))
         start += int(binding.sum())
-    return _Rows(*numbers, room=np.concatenate([room[binding] for binding, room in kinds]).astype(np.float64))
+    pool, standard, guaranteed, cell, group = numbers
+    room = np.concatenate([most[binding] for binding, most in kinds]).astype(np.float64)
+    return _Rows(pool=pool, standard=standard, guaranteed=guaranteed, cell=cell, group=group, room=room)
 
 
 def _supplies(problem: MarketProblem) -> _Supplies:

@@ -116,9 +116,13 @@ def _factors(entries: list[str], row: int) -> dict[str, int]:
         except (InvalidOperation, ValueError, OverflowError):
             millionths = Fraction(-1)
         if not name or name in factors or millionths < 0 or millionths.denominator != 1:
-            place = {"file": "bids", "row": row + 1, "column": "hardware", "found": entry}
             raise BadInput(
-                "hardware is a list of classes, each once, with its factor", **place, would_do="H100-SXM:1.0, six decimals at most"
+                "hardware is a list of classes, each once, with its factor",
+                file="bids",
+                row=row + 1,
+                column="hardware",
+                found=entry,
+                would_do="H100-SXM:1.0, six decimals at most",
             )
         factors[name] = int(millionths)
     return factors

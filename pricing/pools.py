@@ -16,18 +16,9 @@ from contracts.terms.tables import TIERS
 from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Bools, Ints, within_range
 from pricing.energy import power_costs
 
-TESTABLE = ("site", "hardware", "firm", "country", "subdivision", "operator_country", "parent_country", "latitude", "longitude") + (
-    "certifications",
-    "uptime",
-    "memory_gb",
-    "zone",
-    "watts",
-    "pue",
-    "open_to",
-    "closed_to",
-    "chip_origin",
-    "trust",
-)
+PLACED = ("site", "hardware", "firm", "country", "subdivision", "operator_country", "parent_country", "latitude", "longitude")
+DESCRIBED = ("certifications", "uptime", "memory_gb", "zone", "watts", "pue", "open_to", "closed_to", "chip_origin", "trust")
+TESTABLE = (*PLACED, *DESCRIBED)
 
 
 class Supply(msgspec.Struct, frozen=True, eq=False):

@@ -35,7 +35,7 @@ def price_table(problem: MarketProblem, ends: PriceRange, sold: Ints) -> pl.Data
     supply, rate = problem.supply, midpoint(ends)
     pool, slot, tier = np.nonzero(served(supply.limits) & (supply.offered > 0)[..., None])
     facts = supply.pools[pool].select("pool", "site", "hardware", "firm")
-    figures = {
+    figures: dict[str, Ints | list[str]] = {
         "slot": slot.astype(np.int64),
         "tier": [TIERS[number] for number in tier],
         "rate_micros": rate[tier, pool, slot],
