@@ -6,9 +6,9 @@ async with open_market(settings, clock=...) as market:
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from multiprocessing import get_context
 
 import msgspec
@@ -22,6 +22,7 @@ from broker.services.leases import LeaseService
 from broker.services.market import MarketService
 from broker.services.offers import OfferService
 from broker.services.orders import OrderService
+from broker.services.replies import ReplyService
 from broker.services.usage import UsageService
 from broker.store.engine import open_engine
 from broker.store.repositories.accounts import AccountRepository
@@ -30,6 +31,7 @@ from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.market import MarketRepository
 from broker.store.repositories.offers import OfferSearchRepository
+from broker.store.repositories.replies import ReplyRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.repositories.usage import UsageRepository
 from broker.store.unit_of_work import Sessions, WorkSession, open_sessions, unit_of_work
@@ -39,14 +41,19 @@ from contracts.terms.hardware import HardwareClass
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a participant may do, inside one unit of work."""
 
+    clock: Clock
     accounts: AccountService
     finance: FinanceService
     leases: LeaseService
     market: MarketService
     offers: OfferService
     orders: OrderService
+    replies: ReplyService
     usage: UsageService
     session: WorkSession
+
+
+OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 class Market:
@@ -69,6 +76,7 @@ class Market:
         accounts, journal, leases = AccountRepository(work), JournalRepository(work), LeaseRepository(work)
         table = self.timetable
         return Services(
+            clock=self.clock,
             accounts=AccountService(accounts),
             finance=FinanceService(SettlementRepository(work), journal),
             leases=LeaseService(leases, clock=self.clock),
@@ -81,6 +89,7 @@ class Market:
                 fee_bps=table.fee_bps,
             ),
             orders=OrderService(accounts, BidRepository(work), journal=journal, clock=self.clock, entropy=os.urandom),
+            replies=ReplyService(ReplyRepository(work), self.clock),
             usage=UsageService(UsageRepository(work), leases, clock=self.clock),
             session=work,
         )

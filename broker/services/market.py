@@ -5,7 +5,7 @@ price; the market keeps its last result and says how old it is.
 """
 
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 import polars as pl
@@ -29,7 +29,6 @@ from contracts.terms.clearing import Certificate
 from contracts.terms.errors import BadInput, NotFound
 from contracts.terms.money import BASIS_POINTS, half_up
 from contracts.terms.orders import MarketBook
-from contracts.terms.tables import TIERS
 
 GRACE = timedelta(minutes=2)
 
@@ -63,19 +62,13 @@ class PriceTotal(msgspec.Struct, frozen=True, kw_only=True):
 class PriceFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which published prices: everything absent means all of them. Without a cycle, the last applied one."""
 
-    cycle: int | None = None
+    cycle: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     hardware: str | None = None
     country: str | None = None
     site: str | None = None
-    tier: str | None = None
-    cursor: str | None = None
-    limit: int = 100
-
-    def __post_init__(self) -> None:
-        if self.tier is not None and self.tier not in TIERS:
-            raise ValueError(f"tier must be one of {', '.join(TIERS)}, was {self.tier!r}")
-        if not 1 <= self.limit <= 500:
-            raise ValueError(f"limit must be in 1..500, was {self.limit}")
+    tier: Literal["guaranteed", "standard", "spot"] | None = None
+    cursor: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
 
 
 class MarketReader(Protocol):

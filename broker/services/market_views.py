@@ -5,7 +5,7 @@ hour (what one H100 SXM does in an hour). Times are UTC. Nothing here names a bu
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -182,43 +182,33 @@ class OfferQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ready_by                the work must be done by then, the data moved first
     tier                    guaranteed and standard need firm offers
     data_tb, data_country   data to be moved there first; its cost is part of the all-in rate
-    place, rtt_ms_max       measured round-trip time from a place, at most
+    place, rtt_ms_max       measured round-trip time from a place, at most; without a place no offer can meet it
     rate_max_micros         all-in, per reference hour
     buyer_country           offers not open to it are not shown
     """
 
     hardware: list[str] = []
     stack: str | None = None
-    quantity: int = 1
-    hours: int = 24
-    ready_by: datetime | None = None
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
+    hours: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 24
+    ready_by: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     tier: Literal["guaranteed", "standard", "spot"] = "spot"
     countries: list[str] = []
     operator_countries: list[str] = []
     certifications: list[str] = []
     trust_min: Literal["community", "verified", "certified"] | None = None
-    memory_gb_min: float | None = None
-    uptime_min: float | None = None
+    memory_gb_min: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    uptime_min: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
     place: str | None = None
-    rtt_ms_max: float | None = None
-    data_tb: float = 0.0
+    rtt_ms_max: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    data_tb: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 0.0
     data_country: str | None = None
-    rate_max_micros: int | None = None
+    rate_max_micros: Annotated[int, msgspec.Meta(ge=0)] | None = None
     buyer_country: str | None = None
-    text: str = ""
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
     sort: Literal["all_in", "rate", "quantity"] = "all_in"
-    cursor: str | None = None
-    limit: int = 25
-
-    def __post_init__(self) -> None:
-        ranges = {"quantity": (1, 1_000_000), "hours": (1, 100_000), "limit": (1, 200), "data_tb": (0, 1_000_000)}
-        for name, (least, most) in ranges.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(f"{name} must be in {least}..{most}, was {getattr(self, name)}")
-        if self.rtt_ms_max is not None and not self.place:
-            raise ValueError("rtt_ms_max needs the place it is measured from")
-        if self.ready_by is not None and self.ready_by.tzinfo is None:
-            raise ValueError(f"ready_by needs its zone (`Z` for UTC), was {self.ready_by.isoformat()!r}")
+    cursor: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 25
 
 
 class OfferView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,45 @@
+"""Requests to start from, shown in the API's description; a test sends each."""
+
+EXAMPLES = {
+    "SubmitBid": {
+        "night_batch": {
+            "summary": "Eight H100s for 24 accelerator-hours, interruptible, tonight",
+            "value": {
+                "width": 8,
+                "hours": 24.0,
+                "window_start": "2027-01-01T20:00:00Z",
+                "window_end": "2027-01-02T06:00:00Z",
+                "hardware": {"H100-SXM": 1.0},
+                "limit_spot_micros": 2_400_000,
+            },
+        },
+        "stays_in_france": {
+            "summary": "Health data that may not leave France, on either of two classes",
+            "value": {
+                "width": 4,
+                "hours": 32.0,
+                "window_start": "2027-01-01T08:00:00Z",
+                "window_end": "2027-01-01T20:00:00Z",
+                "hardware": {"H100-SXM": 1.0, "A100-80": 0.315},
+                "limit_standard_micros": 4_500_000,
+                "countries": ["FR"],
+                "operator_countries": ["FR"],
+                "certifications": ["HDS"],
+            },
+        },
+    },
+    "ReportUsage": {
+        "one_hour": {
+            "summary": "Four accelerators delivered for an hour",
+            "value": [
+                {
+                    "usage_id": "use_2027-01-01T08_node7",
+                    "lease_id": "lse_6nqk3v2c7hzq5w4y7x2m3p5r4t",
+                    "start": "2027-01-01T08:00:00Z",
+                    "end": "2027-01-01T09:00:00Z",
+                    "accelerator_seconds": 14_400,
+                }
+            ],
+        },
+    },
+}

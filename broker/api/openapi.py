@@ -1,0 +1,125 @@
+"""The API's description, made to tell the truth.
+
+The framework describes the handlers; what it cannot know is added here: that unknown fields are refused, what
+a query string may hold, and that every refusal is problem+json.
+"""
+
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from broker.api.examples import EXAMPLES
+from broker.api.problems import MEDIA_TYPE
+from broker.api.queries import QUERIES
+from broker.services.usage_views import UsageReport
+from contracts.terms.bids import BidRequest
+
+REFUSALS = {
+    "400": "What was sent cannot be read as what it claims to be",
+    "401": "No API key, or one nobody was given",
+    "402": "The worst case is more than the account may still owe",
+    "403": "The key is good; the act is not its holder's",
+    "404": "Nothing has this id or address",
+    "405": "The address does not take this method",
+    "409": "The facts have moved since the caller looked",
+    "413": "The body is larger than one request may carry",
+    "422": "The rules know this, this release does not do it yet",
+    "500": "A bug of ours; nothing was changed",
+    "503": "Not ready",
+}
+STRICT = (BidRequest, UsageReport)
+Document = dict[str, Any]
+
+
+class TruthfulJson(JsonRenderPlugin):
+    """Serves the amended description at `/schema/openapi.json`."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: Document) -> bytes:
+        """The description as JSON; amended once, since it is the same object on every request."""
+        if "Problem" not in openapi_schema["components"]["schemas"]:
+            amend(openapi_schema)
+        return self.render_json(request, openapi_schema)
+
+
+def openapi_config() -> OpenAPIConfig:
+    """The description's frame."""
+    return OpenAPIConfig(
+        title="Gridfare",
+        version="1",
+        description=(
+            "A market for accelerator-hours. Money is integer micros of the currency named beside it, rates are per "
+            "accelerator-hour, times are UTC, spans are half-open. Every POST takes an `Idempotency-Key`; lists are "
+            "paged by cursor; refusals are `application/problem+json`."
+        ),
+        path="/schema",
+        use_handler_docstrings=True,
+        components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", description="An API key.")}),
+        render_plugins=[TruthfulJson()],
+    )
+
+
+def amend(document: Document) -> None:
+    """Add to a description, in place, what the framework cannot see."""
+    schemas = document["components"]["schemas"]
+    schemas["Problem"] = _problem_schema()
+    for struct in STRICT:
+        schemas[struct.__name__]["additionalProperties"] = False
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            if method in ("get", "post"):
+                _amend_operation(operation, schemas, posts=method == "post")
+
+
+def _amend_operation(operation: Document, schemas: Document, *, posts: bool) -> None:
+    name = operation["operationId"]
+    if name in QUERIES:
+        operation["parameters"] = _query_parameters(QUERIES[name], schemas)
+    codes = {"500"} if name != "GetReadiness" else {"500", "503"}
+    if operation.get("parameters") or "requestBody" in operation:
+        codes |= {"400", "404"}
+    if operation.get("security"):
+        codes |= {"400", "401", "403", "404"}
+    if posts:
+        codes |= {"402", "409", "413", "422"}
+    for code in sorted(codes):
+        content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        operation["responses"][code] = {"description": REFUSALS[code], "content": content}
+    if "requestBody" in operation and name in EXAMPLES:
+        operation["requestBody"]["content"]["application/json"]["examples"] = EXAMPLES[name]
+
+
+def _query_parameters(struct: type[msgspec.Struct], schemas: Document) -> list[Document]:
+    """One parameter a field; the struct's own schema says its kind, bounds and default."""
+    _, components = msgspec.json.schema_components([struct], ref_template="#/components/schemas/{name}")
+    described = components.pop(struct.__name__)
+    schemas.update(components)
+    return [
+        {"name": name, "in": "query", "required": name in described.get("required", ()), "schema": _not_null(schema)}
+        for name, schema in described["properties"].items()
+    ]
+
+
+def _not_null(schema: Document) -> Document:
+    """A field's schema without null: a query string leaves a value out instead."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default") or (name == "default" and value is not None)}
+    return kept | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds}) if kinds else kept
+
+
+def _problem_schema() -> Document:
+    return {
+        "type": "object",
+        "description": "RFC 9457 problem details. Facts of the refusal stand beside the four members.",
+        "properties": {
+            "type": {"type": "string", "description": "`/problems/` and a code that never changes"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "what happened and what would work"},
+        },
+        "required": ["type", "title", "status", "detail"],
+        "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+    }
