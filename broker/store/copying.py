@@ -22,7 +22,6 @@ from sqlalchemy import (
     Select,
     String,
     Table,
-    TypeDecorator,
     cast,
     extract,
     func,
@@ -33,7 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateTable, DropTable
 from sqlalchemy.sql import ColumnElement
-from sqlmodel import SQLModel
+from sqlmodel import AutoString, SQLModel
 
 TIME = pl.Datetime("us", "UTC")
 TEXTS = pl.List(pl.String)
@@ -74,7 +73,7 @@ async def merge(session: AsyncSession, row: type[SQLModel], frame: pl.DataFrame)
     return int(written.rowcount)
 
 
-async def copy_out(session: AsyncSession, statement: Select[Any]) -> pl.DataFrame:
+async def copy_out(session: AsyncSession, statement: Select[*tuple[Any, ...]]) -> pl.DataFrame:
     """The result of a query as a frame, columns named and typed by the query: add an ORDER BY where order matters.
 
     Whole numbers are Int64, times UTC microseconds, lists of text List(String), JSON its text. Raises ValueError for
@@ -144,9 +143,9 @@ def _arriving(column: ColumnElement[Any]) -> pl.DataType:
         (LargeBinary, pl.Binary()),
         (JSONB, pl.String()),
         (String, pl.String()),
+        (AutoString, pl.String()),
     ]
-    type_ = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
-    found = next((dtype for kind, dtype in kinds if isinstance(type_, kind)), None)
+    found = next((dtype for kind, dtype in kinds if isinstance(column.type, kind)), None)
     if found is None:
         raise ValueError(f"column {column.key} cannot be copied: {column.type} does not travel; cast it")
     return found
