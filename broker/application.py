@@ -1,0 +1,44 @@
+"""Serving the portal and the API of a market that runs in this process.
+
+The site stands above the broker, so it is named, not imported, as every application server does.
+"""
+
+import asyncio
+import socket
+from importlib import import_module
+
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from broker.app import Market
+from contracts.terms.errors import BadInput
+
+SITE = "web.asgi:site"
+PORTS_TRIED = 20
+
+
+def free_port(host: str, port: int) -> int:
+    """The port, or the next free one after it. Raises BadInput when twenty in a row are taken."""
+    for candidate in range(port, port + PORTS_TRIED):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, candidate))
+            except OSError:
+                continue
+            return candidate
+    raise BadInput(f"no port is free from {port} to {port + PORTS_TRIED - 1}", variable="PORT", found=port, would_do="another port: PORT=9000")
+
+
+async def serve(market: Market, *, host: str, port: int) -> None:
+    """Serve until cancelled."""
+    module, name = SITE.split(":")
+    site = getattr(import_module(module), name)(market)
+    server = Server(site, address=host, port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning)
+    serving = asyncio.create_task(server.serve())
+    try:
+        await asyncio.shield(serving)
+    finally:
+        server.stop()
+        await serving
