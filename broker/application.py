@@ -1,44 +1,85 @@
-"""Serving the portal and the API of a market that runs in this process.
+"""The HTTP application: `/v1` on a market's services, and whatever pages a caller adds."""
 
-The site stands above the broker, so it is named, not imported, as every application server does.
-"""
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
-import asyncio
-import socket
-from importlib import import_module
+from litestar import Litestar, Request, Response
+from litestar.di import Provide
+from litestar.plugins import PluginProtocol
+from litestar.types import ControllerRouterHandler, Message, Scope
 
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server.embed import Server
+from broker.api.health import healthz, readyz
+from broker.api.market import MarketController, OfferController
+from broker.api.openapi import openapi_config
+from broker.api.orders import BidController, LeaseController, StatementController, UsageController
+from broker.api.problems import answer
+from broker.api.queries import provide_offer_query, provide_price_filter
+from broker.api.signing import KeyRequired, provide_caller, provide_request_key
+from broker.app import OpenServices, Services
 
-from broker.app import Market
-from contracts.terms.errors import BadInput
+BODY_BYTES_MAX = 1_000_000
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+)
+API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
+    OfferController,
+    MarketController,
+    BidController,
+    LeaseController,
+    StatementController,
+    UsageController,
+    healthz,
+    readyz,
+)
+Refuse = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
 
-SITE = "web.asgi:site"
-PORTS_TRIED = 20
+
+def application(
+    open_services: OpenServices,
+    pages: Sequence[ControllerRouterHandler] = (),
+    *,
+    plugins: Sequence[PluginProtocol] = (),
+    refuse: Refuse = answer,
+    configure: dict[str, object] | None = None,
+) -> Litestar:
+    """The API, with pages beside it.
+
+    open_services  opens one unit of work and gives its services; called once a request
+    refuse         turns an exception into an answer, API and pages alike
+    configure      further arguments of the framework (templates, static files)
+    """
+
+    async def provide_services() -> AsyncIterator[Services]:
+        # A failing COMMIT is raised here, before the answer is sent, so that a 201 is never a lie.
+        async with open_services() as services:
+            yield services
+
+    return Litestar(
+        route_handlers=[*API_HANDLERS, *pages],
+        dependencies={
+            "services": Provide(provide_services),
+            "caller": Provide(provide_caller, sync_to_thread=False),
+            "request_key": Provide(provide_request_key),
+            "query": Provide(provide_offer_query, sync_to_thread=False),
+            "price_filter": Provide(provide_price_filter, sync_to_thread=False),
+        },
+        middleware=[KeyRequired(open_services)],
+        exception_handlers={Exception: refuse},
+        before_send=[_add_security_headers],
+        openapi_config=openapi_config(),
+        request_max_body_size=BODY_BYTES_MAX,
+        plugins=list(plugins),
+        **(configure or {}),  # type: ignore[arg-type]
+    )
 
 
-def free_port(host: str, port: int) -> int:
-    """The port, or the next free one after it. Raises BadInput when twenty in a row are taken."""
-    for candidate in range(port, port + PORTS_TRIED):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, candidate))
-            except OSError:
-                continue
-            return candidate
-    raise BadInput(f"no port is free from {port} to {port + PORTS_TRIED - 1}", variable="PORT", found=port, would_do="another port: PORT=9000")
-
-
-async def serve(market: Market, *, host: str, port: int) -> None:
-    """Serve until cancelled."""
-    module, name = SITE.split(":")
-    site = getattr(import_module(module), name)(market)
-    server = Server(site, address=host, port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning)
-    serving = asyncio.create_task(server.serve())
-    try:
-        await asyncio.shield(serving)
-    finally:
-        server.stop()
-        await serving
+async def _add_security_headers(message: Message, _scope: Scope) -> None:
+    """On every answer, refusals too."""
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message["headers"], *SECURITY_HEADERS]
