@@ -139,7 +139,7 @@ def reconcile(settlement: Settlement) -> tuple[Reconciliation, ...]:
         ),
         _line(
             "subtotal and tax are what is payable, cents",
-            _sum(invoices, (pl.col("subtotal_cents") + pl.col("tax_cents") - pl.col("payable_cents")).abs()),
+            _sum(invoices, (_wide("subtotal_cents") + _wide("tax_cents") - _wide("payable_cents")).abs()),
         ),
         _line(
             "providers are owed their payouts, micros",
@@ -199,6 +199,10 @@ def _apart(left: pl.DataFrame, right: pl.DataFrame, keys: list[str], *amounts: s
         for frame, amount, sign in zip((left, right), amounts, (1, -1), strict=True)
     ]
     return _off(pl.concat(sides), keys, "amount")
+
+
+def _wide(name: str) -> pl.Expr:
+    return pl.col(name).cast(WIDE)
 
 
 def _sum(frame: pl.DataFrame, amount: pl.Expr) -> int:

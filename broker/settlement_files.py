@@ -1,0 +1,172 @@
+"""Settlement directories: usage, leases and plans in, a close out.
+
+Every table may be Parquet or CSV. A reading names every fault at once; a writing removes the old close record first
+and writes the new one last, so that a directory without one holds no result. The small tables are copied beside the
+result, byte for byte: what was published can be exported, and settled again, without anything else.
+"""
+
+import hashlib
+import itertools
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from broker.faults import Findings
+from broker.table_files import SUFFIXES, read_table, table_path
+from contracts.close import CloseRecord, PreviousClose
+from contracts.ledger_checks import settlement_faults
+from contracts.ledger_tables import (
+    ACCOUNTS,
+    INVOICES,
+    LINES,
+    PAYOUTS,
+    PERIODS,
+    PLANS,
+    POSTINGS,
+    PROVIDERS,
+    SETTLEMENT_TABLES,
+    SMALL_TABLES,
+    STATEMENT_TABLES,
+)
+from contracts.settlement import Settlement, SettlementBook, settlement_book
+from contracts.statements import Seller, SettledBook
+from contracts.terms.errors import BadInput
+from contracts.terms.tables import Table
+
+RECORD_FILE = "close.json"
+SELLER_FILE = "seller.toml"
+FAULTS_KEPT = 1000
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.6fZ"
+
+
+class SettlementReading(msgspec.Struct, frozen=True, kw_only=True):
+    """A settlement directory as read.
+
+    inputs     table → SHA-256 of its file
+    copied     the files a close carries along: small tables and the seller
+    warnings   what was left out of the reading
+    """
+
+    book: SettlementBook
+    inputs: dict[str, str]
+    copied: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def read_settlement(directory: Path) -> SettlementReading:
+    """The tables of a settlement directory, checked. Raises BadInput naming file, row and column of every fault."""
+    if not directory.is_dir():
+        raise BadInput(
+            "there is no such directory", file=str(directory), would_do="a directory with usage, leases, accounts, plans, periods"
+        )
+    findings = Findings()
+    paths = _paths(directory, SETTLEMENT_TABLES, findings, would_do="{name}.csv or {name}.parquet")
+    findings.stop_if_faulty()
+    frames = {table.name: read_table(paths[table.name], table, findings) for table in SETTLEMENT_TABLES if table.name in paths}
+    findings.stop_if_faulty()
+    for fault in itertools.islice(settlement_faults(frames), FAULTS_KEPT):
+        place = {name: fact for name, fact in fault.facts.items() if name != "file"}
+        findings.fault(fault.message, file=paths[str(fault.facts["file"])].name, **_texts(place))
+    findings.stop_if_faulty()
+    seller = directory / SELLER_FILE
+    sellers = {"seller": seller} if seller.is_file() else {}
+    return SettlementReading(
+        book=settlement_book(frames),
+        inputs={name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in (paths | sellers).items()},
+        copied=tuple(path for name, path in (paths | sellers).items() if name != "usage"),
+        warnings=tuple(findings.warnings),
+    )
+
+
+def write_settlement(out: Path, settlement: Settlement, *, record: CloseRecord, copied: tuple[Path, ...]) -> None:
+    """The close as CSV tables, the small tables as they came, and last of all `close.json`."""
+    sources = {path: path.read_bytes() for path in copied}
+    if any(path.parent.resolve() == out.resolve() for path in copied):
+        raise BadInput("a close may not be written over what it is made from", file=str(out), would_do="another directory for --out")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / RECORD_FILE).unlink(missing_ok=True)
+    for table in (*STATEMENT_TABLES, *SMALL_TABLES):
+        for suffix in SUFFIXES:
+            (out / f"{table.name}{suffix}").unlink(missing_ok=True)
+    (out / SELLER_FILE).unlink(missing_ok=True)
+    for path, content in sources.items():
+        replace_file(out / path.name, content)
+    for table in STATEMENT_TABLES:
+        replace_file(out / f"{table.name}.csv", _csv(table, settlement.tables()[table.name]))
+    replace_file(out / RECORD_FILE, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+
+
+def month_files(book: SettlementBook, providers: pl.DataFrame) -> dict[str, bytes]:
+    """A book as the files of a settlement directory, name → content: what anyone needs to settle it again."""
+    frames = {table.name: getattr(book, table.name) for table in SETTLEMENT_TABLES if hasattr(book, table.name)} | {"providers": providers}
+    tables = {table.name: table for table in (*SETTLEMENT_TABLES, PROVIDERS)}
+    return {f"{name}.csv": _csv(tables[name], frame) for name, frame in frames.items() if frame.height}
+
+
+def read_previous(out: Path) -> PreviousClose:
+    """An earlier close, as it was published. Raises BadInput for a missing or unreadable part."""
+    return PreviousClose(record=_record(out), tables=_read(out, STATEMENT_TABLES))
+
+
+def read_settled(out: Path) -> SettledBook:
+    """A close with the small tables beside it: all that an export needs. Raises BadInput for a missing or unreadable part."""
+    record = _record(out)
+    frames = _read(out, (INVOICES, LINES, POSTINGS, PAYOUTS, ACCOUNTS, PLANS, PERIODS, PROVIDERS))
+    return SettledBook(record=record, seller=_seller(out / SELLER_FILE), **frames)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write beside and rename, so that a reader never sees half a file."""
+    beside = path.with_name(f".{path.name}")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _paths(directory: Path, tables: tuple[Table, ...], findings: Findings, *, would_do: str) -> dict[str, Path]:
+    """Where each table is; a missing one that must be there is a fault."""
+    found = {table.name: table_path(directory, table) for table in tables}
+    for table in tables:
+        if found[table.name] is None and not table.optional:
+            findings.fault("the directory has no such table", file=f"{table.name}.csv", would_do=would_do.format(name=table.name))
+    return {name: path for name, path in found.items() if path is not None}
+
+
+def _read(out: Path, tables: tuple[Table, ...]) -> dict[str, pl.DataFrame]:
+    findings = Findings()
+    paths = _paths(out, tables, findings, would_do="a directory written by `gridfare settle`")
+    findings.stop_if_faulty()
+    frames = {table.name: read_table(paths[table.name], table, findings) for table in tables if table.name in paths}
+    findings.stop_if_faulty()
+    return frames
+
+
+def _record(out: Path) -> CloseRecord:
+    path = out / RECORD_FILE
+    if not path.is_file():
+        raise BadInput("the directory has no close record", file=str(path), would_do="a directory written by `gridfare settle`")
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=CloseRecord)
+    except msgspec.MsgspecError as error:
+        raise BadInput(f"the close record cannot be read: {error}", file=str(path), would_do="the file as it was written") from error
+
+
+def _seller(path: Path) -> Seller:
+    if not path.is_file():
+        return Seller()
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Seller)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise BadInput(f"the file cannot be read: {error}", file=path.name, would_do='a line such as name = "Gridfare"') from error
+
+
+def _csv(table: Table, frame: pl.DataFrame) -> bytes:
+    lists = [pl.col(column.name).list.join(";") for column in table.columns if column.kind == "list"]
+    return frame.select(list(table.schema)).with_columns(lists).write_csv(datetime_format=TIME_FORMAT).encode()
+
+
+def _texts(facts: Mapping[str, str | int | float | bool | None]) -> dict[str, str | int | None]:
+    """Facts of a fault as a finding takes them: rows as numbers, all else as text."""
+    return {name: fact if name == "row" and isinstance(fact, int) else str(fact) for name, fact in facts.items() if fact is not None}
