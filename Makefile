@@ -32,7 +32,7 @@ check: setup ## lint, format, types, import rules, house rules
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
 	@$(VENV)/lint-imports --no-logo
-	@$(PYTEST) -q tests/test_house_rules.py tests/test_lock_files.py
+	@$(PYTEST) -q tests/test_house_rules.py tests/test_lock_files.py tests/test_manual.py
 
 format: setup ## put imports and layout in order
 	@$(VENV)/ruff check --fix-only --quiet .
