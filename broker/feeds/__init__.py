@@ -1,0 +1,1 @@
+"""Supply from elsewhere: one file an adapter, parsing pure, fetching thin."""
