@@ -1,0 +1,1 @@
+"""Markets that never were: worlds scaled up from a small one, for measuring and for practice."""
