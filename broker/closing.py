@@ -5,27 +5,29 @@ again finds it done; dying half way leaves nothing, for all of it is one transac
 """
 
 from datetime import datetime
+from hashlib import sha256
 
 import msgspec
 
+from broker.settlement_files import month_files
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.settlements import ClosedPeriod, SettlementRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
-from contracts.close import CloseRecord, close_record, table_hash
-from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PERIODS, PLANS, USAGE
-from contracts.settlement import Settlement, SettlementBook, settle
+from contracts.close import CloseRecord, close_record
+from contracts.settlement import Settlement, settle
 from contracts.terms.errors import ClearingFailed
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.time import month_of
 
-INPUTS = (USAGE, LEASES, ACCOUNTS, HARDWARE, PLANS, PERIODS)
-
 
 class CloseReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a close did: the period, everything it was settled from, and the result."""
+    """What a close did.
+
+    files    the settlement directory it was settled from, name → content: anyone may settle it again and compare the hash
+    """
 
     closed: ClosedPeriod
-    book: SettlementBook
+    files: dict[str, bytes]
     settlement: Settlement
     record: CloseRecord
 
@@ -51,11 +53,13 @@ class PeriodClose:
                 periods = [*periods, closed]
             book = await settlements.book(periods[: closed.period], self._hardware)
             settlement = settle(book)
-            record = close_record(settlement, inputs={table.name: table_hash(table, getattr(book, table.name)) for table in INPUTS})
+            files = month_files(book, await settlements.providers())
+            inputs = {name.removesuffix(".csv"): sha256(content).hexdigest() for name, content in files.items()}
+            record = close_record(settlement, inputs=inputs)
             if not record.holds:
                 off = "; ".join(f"{line.name}: {line.difference}" for line in record.reconciliations if line.difference)
                 raise ClearingFailed(f"the close does not add up: {off}", period=closed.period)
             await settlements.keep(closed, settlement, record=msgspec.to_builtins(record))
             await journal.add_many(list(settlement.entries))
             await journal.void(await journal.award_holds_over(closed.month.end))
-        return CloseReport(closed=closed, book=book, settlement=settlement, record=record)
+        return CloseReport(closed=closed, files=files, settlement=settlement, record=record)

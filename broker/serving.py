@@ -28,7 +28,9 @@ def free_port(host: str, port: int) -> int:
             except OSError:
                 continue
             return candidate
-    raise BadInput(f"no port is free from {port} to {port + PORTS_TRIED - 1}", variable="PORT", found=port, would_do="another port: PORT=9000")
+    raise BadInput(
+        f"no port is free from {port} to {port + PORTS_TRIED - 1}", variable="PORT", found=port, would_do="another port: PORT=9000"
+    )
 
 
 async def serve(market: Market, *, host: str, port: int) -> None:

@@ -39,3 +39,14 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+async def wipe(dsn: str) -> None:
+    """Take away everything a database holds. For databases that can be made again: the demo's, a test's."""
+    engine = open_engine(dsn, pool_size=1)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP SCHEMA public CASCADE"))
+            await connection.execute(text("CREATE SCHEMA public"))
+    finally:
+        await engine.dispose()

@@ -8,6 +8,7 @@ import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col, select
 
+from broker.store.copying import merge
 from broker.store.rows import AccountRow, LatencyRow, LeaseRow, LeaseSlotRow, OfferHourRow, OfferRow, ProviderRow, TransferRow, ZoneHourRow
 from contracts.leasing import Place
 from contracts.terms.accounts import Account
@@ -79,18 +80,17 @@ class BookRepository:
         return {row.id: Account(**{name: getattr(row, name) for name in Account.__struct_fields__}) for row in rows}
 
     async def _zones(self, rules: MarketRules) -> pl.DataFrame:
-        grid = rules.grid
-        first, last = grid.period(0).start, grid.period(rules.slots - 1).end
-        statement = select(ZoneHourRow).where(col(ZoneHourRow.hour) < last).order_by(col(ZoneHourRow.zone), col(ZoneHourRow.hour))
-        hours = {
-            (row.zone, row.hour): row for row in await self._session.scalars(statement) if row.hour >= first.replace(minute=0, second=0)
-        }
-        zones = sorted({zone for zone, _ in hours})
+        """Energy and carbon by slot; of an hour nothing is known of yet, what that hour of the day was last time."""
+        hours = [rules.grid.period(slot).start.replace(minute=0, second=0, microsecond=0) for slot in range(rules.slots)]
+        statement = select(ZoneHourRow).where(col(ZoneHourRow.hour) <= hours[-1]).order_by(col(ZoneHourRow.zone), col(ZoneHourRow.hour))
+        known: dict[tuple[str, int], dict[datetime, ZoneHourRow]] = {}
+        for row in await self._session.scalars(statement):
+            known.setdefault((row.zone, row.hour.hour), {})[row.hour] = row
         found = [
-            hours[zone, start].model_dump() | {"slot": slot}
-            for zone in zones
-            for slot in range(rules.slots)
-            if (zone, start := grid.period(slot).start.replace(minute=0, second=0)) in hours
+            (rows.get(hour) or rows[max(rows)]).model_dump() | {"slot": slot}
+            for (_, hour_of_day), rows in known.items()
+            for slot, hour in enumerate(hours)
+            if hour.hour == hour_of_day
         ]
         return _frame(found, ZONES)
 
@@ -116,15 +116,15 @@ class BookRepository:
 
     async def add_facts(self, book: MarketBook) -> None:
         """Enter latencies and transfer costs, where they are not known yet."""
-        known = {(row.place, row.site) for row in await self._session.scalars(select(LatencyRow))}
-        rows: list[SQLModel] = [LatencyRow(**row) for row in book.latency.iter_rows(named=True) if (row["place"], row["site"]) not in known]
+        await merge(self._session, LatencyRow, book.latency)
         if book.transfer is not None:
-            pairs = {(row.from_country, row.to_country) for row in await self._session.scalars(select(TransferRow))}
-            rows += [
-                TransferRow(**row) for row in book.transfer.iter_rows(named=True) if (row["from_country"], row["to_country"]) not in pairs
-            ]
-        self._session.add_all(rows)
-        await self._session.flush()
+            await merge(self._session, TransferRow, book.transfer)
+
+    async def add_zone_hours(self, book: MarketBook) -> None:
+        """Enter energy prices and carbon of the book's slots, where that hour is not known yet."""
+        starts = {slot: book.rules.grid.period(slot).start for slot in range(book.rules.slots)}
+        hours = book.zones.with_columns(pl.col("slot").replace_strict(starts, return_dtype=pl.Datetime("us", "UTC")).alias("hour"))
+        await merge(self._session, ZoneHourRow, hours.drop("slot"))
 
     async def providers(self) -> list[str]:
         """Provider ids, in order."""

@@ -1,0 +1,57 @@
+"""The parties of the demo: grids and buyers of the shipped world, the plans they signed, the keys they use."""
+
+import hashlib
+
+from broker.cycle import Timetable
+from broker.world.catalogue import accounts, providers
+from contracts.terms.accounts import Account, Provider
+
+TAX_BPS = {"DE": 1900, "FR": 2000, "NL": 2100, "IT": 2200, "ES": 2100, "SE": 2500, "FI": 2550, "GB": 2000, "PL": 2300, "AT": 2000}
+PLANS: dict[str, dict[str, object]] = {
+    "metered": {"name": "Metered: what the gate said, and one per cent", "kind": "metered_cleared"},
+    "flat-rate": {
+        "name": "Flat rate: 750 USD a month, 12 PF-days in it, then 30 USD a PF-day",
+        "kind": "flat_rate",
+        "fee_micros": 750_000_000,
+        "fair_use_units": 12 * 86_400_000,
+        "overage": "charge",
+        "unit_price_micros": 30_000_000,
+    },
+    "grant": {"name": "Grant: 100 PF-days", "kind": "grant", "grant_units": 100 * 86_400_000, "unit_price_micros": 60_000_000},
+}
+
+
+def grids() -> list[Provider]:
+    """The provider grids, by id."""
+    rows = providers().sort("provider").iter_rows(named=True)
+    return [
+        Provider(id=row["provider"], name=row["name"], country=row["operator_country"], kind=row["kind"], source=row["source"])
+        for row in rows
+    ]
+
+
+def buyers(timetable: Timetable) -> list[Account]:
+    """The buyers' accounts, by id; tax by country where the demo knows the rate."""
+    return [
+        Account(
+            id=row["account_id"],
+            name=row["name"],
+            country=row["country"],
+            parent_country=row["parent_country"],
+            plan_id=row["plan_id"],
+            currency=timetable.currency,
+            tax_bps=TAX_BPS.get(row["country"], 0),
+            take_bps=timetable.fee_bps if row["plan_id"] == "metered" else 0,
+            credit_limit_micros=row["credit_limit_micros"],
+            story=row["story"],
+        )
+        for row in accounts().sort("account_id").iter_rows(named=True)
+    ]
+
+
+def keys() -> dict[str, str]:
+    """An API key for every buyer of the demo. They open nothing but the demo, so they may be known."""
+    return {
+        row["account_id"]: f"gf_demo_{hashlib.sha256(row['account_id'].encode()).hexdigest()[:24]}"
+        for row in accounts().iter_rows(named=True)
+    }

@@ -1,0 +1,183 @@
+"""The demo from an empty folder to a running market."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from pricing.explain import explain
+from rich.console import Console
+
+from broker.app import clearing_worker, open_market
+from broker.closing import CloseReport
+from broker.cycle import CycleReport
+from broker.demo.artefacts import write_artefacts
+from broker.demo.stages import CLOSE_DELAY, FIRST_MONTH, DemoMarket, catalogue, demo_clock, demo_timetable
+from broker.demo.story import Story, Teller, summary
+from broker.serving import free_port, serve
+from broker.settings import Settings
+from broker.store.books import decode_book
+from broker.store.engine import open_engine
+from broker.store.migrate import upgrade, wipe
+from broker.store.repositories.cycles import CycleRepository
+from broker.store.repositories.settlements import SettlementRepository
+from broker.store.unit_of_work import open_sessions, unit_of_work
+from contracts.terms.errors import MarketError
+from contracts.terms.time import iso
+
+STAGES = 6
+HOUR = timedelta(hours=1)
+HEADLINES = 3
+REFUSED = "bid_ziekenhuis-ct"
+INVOICED = "acct_meridian"
+
+
+class DemoPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run it.
+
+    directory          where the exports of a closed month go
+    once               stop after the summary
+    seconds_per_hour   how long a market hour takes while serving
+    """
+
+    directory: Path
+    once: bool = False
+    seconds_per_hour: float = 5.0
+
+
+async def run_demo(settings: Settings, plan: DemoPlan, *, dsn: str, console: Console) -> bool:
+    """Run the demo on a database; whether certificates, close and trial balance hold. Without `once` it serves until interrupted.
+
+    A run that was killed is taken up where it was. A finished one is run afresh with `once`, on our own server only:
+    a database somebody named is never emptied.
+    """
+    teller = Teller(console, STAGES)
+    with teller.stage("database") as said:
+        if plan.once and settings.database_url is None and await _is_finished(dsn):
+            await wipe(dsn)
+        await upgrade(dsn)
+        said.append("PostgreSQL, embedded" if settings.database_url is None else "PostgreSQL, yours (DATABASE_URL)")
+    async with _demo_market(dsn) as demo:
+        story = await _tell(demo, teller, plan)
+        console.print(summary(story))
+        if not plan.once:
+            await _keep_trading(demo, settings, plan=plan, console=console)
+    return story.holds
+
+
+@asynccontextmanager
+async def _demo_market(dsn: str) -> AsyncIterator[DemoMarket]:
+    clock = demo_clock()
+    with clearing_worker() as worker:
+        async with open_market(dsn, clock=clock, timetable=demo_timetable(), hardware=catalogue()) as market:
+            yield DemoMarket(market, clock, worker)
+
+
+async def _is_finished(dsn: str) -> bool:
+    """Whether an earlier demo came to its close here."""
+    await upgrade(dsn)
+    engine = open_engine(dsn, pool_size=1)
+    try:
+        async with unit_of_work(open_sessions(engine)) as work:
+            return bool(await SettlementRepository(work).closed())
+    finally:
+        await engine.dispose()
+
+
+async def _tell(demo: DemoMarket, teller: Teller, plan: DemoPlan) -> Story:
+    with teller.stage("world") as said:
+        world = await demo.enter_world()
+        said.append(f"{world.offers} offers of {world.grids} grids at {world.sites} sites in {world.countries} countries")
+        said.append(f"{world.accounts} buyers")
+    gates = demo.gates(FIRST_MONTH.end + CLOSE_DELAY)
+    with teller.stage("first gate") as said:
+        cycles = [await demo.run_gate(gates[0])]
+        said.extend(_gate_words(cycles[0]))
+    with teller.stage("two market days") as said:
+        cycles += [await demo.run_gate(gate) for gate in gates[1:]]
+        said.append(f"{len(gates) - 1} gates more, {sum(each.awards for each in cycles[1:]):,} awards")
+        delivered = await demo.deliver(FIRST_MONTH.end + CLOSE_DELAY)
+        said.append(f"the grid delivers, {delivered.failed} leases failed in the last hours")
+    with teller.stage("month close") as said:
+        closes = await demo.close_months()
+        said.extend(_close_words(closes[0]))
+    with teller.stage("exports") as said:
+        said.extend(write_artefacts(plan.directory / f"period-{closes[0].closed.period}", closes[0]))
+    return await _story(demo, world=world, cycles=cycles, close=closes[0])
+
+
+def _gate_words(report: CycleReport) -> list[str]:
+    certificate = report.certificate
+    return [
+        f"{report.bids} bids cleared against {report.offers} offers",
+        f"{report.awards:,} awards, {report.leases} leases",
+        f"gap {certificate.gap:.0%}, {len(certificate.checks)} checks hold",
+    ]
+
+
+def _close_words(report: CloseReport) -> list[str]:
+    return [
+        f"{report.record.counts.usage_rows:,} usage records",
+        f"{report.settlement.invoices.height} invoices",
+        f"{len(report.record.reconciliations)} reconciliations at 0",
+    ]
+
+
+async def _story(demo: DemoMarket, *, world: object, cycles: list[CycleReport], close: CloseReport) -> Story:
+    async with demo.market.services() as services:
+        now = await services.market.now()
+        statement = (await SettlementRepository(services.session).statements(account_id=INVOICED, period=close.closed.period))[0]
+        balance = await services.finance.trial_balance()
+        repository = CycleRepository(services.session)
+        data = await repository.book(cycles[0].cycle.id)
+        clearing = await repository.clearing(cycles[0].cycle)
+    assert data is not None, "an applied cycle keeps its book"
+    headlines = sorted((price for price in now.prices if price.traded), key=lambda price: -price.sold_hours)[:HEADLINES]
+    return Story(
+        world=world,  # type: ignore[arg-type]
+        cycles=cycles,
+        prices=headlines,
+        refusal=explain(decode_book(data), REFUSED, clearing).text,
+        close=close,
+        statement=statement,
+        trial_balance=balance,
+    )
+
+
+async def _keep_trading(demo: DemoMarket, settings: Settings, *, plan: DemoPlan, console: Console) -> None:
+    """Serve the portal, and let market time run: deliver every hour, clear at every gate, close every month."""
+    port = free_port(settings.host, settings.port)
+    console.print(
+        f"\n[bold]Portal[/bold]  http://{settings.host}:{port}   [dim]API  http://{settings.host}:{port}/schema   stop with Ctrl-C[/dim]"
+    )
+    trading = asyncio.create_task(_trade(demo, plan, console))
+    try:
+        await serve(demo.market, host=settings.host, port=port)
+    finally:
+        trading.cancel()
+
+
+async def _trade(demo: DemoMarket, plan: DemoPlan, console: Console) -> None:
+    while True:
+        now = demo.clock.now()
+        coming = demo.gates(now + 2 * demo.timetable.gate_interval)
+        gate = next(each for each in coming if each.at > now)
+        hour = _next_hour(now)
+        moment = min(hour, gate.at)
+        await asyncio.sleep((moment - now) / HOUR * plan.seconds_per_hour)
+        try:
+            if moment == gate.at:
+                report = await demo.run_gate(gate)
+                console.print(f"[dim]{iso(moment)}[/dim]  gate {report.cycle.number}: " + " · ".join(_gate_words(report)))
+            else:
+                await demo.deliver(moment)
+                await demo.close_months()
+        except MarketError as error:
+            console.print(f"[red]{iso(moment)}  {error}; the market keeps its last result[/red]")
+            demo.pass_to(moment)
+
+
+def _next_hour(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0) + HOUR

@@ -1,0 +1,159 @@
+"""The stages of the demo: each can be run again, and finds what the last run left.
+
+A killed demo resumes from the store alone: ids derive from what they name, cycles are fenced by their token,
+a close is one transaction. Nothing is remembered elsewhere.
+"""
+
+from concurrent.futures import Executor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from broker.app import Market
+from broker.clock import SimulatedClock
+from broker.closing import CloseReport
+from broker.cycle import CycleReport, Timetable
+from broker.delivery import DeliveryReport, SimulatedGrid
+from broker.demo.demand import first_bids, returning_bids
+from broker.demo.parties import PLANS, buyers, grids, keys
+from broker.services.accounts import key_digest
+from broker.store.repositories.accounts import AccountRepository
+from broker.store.repositories.bids import BidRepository
+from broker.store.repositories.book import BookRepository
+from broker.store.unit_of_work import unit_of_work
+from broker.world.book import shipped_book
+from broker.world.catalogue import hardware_classes
+from contracts.simulated_delivery import Reliability
+from contracts.terms.bids import Bid
+from contracts.terms.errors import CreditExceeded
+from contracts.terms.hardware import HardwareClass
+from contracts.terms.orders import MarketBook
+from contracts.terms.time import month_of
+
+FIRST_SLOT = datetime(2027, 3, 30, tzinfo=UTC)
+FIRST_MONTH = month_of(FIRST_SLOT)
+CLOSE_DELAY = timedelta(hours=6)
+SEED = 20270330
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """A gate of the demo's timetable, and how many came before it."""
+
+    number: int
+    at: datetime
+
+
+class WorldReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was entered before the first gate."""
+
+    offers: int
+    grids: int
+    sites: int
+    countries: int
+    accounts: int
+
+
+class DemoMarket:
+    """The market of the demo, moved through its days."""
+
+    def __init__(self, market: Market, clock: SimulatedClock, worker: Executor) -> None:
+        self.market = market
+        self.clock = clock
+        self.day = shipped_book(FIRST_SLOT)
+        self._told = first_bids(self.day)
+        self._cycle = market.cycle(worker)
+        self._grid = SimulatedGrid(market.sessions, Reliability(seed=SEED))
+
+    @property
+    def timetable(self) -> Timetable:
+        """When gates close."""
+        return self.market.timetable
+
+    def gates(self, until: datetime) -> list[Gate]:
+        """The gates before a moment, in order."""
+        first = FIRST_SLOT - self.timetable.lead
+        count = max(0, -((first - until) // self.timetable.gate_interval))
+        return [Gate(number, first + number * self.timetable.gate_interval) for number in range(count)]
+
+    async def enter_world(self) -> WorldReport:
+        """Register grids, plans, buyers and keys; enter offers and facts."""
+        async with unit_of_work(self.market.sessions) as work:
+            accounts, supply = AccountRepository(work), BookRepository(work)
+            await accounts.add_providers(grids())
+            await accounts.add_plans(PLANS)
+            await accounts.add_accounts(buyers(self.timetable))
+            for account_id, key in keys().items():
+                scopes = ["bids:write", "leases:write", "read"]
+                await accounts.add_key(account_id, key_digest(key), scopes=scopes, at=self.clock.now())
+            offers = await supply.add_supply(self.day, providers=await supply.providers(), at=self.clock.now())
+            await supply.add_facts(self.day)
+            await supply.add_zone_hours(self.day)
+        frame = self.day.offers
+        return WorldReport(
+            offers=offers,
+            grids=frame["provider"].n_unique(),
+            sites=frame["site"].n_unique(),
+            countries=frame["country"].n_unique(),
+            accounts=len(buyers(self.timetable)),
+        )
+
+    async def enter_bids(self, gate: Gate) -> int:
+        """Enter what buyers bring to a gate, each bid once; returns how many were new. A bid beyond its account's credit stays out."""
+        coming = self._coming(gate)
+        entered = 0
+        async with self.market.services() as services:
+            known = await BidRepository(services.session).known([bid.id for bid in coming])
+            for bid in coming:
+                if bid.id not in known:
+                    with suppress(CreditExceeded):
+                        await services.orders.enter(bid)
+                        entered += 1
+        return entered
+
+    async def run_gate(self, gate: Gate) -> CycleReport:
+        """Everything up to and including one gate: delivery until then, bids, cycle."""
+        self.pass_to(gate.at)
+        await self._grid.deliver(gate.at)
+        await self.enter_bids(gate)
+        return await self._cycle.run(gate.at)
+
+    async def deliver(self, until: datetime) -> DeliveryReport:
+        """Let the grid deliver up to a moment."""
+        self.pass_to(until)
+        return await self._grid.deliver(until)
+
+    async def close_months(self) -> list[CloseReport]:
+        """Close every month that is due, six hours after its end; a closed one is settled again from what it knew."""
+        reports = []
+        month = FIRST_MONTH
+        while month.end + CLOSE_DELAY <= self.clock.now():
+            reports.append(await self.market.close().run(month.start, closes_at=month.end + CLOSE_DELAY))
+            month = month_of(month.end)
+        return reports
+
+    def _coming(self, gate: Gate) -> list[Bid]:
+        if gate.number == 0:
+            return self._told
+        shift = gate.number * self.timetable.gate_interval
+        return returning_bids(self._told, gate_at=gate.at, shift=shift, seed=SEED)
+
+    def pass_to(self, moment: datetime) -> None:
+        """Let time pass up to a moment; one that lies behind changes nothing."""
+        self.clock.advance(max(timedelta(0), moment - self.clock.now()))
+
+
+def demo_timetable() -> Timetable:
+    """Gates every six hours, a quarter of an hour before the first slot; twenty-four hourly slots; one per cent fee."""
+    day: MarketBook = shipped_book(FIRST_SLOT)
+    return Timetable(currency=day.rules.currency, fee_bps=day.rules.fee_bps)
+
+
+def demo_clock() -> SimulatedClock:
+    """A clock that stands an hour before the first gate."""
+    return SimulatedClock(FIRST_SLOT - timedelta(hours=1))
+
+
+def catalogue() -> list[HardwareClass]:
+    """The hardware of the shipped world, by name."""
+    return [each for _, each in sorted(hardware_classes().items())]
