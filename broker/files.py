@@ -4,6 +4,7 @@ Every table may be Parquet or CSV. A reading names every fault at once; a writin
 result or none: the certificate goes last, and a directory without one holds no result.
 """
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -101,11 +102,18 @@ def read_result(directory: Path) -> Result:
             continue
         frames[table.name] = read_table(path, table, findings).sort(table.key)
     findings.stop_if_faulty()
-    return Result(Clearing(**frames), _read_certificate(directory / CERTIFICATE_FILE))
+    clearing = Clearing(**frames)
+    return Result(clearing, _read_certificate(directory / CERTIFICATE_FILE, clearing))
+
+
+def market_file_hashes(directory: Path) -> dict[str, str]:
+    """SHA-256 of the file of each table of a market directory, by table name."""
+    paths = ((table.name, table_path(directory, table)) for table in MARKET_TABLES)
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths if path is not None}
 
 
 class _StoredCertificate(msgspec.Struct, kw_only=True):
-    """What a certificate file must say; figures a program may have left out stand at nothing."""
+    """What a certificate file must say, and what it may leave to the tables."""
 
     rules: str
     path: str
@@ -119,19 +127,21 @@ class _StoredCertificate(msgspec.Struct, kw_only=True):
     hashes: dict[str, str]
     lost_opportunity_micros: int = 0
     bound_integer_micros: int | None = None
-    fee_micros: int = 0
-    transfer_micros: int = 0
+    fee_micros: int | None = None
+    transfer_micros: int | None = None
     checks: tuple[Check, ...] = ()
 
 
-def _read_certificate(path: Path) -> Certificate:
+def _read_certificate(path: Path, clearing: Clearing) -> Certificate:
     if not path.is_file():
         raise BadInput("the result has no certificate", file=path.name, would_do="a result that was written to its end")
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=_StoredCertificate)
     except msgspec.MsgspecError as error:
         raise BadInput(f"the certificate cannot be read: {error}", file=path.name, would_do="the file as it was written") from error
-    return Certificate(**msgspec.structs.asdict(stored))
+    sums = {name: int(clearing.outcomes[name].sum()) for name in ("fee_micros", "transfer_micros")}
+    said = {name: value for name, value in msgspec.structs.asdict(stored).items() if value is not None or name not in sums}
+    return Certificate(**sums | said)
 
 
 def _write_table(directory: Path, table: Table, frame: pl.DataFrame, *, parquet: bool) -> None:

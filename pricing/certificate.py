@@ -1,0 +1,129 @@
+"""The certificate of a clearing: every claim a result makes, checked again from the book without a solver.
+
+It shares no code with the paths that clear. Supply is counted again offer by offer, eligibility comes from the slow
+reading of the policy, and optimality from the prices alone: a bound over all arcs that the welfare must meet.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from types import MappingProxyType
+
+import msgspec
+
+from contracts.terms.clearing import Certificate, Check, Clearing
+from contracts.terms.money import half_up
+from contracts.terms.orders import MarketBook
+from pricing.audit import Audit, examine, verdict
+from pricing.audit_bound import bound, welfare
+from pricing.audit_ends import EndsOfTies
+from pricing.audit_goods import check_goods
+from pricing.audit_money import check_money
+from pricing.audit_result import misfits
+from pricing.audit_supply import take_stock
+from pricing.canonical import book_hashes, result_hashes
+from pricing.policy_facts import bids_of, facts_of
+
+NO_FILES: Mapping[str, str] = MappingProxyType({})
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """What a path says of its own result.
+
+    path                   how it was found: convex, auction or exact
+    approximate            whether prices are indicative: the gap is then stated, not required to be 0
+    bound_integer_micros   branch and bound's claim for a book with blocks
+    """
+
+    path: str
+    approximate: bool = False
+    bound_integer_micros: int | None = None
+
+
+def certify(
+    book: MarketBook, clearing: Clearing, *, path: str, approximate: bool = False, bound_integer_micros: int | None = None
+) -> Certificate:
+    """Check every claim of a result against its book. Raises NotSupported for bids by work.
+
+    A result that fails is still given its certificate, which then does not hold: it names what is wrong first.
+    """
+    claims = Claims(path=path, approximate=approximate, bound_integer_micros=bound_integer_micros)
+    bids, facts = bids_of(book), facts_of(book)
+    stock = take_stock(book, facts)
+    faults = misfits(clearing, bids, stock)
+    fitting = verdict("tables", faults, f"the result speaks of {len(bids)} bids, {len(stock.offers)} offers and {len(stock.pools)} pools")
+    if faults:
+        return _certificate(book, clearing, claims=claims, checks=[fitting], audit=None)
+    audit = examine(book, clearing, bids=bids, facts=facts, stock=stock)
+    checks = [fitting, *check_goods(audit), *check_money(audit), _check_gap(audit, claims), *_check_ends(audit, claims)]
+    return _certificate(book, clearing, claims=claims, checks=checks, audit=audit)
+
+
+def verify(book: MarketBook, clearing: Clearing, stored: Certificate, *, files: Mapping[str, str] = NO_FILES) -> Certificate:
+    """Certify again and hold the stored certificate to it: hashes and every figure. Raises NotSupported as `certify`.
+
+    files   table name → SHA-256 of the file it was read from, which a certificate may give instead of the table's own
+    """
+    fresh = certify(book, clearing, path=stored.path, approximate=stored.approximate, bound_integer_micros=stored.bound_integer_micros)
+    changed = [name for name, was in sorted(stored.hashes.items()) if was not in (fresh.hashes.get(name), files.get(name))]
+    unnamed = sorted(fresh.hashes.keys() - stored.hashes.keys())
+    tables = [f"{name} is not the table that was certified" for name in changed] + [f"{name} was not certified" for name in unnamed]
+    figures = [
+        f"{name} is stated as {getattr(stored, name)}, it is {getattr(fresh, name)}"
+        for name in FIGURES
+        if getattr(fresh, name) != getattr(stored, name)
+    ]
+    hashes = verdict("hashes", tables, f"{len(fresh.hashes)} tables as certified")
+    stated = verdict("figures", figures, f"{len(FIGURES)} figures as stated")
+    return msgspec.structs.replace(fresh, checks=(*fresh.checks, hashes, stated))
+
+
+FIGURES = (
+    "rules",
+    "welfare_micros",
+    "bound_micros",
+    "gap",
+    "lost_opportunity_micros",
+    "paid_micros",
+    "received_micros",
+    "uplift_micros",
+    "fee_micros",
+    "transfer_micros",
+)
+
+
+def _check_gap(audit: Audit, claims: Claims) -> Check:
+    made, most = welfare(audit), bound(audit, audit.layout.rates)
+    missing = most - made
+    text = f"welfare {half_up(made)}, no clearing can have more than {half_up(most)} micros"
+    allowed = claims.approximate or audit.has_blocks
+    return verdict("bound", [] if missing == 0 or (missing > 0 and allowed) else [f"{text}: {half_up(missing)} apart"], text)
+
+
+def _check_ends(audit: Audit, claims: Claims) -> list[Check]:
+    """With blocks the ends rest on the relaxation over columns, and an approximate result has none: their order is checked."""
+    if claims.approximate or audit.has_blocks:
+        return []
+    return EndsOfTies(audit).check()
+
+
+def _certificate(book: MarketBook, clearing: Clearing, *, claims: Claims, checks: list[Check], audit: Audit | None) -> Certificate:
+    made = welfare(audit) if audit else Fraction(0)
+    most = bound(audit, audit.layout.rates) if audit else Fraction(0)
+    outcomes, receipts = clearing.outcomes, clearing.receipts
+    return Certificate(
+        rules=book.rules.rules,
+        path=claims.path,
+        approximate=claims.approximate,
+        welfare_micros=half_up(made),
+        bound_micros=half_up(most),
+        gap=float((most - made) / most) if most else 0.0,
+        lost_opportunity_micros=half_up(most - made) if audit and audit.has_blocks else 0,
+        bound_integer_micros=claims.bound_integer_micros,
+        paid_micros=int(clearing.awards["charge_micros"].sum()),
+        received_micros=int(receipts["received_micros"].sum()),
+        uplift_micros=int(outcomes["uplift_micros"].sum()) + int(receipts["uplift_micros"].sum()),
+        fee_micros=int(outcomes["fee_micros"].sum()),
+        transfer_micros=int(outcomes["transfer_micros"].sum()),
+        checks=tuple(checks),
+        hashes={**result_hashes(clearing), **book_hashes(book)},
+    )
