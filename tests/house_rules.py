@@ -114,7 +114,7 @@ def parameters_are_few(source: Source) -> Iterator[str]:
         count = len(positional) + len(node.args.kwonlyargs)
         if count > PARAMETERS_MAX and not _decorators(node) & {"command", "get", "post", "put", "patch", "delete"}:
             yield f"{source.path}:{node.lineno}: {node.name} takes {count} parameters; at most {PARAMETERS_MAX}, is there a struct in them?"
-        if len(positional) > POSITIONAL_MAX and not node.name.startswith("__"):
+        if len(positional) > POSITIONAL_MAX and not node.args.vararg and not node.name.startswith("__"):
             yield f"{source.path}:{node.lineno}: {node.name} takes {len(positional)} by position; a `*` after the second would do"
 
 
