@@ -18,12 +18,19 @@ from pricing.problem import MarketProblem
 from pricing.solver import LinearProgramme, solve
 
 FIRST_ARCS = 6
-MORE_ARCS = 4
+MORE_ARCS = 12
 ROUNDS = 200
 EARLIER = 1e-2
 LOWER_NAME = 1e-4
 WHOLE = 1e-4
 LEAST_GAIN = 1e-6
+ROUGH_GAIN = 1e-4
+NEAR = 1e-2
+FAR = 1e-1
+SERVED = 0.01
+FEW = 500
+PRUNED = 20
+SMALL = 20_000
 
 Progress = Callable[[str], None]
 
@@ -63,18 +70,25 @@ def optimum(problem: MarketProblem, progress: Progress, *, split_ties: bool = Tr
     cheapest = problem.supply.cheapest[arcs.pool, arcs.slot]
     worth = arcs.worth - (_tie(problem)[arcs.pool * problem.slots + arcs.slot] if split_ties else 0.0)
     chosen = _best(problem.cell, worth - cheapest, FIRST_ARCS)
+    corner, scale = len(quantity) <= SMALL, float(np.median(arcs.worth))
     for number in range(1, ROUNDS + 1):
-        solution = solve(_programme(problem, rows, supplies, chosen=chosen, worth=worth))
+        solution = solve(_programme(problem, rows, supplies, chosen=chosen, worth=worth), corner=corner)
         served = solution.quantity[: len(chosen)]
         gain = worth - _costs(problem, rows, solution.dual, sold=_sold(problem, chosen, served))
-        gain[chosen] = 0.0
-        wanting = np.flatnonzero(gain > LEAST_GAIN)
+        least = LEAST_GAIN if corner else ROUGH_GAIN * scale
+        wanting = np.setdiff1d(np.flatnonzero(gain > least), chosen, assume_unique=True)
         progress(f"round {number}: {len(chosen)} of {len(quantity)} arcs, {len(wanting)} more would gain")
-        if not len(wanting):
+        if corner and not len(wanting):
             quantity[chosen] = _whole(served)
             return quantity
-        more = wanting[_best(problem.cell[wanting], gain[wanting], MORE_ARCS)]
-        chosen = np.union1d(chosen, more)
+        if corner:
+            chosen = np.union1d(chosen, wanting)
+        elif len(wanting) > FEW:
+            kept = chosen[(gain[chosen] > -FAR * scale) | (served > SERVED) | (number > PRUNED)]
+            chosen = np.union1d(kept, wanting[_best(problem.cell[wanting], gain[wanting], MORE_ARCS)])
+        else:
+            corner = True
+            chosen = np.union1d(np.flatnonzero(gain > -NEAR * scale), chosen[served > SERVED])
     raise ClearingFailed("the arcs would not settle", rounds=ROUNDS)
 
 

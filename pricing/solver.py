@@ -15,6 +15,8 @@ import scipy.sparse as sp
 from contracts.terms.errors import ClearingFailed
 from pricing.arrays import Floats
 
+INTERIOR_FROM = 20_000
+
 
 class LinearProgramme(msgspec.Struct, frozen=True, eq=False):
     """n unknowns, m rows. Entries of the matrix are at `row`, `column` with 1 or −1.
@@ -37,15 +39,32 @@ class LinearSolution(msgspec.Struct, frozen=True, eq=False):
     dual: Floats
 
 
-def solve(programme: LinearProgramme) -> LinearSolution:
-    """Solve to a corner. Raises ClearingFailed with the solver's status for anything but an optimum."""
+def solve(programme: LinearProgramme, *, corner: bool = True) -> LinearSolution:
+    """Solve a programme, to a corner or only to near-optimal duals (a fraction of the time on a large one).
+
+    Raises ClearingFailed with the solver's status for anything but an optimum.
+    """
     unknown = cp.Variable(len(programme.value), bounds=[np.zeros(len(programme.value)), programme.most])
     rows = programme.rows @ unknown <= programme.room
     problem = cp.Problem(cp.Minimize(-programme.value @ unknown), [rows])
-    try:
-        problem.solve(solver=cp.HIGHS)
-    except cp.error.SolverError as error:
-        raise ClearingFailed("the solver gave up", status=str(error)) from error
-    if problem.status != cp.OPTIMAL:
-        raise ClearingFailed("the solver found no optimum", status=problem.status)
-    return LinearSolution(np.asarray(unknown.value, dtype=np.float64), np.asarray(rows.dual_value, dtype=np.float64))
+    status = "unsolved"
+    for options in _manners(programme, corner=corner):
+        try:
+            problem.solve(solver=cp.HIGHS, highs_options=options)
+            status = problem.status
+        except cp.error.SolverError as error:
+            status = str(error)
+        if status == cp.OPTIMAL:
+            return LinearSolution(np.asarray(unknown.value, dtype=np.float64), np.asarray(rows.dual_value, dtype=np.float64))
+    raise ClearingFailed("the solver found no optimum", status=status)
+
+
+def _manners(programme: LinearProgramme, *, corner: bool) -> list[dict[str, str]]:
+    """How to solve, in turn until one succeeds.
+
+    Interior point pays on a large programme, and the crossover to a corner costs as much again; the simplex never fails to
+    find a corner that is there.
+    """
+    if len(programme.value) < INTERIOR_FROM:
+        return [{}]
+    return [{"solver": "ipm", "run_crossover": "on" if corner else "off"}, {"solver": "simplex"}]
