@@ -57,7 +57,7 @@ def read_market_aloud(directory: Path) -> MarketReading:
             findings.fault("the market directory has no such table", file=f"{table.name}.csv", would_do=f"{table.name}.csv or .parquet")
     findings.stop_if_faulty()
     found = [(table, path) for table in MARKET_TABLES if (path := paths[table.name]) is not None]
-    frames = {table.name: read_table(path, table, findings, slots=rules.slots) for table, path in found}
+    frames = {table.name: read_table(path, table, findings=findings, slots=rules.slots) for table, path in found}
     findings.stop_if_faulty()
     files = {table.name: path.name for table, path in found}
     MarketChecks(frames, files, rules=rules, findings=findings).run()
@@ -72,7 +72,7 @@ def write_market(directory: Path, book: MarketBook, *, parquet: bool = False) ->
     for table in MARKET_TABLES:
         frame = frames.get(table.name)
         if frame is not None and (frame.height or not table.optional or table.name == "transfer"):
-            _write_table(directory, table, frame, parquet=parquet)
+            _write_table(directory, table, frame=frame, parquet=parquet)
         else:
             _remove_table(directory, table)
     _replace(directory / RULES_FILE, rules_text(book.rules).encode())
@@ -86,7 +86,7 @@ def write_result(
     (directory / CERTIFICATE_FILE).unlink(missing_ok=True)
     frames = clearing.tables()
     for table in RESULT_TABLES:
-        _write_table(directory, table, frames[table.name], parquet=parquet)
+        _write_table(directory, table, frame=frames[table.name], parquet=parquet)
     _replace(directory / TIMING_FILE, _json(timing))
     _replace(directory / CERTIFICATE_FILE, _json({"holds": certificate.holds, **msgspec.to_builtins(certificate)}))
 
@@ -100,7 +100,7 @@ def read_result(directory: Path) -> Result:
         if path is None:
             findings.fault("the result has no such table", file=f"{table.name}.csv", would_do="the directory given to --out")
             continue
-        frames[table.name] = read_table(path, table, findings).sort(table.key)
+        frames[table.name] = read_table(path, table, findings=findings).sort(table.key)
     findings.stop_if_faulty()
     clearing = Clearing(**frames)
     return Result(clearing, _read_certificate(directory / CERTIFICATE_FILE, clearing))
@@ -144,7 +144,7 @@ def _read_certificate(path: Path, clearing: Clearing) -> Certificate:
     return Certificate(**sums | said)
 
 
-def _write_table(directory: Path, table: Table, frame: pl.DataFrame, *, parquet: bool) -> None:
+def _write_table(directory: Path, table: Table, *, frame: pl.DataFrame, parquet: bool) -> None:
     """One table in its canonical order, in one format; a file of the other format is removed."""
     _remove_table(directory, table)
     if parquet:

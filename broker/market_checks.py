@@ -60,7 +60,7 @@ class MarketChecks:
         self._check_facts()
         self._check_commitments()
 
-    def _fault_rows(self, table: Table, wrong: pl.Expr, message: str, *, column: str, would_do: str) -> None:
+    def _fault_rows(self, table: Table, wrong: pl.Expr, *, message: str, column: str, would_do: str) -> None:
         """One fault for every row of a table where the expression is true."""
         frame = self._frames.get(table.name)
         if frame is None:
@@ -72,47 +72,59 @@ class MarketChecks:
 
     def _check_blanks(self, table: Table) -> None:
         for column in (column for column in table.columns if column.kind == "text" and not column.nullable):
-            self._fault_rows(table, pl.col(column.name) == "", "the cell is empty", column=column.name, would_do="a text")
+            self._fault_rows(table, pl.col(column.name) == "", message="the cell is empty", column=column.name, would_do="a text")
 
     def _check_keys(self, table: Table) -> None:
         key = pl.struct(table.key)
         first = key.is_first_distinct()
-        self._fault_rows(table, ~first, f"the {' and '.join(table.key)} came before", column=table.key[-1], would_do="each once")
+        self._fault_rows(table, ~first, message=f"the {' and '.join(table.key)} came before", column=table.key[-1], would_do="each once")
 
     def _check_countries(self, table: Table) -> None:
         for column in COUNTRY_COLUMNS.get(table.name, ()):
             cell = pl.col(column)
             is_list = table.column(column).kind == "list"
             known = cell.list.eval(pl.element().str.contains(COUNTRY)).list.all() if is_list else cell.str.contains(COUNTRY)
-            self._fault_rows(table, ~known, "this is no country code", column=column, would_do="two capitals of ISO 3166-1, e.g. SE")
+            self._fault_rows(
+                table, ~known, message="this is no country code", column=column, would_do="two capitals of ISO 3166-1, e.g. SE"
+            )
 
     def _check_orders(self) -> None:
         """Windows and positions of offers and bids."""
         slots = self._rules.slots
         for table in (OFFERS, BIDS):
             first, end = pl.col("slot_first"), pl.col("slot_end")
-            self._fault_rows(table, end > slots, "the window ends after the last slot", column="slot_end", would_do=f"at most {slots}")
-            self._fault_rows(table, first >= end, "the window is empty", column="slot_first", would_do="a slot before slot_end")
+            self._fault_rows(
+                table, end > slots, message="the window ends after the last slot", column="slot_end", would_do=f"at most {slots}"
+            )
+            self._fault_rows(table, first >= end, message="the window is empty", column="slot_first", would_do="a slot before slot_end")
             for column, most in DEGREES.items():
                 outside = pl.col(column).abs() > most
-                self._fault_rows(table, outside, "this is no position on Earth", column=column, would_do=f"degrees from -{most} to {most}")
+                self._fault_rows(
+                    table, outside, message="this is no position on Earth", column=column, would_do=f"degrees from -{most} to {most}"
+                )
         for table in (OFFER_SLOTS, COMMITMENTS, ZONES):
-            self._fault_rows(table, pl.col("slot") >= slots, "there is no such slot", column="slot", would_do=f"0 to {slots - 1}")
+            self._fault_rows(table, pl.col("slot") >= slots, message="there is no such slot", column="slot", would_do=f"0 to {slots - 1}")
 
     def _check_offers(self) -> None:
-        self._fault_rows(OFFERS, pl.col("uptime") > 100, "uptime is a percentage", column="uptime", would_do="at most 100")
+        self._fault_rows(OFFERS, pl.col("uptime") > 100, message="uptime is a percentage", column="uptime", would_do="at most 100")
         offers = self._frames["offers"]["offer_id"].to_list()
         for table in (OFFER_SLOTS, COMMITMENTS):
             stranger = ~pl.col("offer_id").is_in(offers)
-            self._fault_rows(table, stranger, "no offer has this id", column="offer_id", would_do="an offer_id of the offers")
+            self._fault_rows(table, stranger, message="no offer has this id", column="offer_id", would_do="an offer_id of the offers")
 
     def _check_bids(self) -> None:
         limits = [pl.col(f"limit_{tier}_micros").is_null() for tier in TIERS]
         self._fault_rows(
-            BIDS, pl.all_horizontal(limits), "the bid wants no tier", column="limit_spot_micros", would_do="a limit at one tier at least"
+            BIDS,
+            pl.all_horizontal(limits),
+            message="the bid wants no tier",
+            column="limit_spot_micros",
+            would_do="a limit at one tier at least",
         )
-        self._fault_rows(BIDS, pl.col("hours") <= 0, "the bid wants no hours", column="hours", would_do="more than 0")
-        self._fault_rows(BIDS, pl.col("sites_max") > 1, "virtual clusters are not cleared yet", column="sites_max", would_do="1 (one site)")
+        self._fault_rows(BIDS, pl.col("hours") <= 0, message="the bid wants no hours", column="hours", would_do="more than 0")
+        self._fault_rows(
+            BIDS, pl.col("sites_max") > 1, message="virtual clusters are not cleared yet", column="sites_max", would_do="1 (one site)"
+        )
         slot_hours = self._rules.hours
         bids = self._frames["bids"]
         for row, (kind, hours, width) in enumerate(bids.select("kind", "hours", "width").iter_rows(), start=1):
@@ -135,15 +147,17 @@ class MarketChecks:
         names = cell.list.eval(pl.element().str.replace(r":[^:]*$", ""))
         wrong = ~sound.list.all() | (cell.list.len() == 0)
         would_do = "CLASS:factor, e.g. H100-SXM:1.05, a factor above 0 of at most six decimals"
-        self._fault_rows(BIDS, wrong, "hardware is not named like this", column="hardware", would_do=would_do)
+        self._fault_rows(BIDS, wrong, message="hardware is not named like this", column="hardware", would_do=would_do)
         twice = names.list.n_unique() < names.list.len()
-        self._fault_rows(BIDS, twice, "a hardware class is named twice", column="hardware", would_do="each class once")
+        self._fault_rows(BIDS, twice, message="a hardware class is named twice", column="hardware", would_do="each class once")
 
     def _check_facts(self) -> None:
         transfer = next(table for table in MARKET_TABLES if table.name == "transfer")
-        self._fault_rows(transfer, pl.col("gbps") <= 0, "nothing ever arrives", column="gbps", would_do="more than 0 Gb/s, or no such pair")
         self._fault_rows(
-            ZONES, pl.col("renewable_share") > 1, "a share is at most 1", column="renewable_share", would_do="a number from 0 to 1"
+            transfer, pl.col("gbps") <= 0, message="nothing ever arrives", column="gbps", would_do="more than 0 Gb/s, or no such pair"
+        )
+        self._fault_rows(
+            ZONES, pl.col("renewable_share") > 1, message="a share is at most 1", column="renewable_share", would_do="a number from 0 to 1"
         )
 
     def _check_commitments(self) -> None:

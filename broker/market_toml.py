@@ -3,10 +3,10 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -20,13 +20,21 @@ DECIMAL_PLACES = 6
 Setting = str | int | Decimal | datetime
 
 
+class SettingReader(Protocol):
+    """Reads one setting; what it cannot read becomes a fault and a stand-in."""
+
+    def __call__(self, name: str, value: Setting, *, findings: Findings) -> Setting:
+        """The setting as the rules hold it."""
+        ...
+
+
 def read_rules(directory: Path) -> MarketRules:
     """The rules of the market in a directory. Raises BadInput naming every setting that cannot stand."""
     findings = Findings()
     settings = _settings(directory / FILE, findings)
     findings.stop_if_faulty()
     _check_names(settings, findings)
-    read = {name: _READERS[name](name, value, findings) for name, value in settings.items() if name in _READERS}
+    read = {name: _READERS[name](name, value, findings=findings) for name, value in settings.items() if name in _READERS}
     findings.stop_if_faulty()
     try:
         return MarketRules(**read)  # type: ignore[arg-type]
@@ -68,7 +76,7 @@ def _check_names(settings: dict[str, Setting], findings: Findings) -> None:
             findings.fault("the setting is missing", file=FILE, column=field.name, would_do=_EXAMPLES[field.name])
 
 
-def _decimal(name: str, value: Setting, findings: Findings) -> Decimal:
+def _decimal(name: str, value: Setting, *, findings: Findings) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         findings.fault("the setting is not a number", file=FILE, column=name, found=str(value), would_do="a decimal, e.g. 0.05")
         return Decimal(0)
@@ -81,26 +89,26 @@ def _decimal(name: str, value: Setting, findings: Findings) -> Decimal:
     return number
 
 
-def _whole(name: str, value: Setting, findings: Findings) -> int:
+def _whole(name: str, value: Setting, *, findings: Findings) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         findings.fault("the setting is not a whole number", file=FILE, column=name, found=str(value), would_do="a whole number from 0")
         return 0
     return value
 
 
-def _currency(name: str, value: Setting, findings: Findings) -> str:
+def _currency(name: str, value: Setting, *, findings: Findings) -> str:
     if not isinstance(value, str) or not re.fullmatch("[A-Z]{3}", value):
         findings.fault("the setting is no currency", file=FILE, column=name, found=str(value), would_do='an ISO 4217 code, e.g. "EUR"')
     return str(value)
 
 
-def _rules(name: str, value: Setting, findings: Findings) -> str:
+def _rules(name: str, value: Setting, *, findings: Findings) -> str:
     if str(value) != RULES_VERSION:
         findings.fault("these rules are not known here", file=FILE, column=name, found=str(value), would_do=f'"{RULES_VERSION}"')
     return str(value)
 
 
-def _start(name: str, value: Setting, findings: Findings) -> datetime:
+def _start(name: str, value: Setting, *, findings: Findings) -> datetime:
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
         if moment.utcoffset() != timedelta(0):
@@ -111,7 +119,7 @@ def _start(name: str, value: Setting, findings: Findings) -> datetime:
         return datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
-_READERS: dict[str, Callable[[str, Setting, Findings], Setting]] = {
+_READERS: dict[str, SettingReader] = {
     "currency": _currency,
     "start": _start,
     "slots": _whole,

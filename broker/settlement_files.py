@@ -65,7 +65,7 @@ def read_settlement(directory: Path) -> SettlementReading:
     findings = Findings()
     paths = _paths(directory, SETTLEMENT_TABLES, findings, would_do="{name}.csv or {name}.parquet")
     findings.stop_if_faulty()
-    frames = {table.name: read_table(paths[table.name], table, findings) for table in SETTLEMENT_TABLES if table.name in paths}
+    frames = {table.name: read_table(paths[table.name], table, findings=findings) for table in SETTLEMENT_TABLES if table.name in paths}
     findings.stop_if_faulty()
     for fault in itertools.islice(settlement_faults(frames), FAULTS_KEPT):
         place = {name: fact for name, fact in fault.facts.items() if name != "file"}
@@ -138,7 +138,7 @@ def _read(out: Path, tables: tuple[Table, ...]) -> dict[str, pl.DataFrame]:
     findings = Findings()
     paths = _paths(out, tables, findings, would_do="a directory written by `gridfare settle`")
     findings.stop_if_faulty()
-    frames = {table.name: read_table(paths[table.name], table, findings) for table in tables if table.name in paths}
+    frames = {table.name: read_table(paths[table.name], table, findings=findings) for table in tables if table.name in paths}
     findings.stop_if_faulty()
     return frames
 

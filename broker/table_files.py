@@ -35,7 +35,7 @@ def table_path(directory: Path, table: Table) -> Path | None:
     return next((path for suffix in SUFFIXES if (path := directory / f"{table.name}{suffix}").is_file()), None)
 
 
-def read_table(path: Path, table: Table, findings: Findings, *, slots: int | None = None) -> pl.DataFrame:
+def read_table(path: Path, table: Table, *, findings: Findings, slots: int | None = None) -> pl.DataFrame:
     """The declared columns of a file, typed, defaults filled in, in the order of the file.
 
     `slots` stands for the default `=slots`. Faults and left-out columns go to `findings`; a frame is returned in
@@ -135,7 +135,7 @@ def _typed(cells: pl.Series, column: Column, *, path: Path, findings: Findings) 
         )
         return pl.Series(column.name, [None] * len(cells), dtype=column.dtype)
     for row in unread.arg_true():
-        _cell_fault(findings, f"the cell is not {_a(column.kind)}", (path, row, column), found=str(cells[row]))
+        _cell_fault(findings, f"the cell is not {_a(column.kind)}", place=(path, row, column), found=str(cells[row]))
     return typed
 
 
@@ -173,19 +173,19 @@ def _check_cells(cells: pl.Series, column: Column, *, path: Path, findings: Find
     if not column.nullable and column.kind != "list" and None not in already:
         for row in cells.is_null().arg_true():
             if row + 1 not in already:
-                _cell_fault(findings, "the cell is empty", (path, row, column))
+                _cell_fault(findings, "the cell is empty", place=(path, row, column))
     if column.kind == "float":
         for row in (~cells.is_finite()).fill_null(value=False).arg_true():
-            _cell_fault(findings, "the cell is no finite number", (path, row, column), found=str(cells[row]))
+            _cell_fault(findings, "the cell is no finite number", place=(path, row, column), found=str(cells[row]))
     if column.minimum is not None:
         for row in (cells < column.minimum).fill_null(value=False).arg_true():
-            _cell_fault(findings, f"the cell is below {column.minimum}", (path, row, column), found=str(cells[row]))
+            _cell_fault(findings, f"the cell is below {column.minimum}", place=(path, row, column), found=str(cells[row]))
     if column.one_of:
         for row in (~cells.is_in(list(column.one_of))).fill_null(value=False).arg_true():
-            _cell_fault(findings, "the cell is none of the words known here", (path, row, column), found=str(cells[row]))
+            _cell_fault(findings, "the cell is none of the words known here", place=(path, row, column), found=str(cells[row]))
 
 
-def _cell_fault(findings: Findings, message: str, place: tuple[Path, int, Column], *, found: str | None = None) -> None:
+def _cell_fault(findings: Findings, message: str, *, place: tuple[Path, int, Column], found: str | None = None) -> None:
     path, row, column = place
     would_do = ", ".join(column.one_of[:-1]) + f" or {column.one_of[-1]}" if column.one_of else WOULD_DO[column.kind]
     if column.minimum is not None:

@@ -73,9 +73,9 @@ def examine(book: MarketBook, clearing: Clearing, *, bids: list[Bid], facts: Fac
     by_work = book.bids["bid_id"].filter(book.bids["semantics"] == "work")
     if len(by_work):
         raise NotSupported("a bid for work cannot be certified yet", bid=by_work[0], would_do="semantics `hours`")
-    layout = lay_out(clearing, bids, stock)
+    layout = lay_out(clearing, bids, stock=stock)
     reader = Reader(stock, facts)
-    worths, transfers = _award_terms(layout, bids, stock, facts)
+    worths, transfers = _award_terms(layout, bids, stock=stock, facts=facts)
     return Audit(
         book=book,
         clearing=clearing,
@@ -84,7 +84,7 @@ def examine(book: MarketBook, clearing: Clearing, *, bids: list[Bid], facts: Fac
         stock=stock,
         reader=reader,
         layout=layout,
-        arcs=find_arcs(bids, stock, reader),
+        arcs=find_arcs(bids, stock, reader=reader),
         sold_by_offer=layout.sold_by_offer(stock),
         sold_by_pool=layout.sold_by_pool(stock),
         taken=layout.taken_by_bid(len(bids), facts.slots),
@@ -93,18 +93,18 @@ def examine(book: MarketBook, clearing: Clearing, *, bids: list[Bid], facts: Fac
     )
 
 
-def _award_terms(layout: Layout, bids: list[Bid], stock: Stock, facts: Facts) -> tuple[Ints, Ints]:
+def _award_terms(layout: Layout, bids: list[Bid], *, stock: Stock, facts: Facts) -> tuple[Ints, Ints]:
     """Worth and transfer of each award (A,), each 0 where the bid has no business there."""
     worths, transfers = np.zeros(len(layout.bid), dtype=np.int64), np.zeros(len(layout.bid), dtype=np.int64)
     for row, (b, o, slot, tier) in enumerate(zip(layout.bid, layout.offer, layout.slot, layout.tier, strict=True)):
         bid, offer = bids[b], stock.offers[o]
-        if TIERS[tier] in bid.limits and offer.hardware in bid.factors and data_can_come(bid, offer, facts):
-            worths[row] = worth(bid, offer, facts, slot=int(slot), tier=TIERS[tier])
-            transfers[row] = transfer_rate(bid, offer, facts)
+        if TIERS[tier] in bid.limits and offer.hardware in bid.factors and data_can_come(bid, offer, facts=facts):
+            worths[row] = worth(bid, offer, facts=facts, slot=int(slot), tier=TIERS[tier])
+            transfers[row] = transfer_rate(bid, offer, facts=facts)
     return worths, transfers
 
 
-def verdict(name: str, faults: list[str], finding: str) -> Check:
+def verdict(name: str, faults: list[str], *, finding: str) -> Check:
     """A check that holds when nothing is wrong with it, else its first faults in words."""
     if not faults:
         return Check(name=name, holds=True, finding=finding)

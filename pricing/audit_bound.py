@@ -43,11 +43,15 @@ def _best_responses(audit: Audit, prices: Ints) -> int:
         best.reshape(-1)[places] = np.maximum(0, np.maximum.reduceat(margin, begins))
     total = 0
     for number, bid in enumerate(audit.bids):
-        total += _best_run(audit, number, prices) if bid.kind == "block" else _greedy(best[number], bid.width, audit.units(number))
+        total += (
+            _best_run(audit, number, prices=prices)
+            if bid.kind == "block"
+            else _greedy(best[number], width=bid.width, units=audit.units(number))
+        )
     return total
 
 
-def _greedy(gains: Ints, width: int, units: int) -> int:
+def _greedy(gains: Ints, *, width: int, units: int) -> int:
     """The best slots first, `width` accelerators in each, until `units` are taken."""
     total = 0
     for gain in sorted(gains.tolist(), reverse=True):
@@ -59,7 +63,7 @@ def _greedy(gains: Ints, width: int, units: int) -> int:
     return total
 
 
-def _best_run(audit: Audit, number: int, prices: Ints) -> int:
+def _best_run(audit: Audit, number: int, *, prices: Ints) -> int:
     """The best column of a block: pool, tier and first slot, at its width; nothing when none gains."""
     bid = audit.bids[number]
     pools, worth, fits = audit.reader.worths(bid)
@@ -68,7 +72,7 @@ def _best_run(audit: Audit, number: int, prices: Ints) -> int:
     for place, first, tier in np.argwhere(_whole_runs(fits, run)):
         slots = slice(first, first + run)
         pool = pools[place]
-        cost = sum(_cheapest(audit, pool, slot, bid.width) for slot in range(first, first + run))
+        cost = sum(_cheapest(audit, pool, slot=slot, width=bid.width) for slot in range(first, first + run))
         if int(worth[place, slots, tier].sum()) * bid.width >= cost:
             best = max(best, int((worth[place, slots, tier] - prices[pool, slots, tier]).sum()) * bid.width)
     return best
@@ -82,7 +86,7 @@ def _whole_runs(fits: Bools, run: int) -> Bools:
     return whole
 
 
-def _cheapest(audit: Audit, pool: int, slot: int, width: int) -> int:
+def _cheapest(audit: Audit, pool: int, *, slot: int, width: int) -> int:
     """What `width` accelerators of a pool cost their providers in a slot, cheapest first, micros an hour."""
     stock, total = audit.stock, 0
     for row in sorted(stock.pools[pool], key=lambda row: int(stock.rates[row, slot])):

@@ -46,12 +46,12 @@ class Reader:
 
     def admitted(self, bid: Bid) -> Ints:
         """The pools, by number, whose standing clauses the bid meets."""
-        asked = asks(bid, apart_from=_BESIDE_POLICY)
-        if asked not in self._admitted:
+        demanded = demands(bid, apart_from=_BESIDE_POLICY)
+        if demanded not in self._admitted:
             stock = self._stock
-            met = [k for k, rows in enumerate(stock.pools) if not standing_refusals(bid, stock.offers[rows[0]], self._facts)]
-            self._admitted[asked] = np.array(met, dtype=np.int64)
-        return self._admitted[asked]
+            met = [k for k, rows in enumerate(stock.pools) if not standing_refusals(bid, stock.offers[rows[0]], facts=self._facts)]
+            self._admitted[demanded] = np.array(met, dtype=np.int64)
+        return self._admitted[demanded]
 
     def worths(self, bid: Bid) -> tuple[Ints, Ints, Bools]:
         """The pools open to a bid (n,), its worth there (n, T, 3), and where slot and tier fit and something is on sale."""
@@ -61,23 +61,23 @@ class Reader:
         fits = np.zeros(worth.shape, dtype=np.bool_)
         for place, pool in enumerate(pools):
             offer = stock.offers[stock.pools[pool][0]]
-            first = earliest_slot(bid, offer, facts)
+            first = earliest_slot(bid, offer, facts=facts)
             carbon = -(-bid.carbon_micros_per_kg * stock.carbon[pool] // MILLION)
-            spent = transfer_rate(bid, offer, facts) + carbon
+            spent = transfer_rate(bid, offer, facts=facts) + carbon
             for tier, name in enumerate(TIERS):
-                if fits_tier(bid, offer, name):
-                    worth[place, :, tier] = gross_worth(bid.limits[name], bid.factors[offer.hardware], facts.fee_bps) - spent
+                if fits_tier(bid, offer, tier=name):
+                    worth[place, :, tier] = gross_worth(bid.limits[name], bid.factors[offer.hardware], fee_bps=facts.fee_bps) - spent
                     fits[place, first : bid.slot_end, tier] = True
         return pools, worth, fits & self._on_sale[pools]
 
 
-def asks(bid: Bid, *, apart_from: frozenset[str]) -> Hashable:
+def demands(bid: Bid, *, apart_from: frozenset[str]) -> Hashable:
     """What a bid asks, as a value that equal bids share."""
     values = (getattr(bid, name) for name in bid.__struct_fields__ if name not in apart_from)
     return tuple(frozenset(value.items()) if isinstance(value, dict) else value for value in values)
 
 
-def find_arcs(bids: list[Bid], stock: Stock, reader: Reader) -> Arcs:
+def find_arcs(bids: list[Bid], stock: Stock, *, reader: Reader) -> Arcs:
     """Every arc worth its cost, of the flexible bids that can take a whole accelerator for a slot."""
     found: list[tuple[Ints, ...]] = []
     welcome = np.zeros(len(bids), dtype=np.bool_)

@@ -63,8 +63,8 @@ class EndsOfTies:
         """The verdicts on the low and on the high ends."""
         lows, highs = self._audit.layout.lows, self._audit.layout.highs
         return [
-            verdict("low ends", list(self._faults(lows, greatest=False)), "each is the least that supports the awards"),
-            verdict("high ends", list(self._faults(highs, greatest=True)), "each is the greatest that supports the awards"),
+            verdict("low ends", list(self._faults(lows, greatest=False)), finding="each is the least that supports the awards"),
+            verdict("high ends", list(self._faults(highs, greatest=True)), finding="each is the greatest that supports the awards"),
         ]
 
     def _faults(self, prices: Ints, *, greatest: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from contracts.terms.clearing import Check
 from contracts.terms.tables import TIERS
 from pricing.audit import Audit, verdict
-from pricing.audit_demand import asks
+from pricing.audit_demand import demands
 from pricing.audit_supply import STANDARD
 from pricing.policy import refusals
 from pricing.policy_worth import worth
@@ -21,11 +21,11 @@ def check_goods(audit: Audit) -> list[Check]:
     sold = int(audit.layout.quantity.sum())
     out_of_place = [*_out_of_turn(audit), *_out_of_order(audit), *_below_best(audit)]
     return [
-        verdict("capacity", list(_oversold(audit)), f"{sold} accelerator-slots sold, none beyond what leases left"),
-        verdict("tier limits", list(_over_limits(audit)), "the headroom of every pool and slot is kept"),
-        verdict("bids", list(_over_bids(audit)), "no bid has more than its width and hours; blocks run whole"),
-        verdict("eligibility", list(_refused(audit)), f"{len(audit.layout.bid)} awards meet every clause of the policy"),
-        verdict("choice", out_of_place, "cheapest first, earliest first, best tier first"),
+        verdict("capacity", list(_oversold(audit)), finding=f"{sold} accelerator-slots sold, none beyond what leases left"),
+        verdict("tier limits", list(_over_limits(audit)), finding="the headroom of every pool and slot is kept"),
+        verdict("bids", list(_over_bids(audit)), finding="no bid has more than its width and hours; blocks run whole"),
+        verdict("eligibility", list(_refused(audit)), finding=f"{len(audit.layout.bid)} awards meet every clause of the policy"),
+        verdict("choice", out_of_place, finding="cheapest first, earliest first, best tier first"),
     ]
 
 
@@ -70,7 +70,7 @@ def _refused(audit: Audit) -> Iterator[str]:
     layout = audit.layout
     for b, o, slot, tier in zip(layout.bid, layout.offer, layout.slot, layout.tier, strict=True):
         bid, offer = audit.bids[b], audit.stock.offers[o]
-        found = refusals(bid, offer, audit.facts, slot=int(slot), tier=TIERS[tier])
+        found = refusals(bid, offer, facts=audit.facts, slot=int(slot), tier=TIERS[tier])
         # A block is worth its cost over its whole run, not in every slot of it.
         found = [clause for clause in found if clause != "worth" or bid.kind == "flexible"]
         if found:
@@ -93,7 +93,7 @@ def _out_of_turn(audit: Audit) -> Iterator[str]:
     """Of bids equal in all but id, buyer and time, a later one served where an earlier still had room."""
     alike = defaultdict(list)
     for number, bid in enumerate(audit.bids):
-        alike[asks(bid, apart_from=_BESIDE_TERMS)].append(number)
+        alike[demands(bid, apart_from=_BESIDE_TERMS)].append(number)
     for group in (group for group in alike.values() if len(group) > 1):
         order = sorted(group, key=lambda number: (audit.bids[number].entered_at, audit.bids[number].id))
         for place, earlier in enumerate(order):
@@ -119,6 +119,6 @@ def _below_best(audit: Audit) -> Iterator[str]:
             opens = room[pool, t, tier] and (STANDARD in (tier, q) or room[pool, t, STANDARD])
             if TIERS[tier] not in bid.limits or not opens:
                 continue
-            there = worth(bid, audit.stock.offers[o], audit.facts, slot=int(t), tier=TIERS[tier])
+            there = worth(bid, audit.stock.offers[o], facts=audit.facts, slot=int(t), tier=TIERS[tier])
             if there - rates[pool, t, tier] >= gained - rates[pool, t, q]:
                 yield f"bid {bid.id} is at {TIERS[q]} in slot {t} where {TIERS[tier]} has room at no more cost"

@@ -18,14 +18,16 @@ def check_money(audit: Audit) -> list[Check]:
     """Every check of an amount."""
     paid, received = int(audit.layout.charge.sum()), int(audit.clearing.receipts["received_micros"].sum())
     return [
-        verdict("prices", [*_odd_rows(audit), *_odd_rates(audit)], f"{audit.clearing.prices.height} rows, each the middle of its ends"),
-        verdict("charges", list(_odd_charges(audit)), f"{audit.layout.charge.size} charges, {paid} micros in all"),
-        verdict("winners", list(_losing_bids(audit)), "nobody pays more than it is worth to them"),
-        verdict("providers", list(_losing_offers(audit)), "no offer is sold below its rate"),
-        verdict("receipts", list(_odd_receipts(audit)), "spot parts and premium shares are exact in every pool and slot"),
-        verdict("paid is received", [] if paid == received else [f"paid {paid}, received {received}"], f"{paid} micros either way"),
-        verdict("outcomes", list(_odd_outcomes(audit)), f"{len(audit.bids)} bids agree with their awards"),
-        verdict("uplift", list(_odd_fund(audit)), "the uplift fund can pay what is due"),
+        verdict(
+            "prices", [*_odd_rows(audit), *_odd_rates(audit)], finding=f"{audit.clearing.prices.height} rows, each the middle of its ends"
+        ),
+        verdict("charges", list(_odd_charges(audit)), finding=f"{audit.layout.charge.size} charges, {paid} micros in all"),
+        verdict("winners", list(_losing_bids(audit)), finding="nobody pays more than it is worth to them"),
+        verdict("providers", list(_losing_offers(audit)), finding="no offer is sold below its rate"),
+        verdict("receipts", list(_odd_receipts(audit)), finding="spot parts and premium shares are exact in every pool and slot"),
+        verdict("paid is received", [] if paid == received else [f"paid {paid}, received {received}"], finding=f"{paid} micros either way"),
+        verdict("outcomes", list(_odd_outcomes(audit)), finding=f"{len(audit.bids)} bids agree with their awards"),
+        verdict("uplift", list(_odd_fund(audit)), finding="the uplift fund can pay what is due"),
     ]
 
 

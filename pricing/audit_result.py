@@ -35,24 +35,24 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def sold_by_offer(self, stock: Stock) -> Ints:
         """(O, T, 3) accelerators sold."""
-        return self._sum(self.offer, stock.gross.shape[0], stock.gross.shape[1])
+        return self._sum(self.offer, height=stock.gross.shape[0], slots=stock.gross.shape[1])
 
     def sold_by_pool(self, stock: Stock) -> Ints:
         """(K, T, 3) accelerators sold."""
-        return self._sum(stock.pool_of[self.offer], len(stock.pools), stock.gross.shape[1])
+        return self._sum(stock.pool_of[self.offer], height=len(stock.pools), slots=stock.gross.shape[1])
 
     def taken_by_bid(self, bids: int, slots: int) -> Ints:
         """(B, T) accelerators awarded."""
-        taken: Ints = self._sum(self.bid, bids, slots).sum(axis=2)
+        taken: Ints = self._sum(self.bid, height=bids, slots=slots).sum(axis=2)
         return taken
 
-    def _sum(self, rows: Ints, height: int, slots: int) -> Ints:
+    def _sum(self, rows: Ints, *, height: int, slots: int) -> Ints:
         total = np.zeros((height, slots, len(TIERS)), dtype=np.int64)
         np.add.at(total, (rows, self.slot, self.tier), self.quantity)
         return total
 
 
-def misfits(clearing: Clearing, bids: list[Bid], stock: Stock) -> list[str]:
+def misfits(clearing: Clearing, bids: list[Bid], *, stock: Stock) -> list[str]:
     """What keeps the tables of a result from being read against the book, in words; none when they can be."""
     slots = stock.gross.shape[1]
     found = []
@@ -92,7 +92,7 @@ def _price_misfits(prices: pl.DataFrame, stock: Stock) -> list[str]:
     return found + [f"prices have {pool}, slot {slot}, {tier}, where nothing is on sale" for pool, slot, tier in sorted(given - wanted)[:3]]
 
 
-def lay_out(clearing: Clearing, bids: list[Bid], stock: Stock) -> Layout:
+def lay_out(clearing: Clearing, bids: list[Bid], *, stock: Stock) -> Layout:
     """The result as numbers. Ask `misfits` first: a name that is not in the book raises KeyError here."""
     bid_row = {bid.id: row for row, bid in enumerate(bids)}
     pool_row = {name: pool for pool, name in enumerate(stock.names)}

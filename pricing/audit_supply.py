@@ -77,7 +77,7 @@ def take_stock(book: MarketBook, facts: Facts) -> Stock:
     rates = _table([[rate(offer, facts, slot=slot) for slot in slots] for offer in offers])
     leased = _leased(book, row_of, shape=(len(offers), facts.slots))
     left = np.maximum(gross - leased.sum(axis=2), 0)
-    callable_ = _callable(pools, gross, rates, ceiling=Fraction(book.rules.call_ceiling))
+    callable_ = _callable(pools, gross, rates=rates, ceiling=Fraction(book.rules.call_ceiling))
     return Stock(
         offers=offers,
         row_of=row_of,
@@ -89,7 +89,7 @@ def take_stock(book: MarketBook, facts: Facts) -> Stock:
         callable=callable_,
         lowest=_table([np.where(left[rows] > 0, rates[rows], NOTHING_LEFT).min(axis=0).tolist() for rows in pools]),
         offered=_table([left[rows].sum(axis=0).tolist() for rows in pools]),
-        limits=_limits(book.rules, offers, pools, counted=(np.where(callable_, gross, 0), leased, left)),
+        limits=_limits(book.rules, offers, pools=pools, counted=(np.where(callable_, gross, 0), leased, left)),
         carbon=_table([[carbon_milligrams(offers[rows[0]], facts, slot=slot) for slot in slots] for rows in pools]),
     )
 
@@ -114,7 +114,7 @@ def _leased(book: MarketBook, row_of: dict[str, int], *, shape: tuple[int, int])
     return leased
 
 
-def _callable(pools: list[list[int]], gross: Ints, rates: Ints, *, ceiling: Fraction) -> Bools:
+def _callable(pools: list[list[int]], gross: Ints, *, rates: Ints, ceiling: Fraction) -> Bools:
     """Offers with something in the slot, at up to the ceiling times the lowest such rate of their pool."""
     found = np.zeros(gross.shape, dtype=np.bool_)
     for rows in pools:
@@ -126,7 +126,7 @@ def _callable(pools: list[list[int]], gross: Ints, rates: Ints, *, ceiling: Frac
     return found
 
 
-def _limits(rules: MarketRules, offers: list[Offer], pools: list[list[int]], *, counted: tuple[Ints, Ints, Ints]) -> Ints:
+def _limits(rules: MarketRules, offers: list[Offer], *, pools: list[list[int]], counted: tuple[Ints, Ints, Ints]) -> Ints:
     """The tiers' limits from the callable quantity, what is leased at each tier, and what is left (all by offer and slot)."""
     quantity_callable, leased, left = counted
     limits = np.zeros((len(pools), left.shape[1], len(TIERS)), dtype=np.int64)

@@ -49,8 +49,10 @@ def certify(
     claims = Claims(path=path, approximate=approximate, bound_integer_micros=bound_integer_micros)
     bids, facts = bids_of(book), facts_of(book)
     stock = take_stock(book, facts)
-    faults = misfits(clearing, bids, stock)
-    fitting = verdict("tables", faults, f"the result speaks of {len(bids)} bids, {len(stock.offers)} offers and {len(stock.pools)} pools")
+    faults = misfits(clearing, bids, stock=stock)
+    fitting = verdict(
+        "tables", faults, finding=f"the result speaks of {len(bids)} bids, {len(stock.offers)} offers and {len(stock.pools)} pools"
+    )
     if faults:
         return _certificate(book, clearing, claims=claims, checks=[fitting], audit=None)
     audit = examine(book, clearing, bids=bids, facts=facts, stock=stock)
@@ -58,7 +60,7 @@ def certify(
     return _certificate(book, clearing, claims=claims, checks=checks, audit=audit)
 
 
-def verify(book: MarketBook, clearing: Clearing, stored: Certificate, *, files: Mapping[str, str] = NO_FILES) -> Certificate:
+def verify(book: MarketBook, clearing: Clearing, *, stored: Certificate, files: Mapping[str, str] = NO_FILES) -> Certificate:
     """Certify again and hold the stored certificate to it: hashes and every figure. Raises NotSupported as `certify`.
 
     files   table name → SHA-256 of the file it was read from, which a certificate may give instead of the table's own
@@ -72,8 +74,8 @@ def verify(book: MarketBook, clearing: Clearing, stored: Certificate, *, files: 
         for name in FIGURES
         if getattr(fresh, name) != getattr(stored, name)
     ]
-    hashes = verdict("hashes", tables, f"{len(fresh.hashes)} tables as certified")
-    stated = verdict("figures", figures, f"{len(FIGURES)} figures as stated")
+    hashes = verdict("hashes", tables, finding=f"{len(fresh.hashes)} tables as certified")
+    stated = verdict("figures", figures, finding=f"{len(FIGURES)} figures as stated")
     return msgspec.structs.replace(fresh, checks=(*fresh.checks, hashes, stated))
 
 
@@ -96,7 +98,7 @@ def _check_gap(audit: Audit, claims: Claims) -> Check:
     missing = most - made
     text = f"welfare {half_up(made)}, no clearing can have more than {half_up(most)} micros"
     allowed = claims.approximate or audit.has_blocks
-    return verdict("bound", [] if missing == 0 or (missing > 0 and allowed) else [f"{text}: {half_up(missing)} apart"], text)
+    return verdict("bound", [] if missing == 0 or (missing > 0 and allowed) else [f"{text}: {half_up(missing)} apart"], finding=text)
 
 
 def _check_ends(audit: Audit, claims: Claims) -> list[Check]:

@@ -7,6 +7,7 @@ the buyer does not state is not met.
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 from contracts.terms.tables import TRUST_CLASSES
 from pricing.policy_facts import Bid, Facts, Offer
@@ -15,7 +16,14 @@ from pricing.policy_worth import data_can_come, earliest_slot, rate, worth
 EARTH_KM = 6371.0088
 
 PlainClause = Callable[[Bid, Offer], bool]
-MeasuredClause = Callable[[Bid, Offer, Facts], bool]
+
+
+class MeasuredClause(Protocol):
+    """A clause that looks at a measurement or a tariff beside the two orders."""
+
+    def __call__(self, bid: Bid, offer: Offer, *, facts: Facts) -> bool:
+        """Whether the offer meets what the bid demands."""
+        ...
 
 
 def _hardware(bid: Bid, offer: Offer) -> bool:
@@ -75,7 +83,7 @@ def _closed_to(bid: Bid, offer: Offer) -> bool:
     return not offer.closed_to or (_buyer_known(bid) and not {bid.buyer_country, bid.buyer_parent_country} & offer.closed_to)
 
 
-def _latency(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def _latency(bid: Bid, offer: Offer, *, facts: Facts) -> bool:
     if bid.rtt_ms_max is None:
         return True
     measured = facts.rtt_ms.get((bid.place, offer.site)) if bid.place is not None else None
@@ -117,34 +125,38 @@ CLAUSES = (*PLAIN_CLAUSES, *MEASURED_CLAUSES, "window", "tier", "worth")
 PARTY_CLAUSES = ("open_to", "closed_to")
 
 
-def standing_refusals(bid: Bid, offer: Offer, facts: Facts) -> list[str]:
+def standing_refusals(bid: Bid, offer: Offer, *, facts: Facts) -> list[str]:
     """The clauses, whatever the slot and tier, that keep a bid from an offer; none means it may see and use it."""
     plain = [name for name, met in PLAIN_CLAUSES.items() if not met(bid, offer)]
-    return plain + [name for name, met in MEASURED_CLAUSES.items() if not met(bid, offer, facts)]
+    return plain + [name for name, met in MEASURED_CLAUSES.items() if not met(bid, offer, facts=facts)]
 
 
-def fits_window(bid: Bid, offer: Offer, facts: Facts, slot: int) -> bool:
+def fits_window(bid: Bid, offer: Offer, *, facts: Facts, slot: int) -> bool:
     """Whether a slot is in both windows and the bid's data has arrived by then. Raises KeyError where data cannot come."""
-    first = max(offer.slot_first, earliest_slot(bid, offer, facts))
+    first = max(offer.slot_first, earliest_slot(bid, offer, facts=facts))
     return first <= slot < min(bid.slot_end, offer.slot_end)
 
 
-def fits_tier(bid: Bid, offer: Offer, tier: str) -> bool:
+def fits_tier(bid: Bid, offer: Offer, *, tier: str) -> bool:
     """Whether the bid names the tier and the offer may serve it: what is not firm serves spot only."""
     return tier in bid.limits and (offer.firm or tier == "spot")
 
 
-def refusals(bid: Bid, offer: Offer, facts: Facts, *, slot: int, tier: str) -> list[str]:
+def refusals(bid: Bid, offer: Offer, *, facts: Facts, slot: int, tier: str) -> list[str]:
     """Every clause that keeps a bid from an offer in one slot at one tier; an empty list is an arc.
 
     `window` and `worth` are only asked where the facts they need are there.
     """
-    found = standing_refusals(bid, offer, facts)
+    found = standing_refusals(bid, offer, facts=facts)
     data_comes = "transfer" not in found
-    if data_comes and not fits_window(bid, offer, facts, slot):
+    if data_comes and not fits_window(bid, offer, facts=facts, slot=slot):
         found.append("window")
-    if not fits_tier(bid, offer, tier):
+    if not fits_tier(bid, offer, tier=tier):
         found.append("tier")
-    elif data_comes and offer.hardware in bid.factors and worth(bid, offer, facts, slot=slot, tier=tier) < rate(offer, facts, slot=slot):
+    elif (
+        data_comes
+        and offer.hardware in bid.factors
+        and worth(bid, offer, facts=facts, slot=slot, tier=tier) < rate(offer, facts, slot=slot)
+    ):
         found.append("worth")
     return found

@@ -14,18 +14,18 @@ GIGABITS_PER_TERABYTE = 8_000
 SECONDS_PER_HOUR = 3_600
 
 
-def gross_worth(limit: int, factor: Fraction, fee_bps: int) -> int:
+def gross_worth(limit: int, factor: Fraction, *, fee_bps: int) -> int:
     """What an accelerator-hour is worth before transfer and carbon: the limit leaves room for the fee, rounded down."""
     return math.floor(limit * factor * BASIS_POINTS / (BASIS_POINTS + fee_bps))
 
 
-def worth(bid: Bid, offer: Offer, facts: Facts, *, slot: int, tier: str) -> int:
+def worth(bid: Bid, offer: Offer, *, facts: Facts, slot: int, tier: str) -> int:
     """The most the buyer would pay as a rate here, micros per accelerator-hour.
 
     Raises KeyError for a tier the bid does not name, a hardware class it cannot use, or data that cannot come.
     """
-    gross = gross_worth(bid.limits[tier], bid.factors[offer.hardware], facts.fee_bps)
-    return gross - transfer_rate(bid, offer, facts) - carbon_rate(bid, offer, facts, slot=slot)
+    gross = gross_worth(bid.limits[tier], bid.factors[offer.hardware], fee_bps=facts.fee_bps)
+    return gross - transfer_rate(bid, offer, facts=facts) - carbon_rate(bid, offer, facts=facts, slot=slot)
 
 
 def rate(offer: Offer, facts: Facts, *, slot: int) -> int:
@@ -44,31 +44,31 @@ def quantity(offer: Offer, facts: Facts, *, slot: int) -> int:
     return facts.overrides.get((offer.id, slot), (offer.quantity, offer.rate_micros))[0]
 
 
-def transfer_rate(bid: Bid, offer: Offer, facts: Facts) -> int:
+def transfer_rate(bid: Bid, offer: Offer, *, facts: Facts) -> int:
     """What moving the data adds, spread over the hours bought and rounded up. Raises KeyError where data cannot come."""
-    micros_per_tb, _ = _route(bid, offer, facts)
+    micros_per_tb, _ = _route(bid, offer, facts=facts)
     return math.ceil(bid.data_tb * micros_per_tb / bid.hours) if micros_per_tb else 0
 
 
-def earliest_slot(bid: Bid, offer: Offer, facts: Facts) -> int:
+def earliest_slot(bid: Bid, offer: Offer, *, facts: Facts) -> int:
     """The first slot in which the bid's data is at the site. Raises KeyError where data cannot come."""
-    _, gbps = _route(bid, offer, facts)
+    _, gbps = _route(bid, offer, facts=facts)
     if gbps is None:
         return bid.slot_first
     seconds = GIGABITS_PER_TERABYTE * bid.data_tb / gbps
     return bid.slot_first + math.ceil(seconds / (SECONDS_PER_HOUR * facts.slot_hours))
 
 
-def data_can_come(bid: Bid, offer: Offer, facts: Facts) -> bool:
+def data_can_come(bid: Bid, offer: Offer, *, facts: Facts) -> bool:
     """Whether the bid's data has a way to the site."""
     try:
-        _route(bid, offer, facts)
+        _route(bid, offer, facts=facts)
     except KeyError:
         return False
     return True
 
 
-def _route(bid: Bid, offer: Offer, facts: Facts) -> tuple[int, Fraction | None]:
+def _route(bid: Bid, offer: Offer, *, facts: Facts) -> tuple[int, Fraction | None]:
     """Micros per terabyte and Gb/s (None: at once) from the bid's data to the site."""
     if facts.transfer is None or bid.data_country is None or bid.data_tb == 0:
         return 0, None
@@ -80,7 +80,7 @@ def _route(bid: Bid, offer: Offer, facts: Facts) -> tuple[int, Fraction | None]:
     return facts.transfer[pair]
 
 
-def carbon_rate(bid: Bid, offer: Offer, facts: Facts, *, slot: int) -> int:
+def carbon_rate(bid: Bid, offer: Offer, *, facts: Facts, slot: int) -> int:
     """What the buyer would give to avoid the carbon of an accelerator-hour here, rounded up; an unknown zone counts nothing."""
     return math.ceil(Fraction(bid.carbon_micros_per_kg * carbon_milligrams(offer, facts, slot=slot), MILLION))
 
