@@ -5,6 +5,7 @@ A sentence is `path:line: what was found; what would do`. The limits may only be
 """
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -61,12 +62,17 @@ class Source(msgspec.Struct, frozen=True):
     @property
     def tree(self) -> ast.Module:
         """The syntax tree. Raises SyntaxError."""
-        return ast.parse(self.text)
+        return _parsed(self.text)
 
     @property
     def pure(self) -> bool:
         """Whether the file lies below the line, where nothing reaches outside."""
         return self.path.startswith(("contracts/", "pricing/"))
+
+
+@functools.cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _functions(tree: ast.AST) -> Iterator[Function]:
