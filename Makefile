@@ -2,7 +2,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-PORT ?= 8000
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
@@ -15,11 +14,11 @@ help: ## print this list
 setup: ## install everything below this folder (the demo and the tests do it themselves)
 	@$(PYTHON) infra/bootstrap.py
 
-demo: setup ## open a whole market on http://127.0.0.1:8000 (PORT=8001 moves it, ONCE=1 ends after one day)
-	@$(VENV)/gridfare demo --port $(PORT) $(if $(ONCE),--once)
+demo: setup ## open a whole market on http://127.0.0.1:8000 (PORT=8001 moves it, ONCE=1 ends after the summary)
+	@$(VENV)/gridfare demo $(if $(PORT),--port $(PORT)) $(if $(ONCE),--once)
 
 serve: setup ## run the portal and the API on the market kept in .gridfare/
-	@$(VENV)/gridfare serve --port $(PORT)
+	@$(VENV)/gridfare serve $(if $(PORT),--port $(PORT))
 
 test: setup ## run the tests (browser tests need Chromium and say so when it is missing)
 	@$(PYTEST) -n auto --dist loadgroup -m "not slow" --durations=10 --durations-min=2

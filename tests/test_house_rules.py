@@ -90,6 +90,7 @@ def test_the_rule_bites(rule: Rule):
         "# TODO(until blocks land): the relaxation has no columns yet",
         "def f(a: dict[str, int]) -> None: ...",
         "rng = np.random.default_rng(seed)",
+        "settings = read_settings(os.environ)",
     ],
 )
 def test_what_is_allowed_passes(text: str):
