@@ -256,8 +256,9 @@ def effects_have_their_place(source: Source) -> Iterator[str]:
                 yield f"{source.path}:{node.lineno}: {name} reads the clock; take a Clock as an argument"
             if name.endswith(".commit") and source.path not in COMMIT_FILES:
                 yield f"{source.path}:{node.lineno}: commit; the unit of work alone commits"
-        reads_environment = isinstance(node, ast.Attribute) and _dotted(node) in {"os.environ", "os.getenv"}
-        if reads_environment and node not in handed_over and source.path not in ENVIRONMENT_FILES:
+        elif isinstance(node, ast.Attribute) and _dotted(node) in {"os.environ", "os.getenv"}:
+            if node in handed_over or source.path in ENVIRONMENT_FILES:
+                continue
             yield f"{source.path}:{node.lineno}: reads the environment; settings are read once, in broker/settings.py"
 
 
