@@ -33,19 +33,22 @@ class Arcs(msgspec.Struct, frozen=True, eq=False):
     reachable: Bools
 
 
-def find_arcs(supply: Supply, worth: Worth, eligibility: Eligibility) -> Arcs:
+def find_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility) -> Arcs:
     """Every arc of the book, a few groups at a time so that memory stays in bounds."""
     groups, pools, tiers = worth.gross.shape
     slots = supply.offered.shape[1]
     step = max(1, CELLS_AT_ONCE // max(1, pools * tiers * slots))
-    found = [_some_arcs(supply, worth, eligibility, np.arange(start, min(start + step, groups))) for start in range(0, groups, step)]
+    found = [
+        _some_arcs(supply, worth, eligibility=eligibility, groups=np.arange(start, min(start + step, groups)))
+        for start in range(0, groups, step)
+    ]
     nothing: Ints = np.empty(0, dtype=np.int64)
     group, slot, pool, tier, worth_ = (np.concatenate([nothing, *(part[column] for part, _ in found)]) for column in range(5))
     reachable = np.concatenate([nothing.astype(bool), *(part for _, part in found)])
     return Arcs(group=group, slot=slot, pool=pool, tier=tier, worth=worth_, reachable=reachable)
 
 
-def _some_arcs(supply: Supply, worth: Worth, eligibility: Eligibility, groups: Ints) -> tuple[tuple[Ints, ...], Bools]:
+def _some_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility, groups: Ints) -> tuple[tuple[Ints, ...], Bools]:
     """The arcs of some groups as columns, and whether each group has a pool at all.
 
     Cells are laid out (group, slot, pool, tier), which is the order of the arcs.

@@ -32,7 +32,7 @@ class Award(msgspec.Struct, frozen=True):
     arc: int
 
 
-def grant(problem: MarketProblem, lots: Lots, price: Ints, *, hours: Fraction) -> list[Award]:
+def grant(problem: MarketProblem, lots: Lots, *, price: Ints, hours: Fraction) -> list[Award]:
     """Cut every lot from its pool's offers, at tier prices (3, P, T) and slots of so many hours."""
     arcs, supply = problem.arcs, problem.supply
     waiting: dict[tuple[int, int], list[tuple[int, int, int, int]]] = defaultdict(list)
@@ -79,7 +79,7 @@ def award_table(problem: MarketProblem, awards: list[Award]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=AWARDS.schema, orient="row").sort(AWARDS.key)
 
 
-def receipt_table(problem: MarketProblem, awards: list[Award], price: Ints, *, hours: Fraction) -> pl.DataFrame:
+def receipt_table(problem: MarketProblem, awards: list[Award], *, price: Ints, hours: Fraction) -> pl.DataFrame:
     """Rows of `receipts`: every offer and slot that sold, or stood by for a premium."""
     supply = problem.supply
     spot_part: dict[tuple[int, int], int] = defaultdict(int)

@@ -28,20 +28,20 @@ class Lots(msgspec.Struct, frozen=True, eq=False):
         return total
 
 
-def share(problem: MarketProblem, quantity: Ints, price: Ints) -> Lots:
+def share(problem: MarketProblem, quantity: Ints, *, price: Ints) -> Lots:
     """Share the quantity on each arc (N,) among its group's bids, at tier prices (3, P, T)."""
     found: list[tuple[int, int, int]] = []
     used = np.flatnonzero(quantity)
     group_of = problem.arcs.group[used]
     for group in np.unique(group_of):
         arcs = used[group_of == group]
-        found += _share_group(problem, int(group), {int(arc): int(quantity[arc]) for arc in arcs})
-    lots = _upgrade(problem, found, price)
+        found += _share_group(problem, int(group), lot={int(arc): int(quantity[arc]) for arc in arcs})
+    lots = _upgrade(problem, found, price=price)
     columns = np.array(lots, dtype=np.int64).reshape(-1, 4).T
     return Lots(*columns)
 
 
-def _share_group(problem: MarketProblem, group: int, lot: dict[int, int]) -> list[tuple[int, int, int]]:
+def _share_group(problem: MarketProblem, group: int, *, lot: dict[int, int]) -> list[tuple[int, int, int]]:
     """(bid, arc, quantity) of one group, members served in order of entry.
 
     In every slot the best tier goes first. What the later m bids cannot use, a slot's lot above m widths, the earlier must take.
@@ -61,11 +61,11 @@ def _share_group(problem: MarketProblem, group: int, lot: dict[int, int]) -> lis
             spare -= more
             taken = must[slot] + more
             total[slot] -= taken
-            shared += [(bid, arc, part) for arc, part in _take(queue[slot], lot, taken)]
+            shared += [(bid, arc, part) for arc, part in _take(queue[slot], lot, wanted=taken)]
     return shared
 
 
-def _take(queue: list[int], lot: dict[int, int], wanted: int) -> list[tuple[int, int]]:
+def _take(queue: list[int], lot: dict[int, int], *, wanted: int) -> list[tuple[int, int]]:
     """The next `wanted` accelerators of a slot's lot, arc by arc, taken out of it."""
     parts = []
     for arc in queue:
@@ -77,7 +77,7 @@ def _take(queue: list[int], lot: dict[int, int], wanted: int) -> list[tuple[int,
     return parts
 
 
-def _upgrade(problem: MarketProblem, lots: list[tuple[int, int, int]], price: Ints) -> list[tuple[int, int, int, int]]:
+def _upgrade(problem: MarketProblem, lots: list[tuple[int, int, int]], *, price: Ints) -> list[tuple[int, int, int, int]]:
     """(bid, arc, tier, quantity): every lot at the best tier that is worth as much, costs no more and has room.
 
     Room exists only where the premium is 0, so nothing is lost or gained by the move.

@@ -33,13 +33,13 @@ def clear(book: MarketBook, *, path: str = "auto", progress: Progress | None = N
     quantity, ends = _solve(problem, tell)
     tell("prices: both ends of the range found")
     rate = midpoint(ends)
-    lots = share(problem, quantity, rate)
-    awards = grant(problem, lots, rate, hours=hours)
+    lots = share(problem, quantity, price=rate)
+    awards = grant(problem, lots, price=rate, hours=hours)
     return Clearing(
         awards=award_table(problem, awards),
-        prices=price_table(problem, ends, lots.sold(problem)),
+        prices=price_table(problem, ends, sold=lots.sold(problem)),
         outcomes=outcome_table(problem, awards, hours=hours, fee_bps=book.rules.fee_bps),
-        receipts=receipt_table(problem, awards, rate, hours=hours),
+        receipts=receipt_table(problem, awards, price=rate, hours=hours),
     )
 
 
@@ -48,7 +48,7 @@ def _solve(problem: MarketProblem, tell: Progress) -> tuple[Ints, PriceRange]:
     for split_ties in (True, False):
         quantity = optimum(problem, tell, split_ties=split_ties)
         try:
-            return quantity, publish(problem, price_range(problem, quantity), quantity)
+            return quantity, publish(problem, price_range(problem, quantity), quantity=quantity)
         except NotOptimal:
             tell("no prices support these awards; solving again, ties left alone")
     raise ClearingFailed("the awards are not of greatest welfare: no prices support them", status="not optimal")

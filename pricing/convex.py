@@ -69,12 +69,12 @@ def optimum(problem: MarketProblem, progress: Progress, *, split_ties: bool = Tr
     rows, supplies = _rows(problem), _supplies(problem)
     cheapest = problem.supply.cheapest[arcs.pool, arcs.slot]
     worth = arcs.worth - (_tie(problem)[arcs.pool * problem.slots + arcs.slot] if split_ties else 0.0)
-    chosen = _best(problem.cell, worth - cheapest, FIRST_ARCS)
+    chosen = _best(problem.cell, worth - cheapest, most=FIRST_ARCS)
     corner, scale = len(quantity) <= SMALL, float(np.median(arcs.worth))
     for number in range(1, ROUNDS + 1):
-        solution = solve(_programme(problem, rows, supplies, chosen=chosen, worth=worth), corner=corner)
+        solution = solve(_programme(problem, rows, supplies=supplies, chosen=chosen, worth=worth), corner=corner)
         served = solution.quantity[: len(chosen)]
-        gain = worth - _costs(problem, rows, solution.dual, sold=_sold(problem, chosen, served))
+        gain = worth - _costs(problem, rows, dual=solution.dual, sold=_sold(problem, chosen[served > WHOLE]))
         least = LEAST_GAIN if corner else ROUGH_GAIN * scale
         wanting = np.setdiff1d(np.flatnonzero(gain > least), chosen, assume_unique=True)
         progress(f"round {number}: {len(chosen)} of {len(quantity)} arcs, {len(wanting)} more would gain")
@@ -85,14 +85,14 @@ def optimum(problem: MarketProblem, progress: Progress, *, split_ties: bool = Tr
             chosen = np.union1d(chosen, wanting)
         elif len(wanting) > FEW:
             kept = chosen[(gain[chosen] > -FAR * scale) | (served > SERVED) | (number > PRUNED)]
-            chosen = np.union1d(kept, wanting[_best(problem.cell[wanting], gain[wanting], MORE_ARCS)])
+            chosen = np.union1d(kept, wanting[_best(problem.cell[wanting], gain[wanting], most=MORE_ARCS)])
         else:
             corner = True
             chosen = np.union1d(np.flatnonzero(gain > -NEAR * scale), chosen[served > SERVED])
     raise ClearingFailed("the arcs would not settle", rounds=ROUNDS)
 
 
-def _best(cell: Ints, gain: Ints | Floats, most: int) -> Ints:
+def _best(cell: Ints, gain: Ints | Floats, *, most: int) -> Ints:
     """The `most` arcs of greatest gain in every cell, of equals the first; positions ascending."""
     order = np.lexsort((np.arange(len(cell)), -gain, cell))
     sorted_cells = cell[order]
@@ -137,7 +137,7 @@ def _supplies(problem: MarketProblem) -> _Supplies:
     return _Supplies(distinct[:, 0], distinct[:, 1], quantity)
 
 
-def _programme(problem: MarketProblem, rows: _Rows, supplies: _Supplies, *, chosen: Ints, worth: Floats) -> LinearProgramme:
+def _programme(problem: MarketProblem, rows: _Rows, *, supplies: _Supplies, chosen: Ints, worth: Floats) -> LinearProgramme:
     """The programme on the chosen arcs; unknowns are those arcs, then the supplies."""
     arcs = problem.arcs
     place = arcs.pool[chosen] * problem.slots + arcs.slot[chosen]
@@ -175,14 +175,13 @@ def _tie(problem: MarketProblem) -> Floats:
     return tie
 
 
-def _sold(problem: MarketProblem, chosen: Ints, served: Floats) -> Bools:
+def _sold(problem: MarketProblem, used: Ints) -> Bools:
     sold = np.zeros((problem.pools, problem.slots), dtype=bool)
-    used = chosen[served > WHOLE]
     sold[problem.arcs.pool[used], problem.arcs.slot[used]] = True
     return sold
 
 
-def _costs(problem: MarketProblem, rows: _Rows, dual: Floats, *, sold: Bools) -> Floats:
+def _costs(problem: MarketProblem, rows: _Rows, *, dual: Floats, sold: Bools) -> Floats:
     """What a unit on each arc (N,) costs at the programme's prices, its bid's own scarcity included.
 
     A pool that sells nothing may ask its lowest rate at every tier and still support the awards: without

@@ -73,7 +73,7 @@ def compile_clauses(bids: pl.DataFrame, pools: pl.DataFrame, *, transfer: pl.Dat
 
     return Eligibility(
         tuple(
-            _decide(name, (bids.select(asked.split()), pools.select(known.split())), admits)
+            _decide(name, (bids.select(asked.split()), pools.select(known.split())), admits=admits)
             for name, asked, known, admits in (
                 *STATIC_CLAUSES,
                 ("latency", "place rtt_ms_max", "site", near),
@@ -95,9 +95,9 @@ def great_circle_km(here: tuple[float, float], there: tuple[float, float]) -> fl
     return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(half)))
 
 
-def _decide(name: str, frames: tuple[pl.DataFrame, pl.DataFrame], admits: Callable[[Values, Values], bool]) -> ClauseTable:
+def _decide(name: str, frames: tuple[pl.DataFrame, pl.DataFrame], *, admits: Callable[[Values, Values], bool]) -> ClauseTable:
     (asked, bid_key), (known, pool_key) = (_distinct(frame) for frame in frames)
-    table = np.array([[admits(ask, fact) for fact in known] for ask in asked], dtype=bool)
+    table = np.array([[admits(demand, fact) for fact in known] for demand in asked], dtype=bool)
     return ClauseTable(name, table.reshape(len(asked), len(known)), bid_key, pool_key)
 
 

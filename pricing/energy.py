@@ -20,7 +20,7 @@ def exact(number: float) -> Fraction:
     return Fraction(repr(number))
 
 
-def power_costs(pools: pl.DataFrame, zones: pl.DataFrame, slots: int) -> tuple[Ints, Ints]:
+def power_costs(pools: pl.DataFrame, zones: pl.DataFrame, *, slots: int) -> tuple[Ints, Ints]:
     """Energy surcharge (P, T) in micros and carbon (P, T) in milligrams, per accelerator-hour.
 
     half_up(watts·pue·price_micros_per_mwh ÷ 10⁶) and half_up(watts·pue·g_per_kwh): a watt running for an

@@ -55,14 +55,14 @@ def gather(book: MarketBook) -> Supply:
     slots = book.rules.slots
     offers = book.offers.sort("offer_id")
     pools, pool_of = _pools(offers)
-    gross, stated = _per_slot(offers, book.offer_slots, slots)
-    energy, carbon = power_costs(pools, book.zones, slots)
+    gross, stated = _per_slot(offers, book.offer_slots, slots=slots)
+    energy, carbon = power_costs(pools, book.zones, slots=slots)
     indexed = offers["energy_indexed"].to_numpy()
     rates = stated + np.where(indexed[:, None], energy[pool_of], 0)
     within_range(int(rates.max(initial=0)), what="a rate")
-    committed = _committed(offers, book.commitments, slots)
+    committed = _committed(offers, book.commitments, slots=slots)
     left = np.maximum(0, gross - committed.sum(axis=2))
-    callable_ = _callable(gross, rates, pool_of, book.rules.call_ceiling)
+    callable_ = _callable(gross, rates, pool_of=pool_of, ceiling=book.rules.call_ceiling)
     offered = by_pool(left, pool_of)
     quantity = by_pool(np.where(callable_, gross, 0), pool_of)
     nodes = -_lowest(-offers["node_size"].to_numpy()[:, None], pool_of)
@@ -81,7 +81,7 @@ def gather(book: MarketBook) -> Supply:
             quantity,
             leased=by_pool(committed, pool_of),
             offered=offered,
-            held=_held_back(book.rules, quantity, nodes),
+            held=_held_back(book.rules, quantity, nodes=nodes),
         ),
         carbon=carbon,
     )
@@ -116,7 +116,7 @@ def _pools(offers: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
     return facts[first].rename({"offer_id": "pool"}), pool_of
 
 
-def _per_slot(offers: pl.DataFrame, offer_slots: pl.DataFrame, slots: int) -> tuple[Ints, Ints]:
+def _per_slot(offers: pl.DataFrame, offer_slots: pl.DataFrame, *, slots: int) -> tuple[Ints, Ints]:
     """Quantity and stated rate (O, T): the offer's own, or the slot's; nothing outside the offer's window."""
     quantity = np.repeat(offers["quantity"].to_numpy()[:, None], slots, axis=1)
     rate = np.repeat(offers["rate_micros"].to_numpy()[:, None], slots, axis=1)
@@ -129,7 +129,7 @@ def _per_slot(offers: pl.DataFrame, offer_slots: pl.DataFrame, slots: int) -> tu
     return np.where((hour >= first[:, None]) & (hour < end[:, None]), quantity, 0), rate
 
 
-def _committed(offers: pl.DataFrame, commitments: pl.DataFrame, slots: int) -> Ints:
+def _committed(offers: pl.DataFrame, commitments: pl.DataFrame, *, slots: int) -> Ints:
     """Accelerators under lease (O, T, 3) by tier."""
     committed = np.zeros((offers.height, slots, len(TIERS)), dtype=np.int64)
     inside = commitments.filter(pl.col("slot") < slots)
@@ -143,7 +143,7 @@ def _rows(offers: pl.DataFrame, mention: pl.DataFrame) -> Ints:
     return np.array([row_of[offer] for offer in mention["offer_id"]], dtype=np.int64)
 
 
-def _callable(gross: Ints, rates: Ints, pool_of: Ints, ceiling: Decimal) -> Bools:
+def _callable(gross: Ints, rates: Ints, *, pool_of: Ints, ceiling: Decimal) -> Bools:
     """Offers (O, T) at up to `ceiling` × the lowest rate their pool offers in the slot."""
     there = gross > 0
     lowest, place = np.unique(_lowest(np.where(there, rates, NEVER), pool_of), return_inverse=True)
@@ -163,7 +163,7 @@ def _limits(firm: Bools, quantity: Ints, *, leased: Ints, offered: Ints, held: t
     return limits
 
 
-def _held_back(rules: MarketRules, quantity: Ints, nodes: Ints) -> tuple[Ints, Ints]:
+def _held_back(rules: MarketRules, quantity: Ints, *, nodes: Ints) -> tuple[Ints, Ints]:
     """Held back from guaranteed, max(⌈headroom·Q⌉, largest node), and from standard, ⌊headroom·Q⌋: (P, T) each."""
     guaranteed, standard = Fraction(rules.headroom_guaranteed), Fraction(rules.headroom_standard)
     ceiling = -(-quantity * guaranteed.numerator // guaranteed.denominator)

@@ -15,7 +15,7 @@ from pricing.problem import MarketProblem
 from pricing.residual import BOUNDED, PriceRange
 
 
-def publish(problem: MarketProblem, ends: PriceRange, quantity: Ints) -> PriceRange:
+def publish(problem: MarketProblem, ends: PriceRange, *, quantity: Ints) -> PriceRange:
     """The ends as published, (3, P, T): a side nothing bounds takes the other, a pool without trade its lowest rate."""
     low = np.where(ends.low < -BOUNDED, ends.high, ends.low)
     high = np.where(ends.high > BOUNDED, ends.low, ends.high)
@@ -30,7 +30,7 @@ def midpoint(ends: PriceRange) -> Ints:
     return rate
 
 
-def price_table(problem: MarketProblem, ends: PriceRange, sold: Ints) -> pl.DataFrame:
+def price_table(problem: MarketProblem, ends: PriceRange, *, sold: Ints) -> pl.DataFrame:
     """Rows of `prices`: none where nothing is offered, nor for a tier nobody could be served at. sold (3, P, T)."""
     supply, rate = problem.supply, midpoint(ends)
     pool, slot, tier = np.nonzero(served(supply.limits) & (supply.offered > 0)[..., None])

@@ -72,8 +72,8 @@ def build(book: MarketBook) -> MarketProblem:
     """Turn a book into arrays. Raises NotSupported and BadInput as its parts do."""
     supply, demand = gather(book), gather_bids(book)
     eligibility = compile_clauses(demand.terms, supply.pools, transfer=book.transfer, latency=book.latency)
-    worth = value(book, supply, demand)
-    arcs = find_arcs(supply, worth, eligibility)
+    worth = value(book, supply=supply, demand=demand)
+    arcs = find_arcs(supply, worth, eligibility=eligibility)
     slots = book.rules.slots
     return MarketProblem(
         supply=supply,

@@ -39,16 +39,16 @@ class Worth(msgspec.Struct, frozen=True, eq=False):
     carbon: Ints
 
 
-def value(book: MarketBook, supply: Supply, demand: Demand) -> Worth:
+def value(book: MarketBook, *, supply: Supply, demand: Demand) -> Worth:
     """Work out worths for every group and pool, eligible or not."""
     classes, class_of = np.unique(supply.pools["hardware"].to_numpy(), return_inverse=True)
     countries = list(dict.fromkeys(supply.pools["country"].to_list()))
     country_of = np.array([countries.index(country) for country in supply.pools["country"]], dtype=np.int64)
-    transfer, delay = _moving(book, demand, countries)
+    transfer, delay = _moving(book, demand, countries=countries)
     slots = book.rules.slots
     first = demand.terms["slot_first"].to_numpy()[:, None] + delay
     return Worth(
-        gross=_gross(demand, list(classes), book.rules.fee_bps)[:, class_of],
+        gross=_gross(demand, list(classes), fee_bps=book.rules.fee_bps)[:, class_of],
         transfer=transfer[:, country_of],
         first=np.minimum(first, slots)[:, country_of],
         end=np.minimum(demand.terms["slot_end"].to_numpy(), slots),
@@ -56,7 +56,7 @@ def value(book: MarketBook, supply: Supply, demand: Demand) -> Worth:
     )
 
 
-def _gross(demand: Demand, classes: list[str], fee_bps: int) -> Ints:
+def _gross(demand: Demand, classes: list[str], *, fee_bps: int) -> Ints:
     """⌊limit·factor·10,000 ÷ (10,000 + fee_bps)⌋ by group, hardware class and tier: (G, K, 3)."""
     gross = np.full((demand.terms.height, len(classes), len(TIERS)), -NEVER, dtype=np.int64)
     place = {name: number for number, name in enumerate(classes)}
@@ -72,7 +72,7 @@ def _gross(demand: Demand, classes: list[str], fee_bps: int) -> Ints:
     return gross
 
 
-def _moving(book: MarketBook, demand: Demand, countries: list[str | None]) -> tuple[Ints, Ints]:
+def _moving(book: MarketBook, demand: Demand, *, countries: list[str | None]) -> tuple[Ints, Ints]:
     """Micros per accelerator-hour and slots of delay, by group and country of the site: (G, C) each.
 
     A pair the table does not name is refused by its clause; within one country it is free and at once.
@@ -89,10 +89,10 @@ def _moving(book: MarketBook, demand: Demand, countries: list[str | None]) -> tu
         for number, country in enumerate(countries):
             micros, gbps = routes.get((origin, country), (0, None))
             cost[group, number] = within_range(ceil(exact(data) * micros / exact(hours)), what="moving the data")
-            delay[group, number] = _delay(exact(data), gbps, slot_seconds) if gbps is not None else 0
+            delay[group, number] = _delay(exact(data), gbps, slot_seconds=slot_seconds) if gbps is not None else 0
     return cost, delay
 
 
-def _delay(data_tb: Fraction, gbps: float, slot_seconds: Fraction) -> int:
+def _delay(data_tb: Fraction, gbps: float, *, slot_seconds: Fraction) -> int:
     """Slots until the data is there; NEVER over a wire that carries nothing."""
     return min(NEVER, ceil(GIGABITS_PER_TERABYTE * data_tb / exact(gbps) / slot_seconds)) if gbps else NEVER
