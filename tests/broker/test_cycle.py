@@ -11,8 +11,8 @@ from sqlmodel import select
 
 from broker.app import Market
 from broker.cycle import clear_book
-from broker.store.rows import AwardRow, LeaseRow, LeaseSlotRow
 from broker.store.repositories.cycles import CycleRepository
+from broker.store.rows import AwardRow, LeaseRow, LeaseSlotRow
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.terms.clearing import Check
 from contracts.terms.errors import ClearingFailed
