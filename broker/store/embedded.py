@@ -60,7 +60,7 @@ class EmbeddedServer:
         Starting again after a start is harmless, and brings back a server that died. Raises ServerFailed, which
         quotes the server's log where the server is to blame.
         """
-        if self.is_keeper and self._process is not None and self._process.poll() is None:
+        if self._process is not None and is_serving(self._process.pid, self._data):
             return self.dsn
         self.stop()
         try:
@@ -98,6 +98,10 @@ class EmbeddedServer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
+    @property
+    def _data(self) -> Path:
+        return home_of(self._directory) / "data"
+
     def _keep_or_share(self, deadline: float) -> str:
         while True:
             if self._lock.acquire():
@@ -106,9 +110,8 @@ class EmbeddedServer:
                 except BaseException:
                     self.stop()
                     raise
-            data = home_of(self._directory) / "data"
-            running = read_postmaster(data)
-            if running is not None and running.status == READY and is_serving(running.pid, data):
+            running = read_postmaster(self._data)
+            if running is not None and running.status == READY and is_serving(running.pid, self._data):
                 return address(Path(running.socket_directory))
             _wait(deadline, f"another program has kept {self._directory} for too long without a server; stop that program")
 

