@@ -38,10 +38,13 @@ INSTANCE_FAMILIES = {"p5": "H100-SXM"}
 
 
 def hardware_class(name: str | None, raw: str | None, instance_type: str | None) -> str | None:
-    """The hardware class of one accelerator: by its maker's wording, by the instance it sits in, by its name; else None."""
+    """What one accelerator trades as: by its maker's wording, by the instance it sits in, else by its name.
+
+    A name nobody translated comes back as it is, in case the catalogue has a class of that name.
+    """
     family = (instance_type or "").split(".")[0]
     if raw in RAW_NAMES:
         return RAW_NAMES[raw]
     if name == "H100" and family in INSTANCE_FAMILIES:
         return INSTANCE_FAMILIES[family]
-    return NAMES.get(name or "", name if name in NAMES.values() else None)
+    return None if name is None else NAMES.get(name, name)

@@ -145,7 +145,7 @@ def _reason(terms: Terms) -> pl.Expr:
         .then(pl.lit("no accelerator"))
         .when(pl.col("hardware").is_null())
         .then(pl.lit("accelerator not in the hardware catalogue"))
-        .when(count.is_null() | ~(count > 0))
+        .when(count.is_null() | ~count.is_finite() | (count <= 0))
         .then(pl.lit("number of accelerators unknown"))
         .when(count != count.floor())
         .then(pl.lit("a slice of an accelerator"))

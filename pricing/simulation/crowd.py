@@ -55,6 +55,7 @@ def _sizes(bids: pl.DataFrame, spec: WorldSpec, *, dice: Dice, offered_hours: in
 
 
 def _ties(spec: WorldSpec, dice: Dice) -> np.ndarray:
-    """For each bid, which bid it repeats: itself, or for a tie the one before."""
+    """For each bid, which bid it repeats: itself, or for a tie what the one before repeats."""
     index = np.arange(spec.bids)
-    return np.where(dice.chance(spec.tied_share, spec.bids) & (index > 0), index - 1, index)
+    original = np.where(dice.chance(spec.tied_share, spec.bids), 0, index)
+    return np.maximum.accumulate(original) if spec.bids else original
