@@ -29,7 +29,7 @@ def supply(book: MarketBook, hardware: str, *, slot: int) -> pl.DataFrame:
     override = book.offer_slots.filter(pl.col("slot") == slot).select("offer_id", slot_quantity="quantity", slot_rate="rate_micros")
     taken = book.commitments.filter(pl.col("slot") == slot).group_by("offer_id").agg(taken=pl.col("quantity").sum())
     offers = book.offers.filter(pl.col("hardware") == hardware, pl.col("slot_first") <= slot, pl.col("slot_end") > slot)
-    energy, _ = power_costs(offers, book.zones, book.rules.slots)
+    energy, _ = power_costs(offers, book.zones, slots=book.rules.slots)
     return (
         offers.with_columns(energy=pl.Series(energy[:, slot], dtype=pl.Int64))
         .join(override, on="offer_id", how="left")
