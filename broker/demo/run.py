@@ -139,7 +139,7 @@ async def _story(demo: DemoMarket, *, world: object, cycles: list[CycleReport], 
         world=world,  # type: ignore[arg-type]
         cycles=cycles,
         prices=headlines,
-        refusal=explain(decode_book(data), REFUSED, clearing).text,
+        refusal=explain(decode_book(data), REFUSED, clearing=clearing).text,
         close=close,
         statement=statement,
         trial_balance=balance,
