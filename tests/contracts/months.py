@@ -4,6 +4,7 @@ Late and early rows, copies that agree and copies that do not, revisions out of 
 month ends, records moved to another lease, failures, ties, refunds, every kind of plan, two currencies.
 """
 
+import itertools
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -95,7 +96,7 @@ def _plans(rng: random.Random) -> tuple[list[dict[str, object]], list[dict[str, 
         edges = [0, rng.choice([1, PD, PD + 1]), 2 * PD + rng.randrange(3), None]
         tiers += [
             {"plan_id": plan, "lo_units": lo, "hi_units": hi, "unit_price_micros": rng.randrange(90_000_001)}
-            for lo, hi in zip(edges, edges[1:], strict=False)
+            for lo, hi in itertools.pairwise(edges)
         ]
     return plans, tiers
 
@@ -108,7 +109,7 @@ def _periods(rng: random.Random) -> list[dict[str, object]]:
             "month_end": end,
             "closes_at": end + timedelta(days=rng.choice([0, 2, 5]), microseconds=rng.randrange(2)),
         }
-        for number, (start, end) in enumerate(zip(MONTHS, MONTHS[1:], strict=False), 1)
+        for number, (start, end) in enumerate(itertools.pairwise(MONTHS), 1)
     ]
 
 

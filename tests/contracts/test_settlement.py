@@ -100,7 +100,9 @@ def test_lines_add_up_and_entries_balance(seed):
     assert (joined["amount_micros"] == joined["subtotal_micros"]).all()
     assert (joined["amount_cents"] == joined["subtotal_cents"]).all()
     assert (joined["subtotal_cents"] + joined["tax_cents"] == joined["payable_cents"]).all()
-    assert not settled.postings.group_by("entry_id", "currency").agg(pl.col("amount_micros").sum()).filter(pl.col("amount_micros") != 0).height
+    assert (
+        not settled.postings.group_by("entry_id", "currency").agg(pl.col("amount_micros").sum()).filter(pl.col("amount_micros") != 0).height
+    )
     owed = -settled.postings.filter(pl.col("account") == "provider_payable")["amount_micros"].sum()
     assert owed == settled.payouts["net_micros"].sum()
 

@@ -77,8 +77,8 @@ SELECT *, least(half_up(w, 36000000), amount + take + fee + trueup)::HUGEINT AS 
 
 SPLITS = """
 CREATE TABLE weights AS
-SELECT 'usage' AS what, a, m, k, h AS id, (CASE WHEN x.kind = 'metered_cleared' THEN sum(n * rate) ELSE sum(n * f.tflops) END)::HUGEINT AS w,
-    any_value(x.amount) AS total
+SELECT 'usage' AS what, a, m, k, h AS id,
+    (CASE WHEN x.kind = 'metered_cleared' THEN sum(n * rate) ELSE sum(n * f.tflops) END)::HUGEINT AS w, any_value(x.amount) AS total
 FROM facts f JOIN prices x USING (a, m, k) WHERE NOT failed GROUP BY a, m, k, h, x.kind
 UNION ALL SELECT 'cost', a, m, k, p, sum(n * rate)::HUGEINT, any_value(cost) FROM facts JOIN prices USING (a, m, k)
 WHERE NOT failed GROUP BY a, m, k, p
@@ -136,7 +136,8 @@ SELECT o.*, coalesce((SELECT sum(amount) FROM raw WHERE raw.a = o.a AND raw.k = 
     (SELECT plans.kind FROM accounts JOIN plans USING (plan_id) WHERE account_id = o.a) AS plan
 FROM owed o;
 CREATE TABLE postings AS
-SELECT 'settle:' || a || ':' || k, a, k, currency, account, party, amount::BIGINT, CASE WHEN payable < 0 THEN 'credit_note' ELSE 'invoice' END
+SELECT 'settle:' || a || ':' || k, a, k, currency, account, party, amount::BIGINT,
+    CASE WHEN payable < 0 THEN 'credit_note' ELSE 'invoice' END
 FROM (
     SELECT a, k, currency, payable, 'receivable' AS account, a AS party, payable * 10000 AS amount FROM sides
     UNION ALL SELECT a, k, currency, payable, 'rounding', NULL, subtotal + tax - payable * 10000 FROM sides
