@@ -6,16 +6,18 @@ from typing import Any
 from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.plugins import PluginProtocol
+from litestar.response import Template
 from litestar.types import ControllerRouterHandler, Message, Scope
 
 from broker.api.health import healthz, readyz
 from broker.api.market import MarketController, OfferController
 from broker.api.openapi import openapi_config
 from broker.api.orders import BidController, LeaseController, StatementController, UsageController
-from broker.api.problems import answer
+from broker.api.problems import answer, refusal_of
 from broker.api.queries import provide_offer_query, provide_price_filter
 from broker.api.signing import KeyRequired, provide_caller, provide_request_key
 from broker.app import OpenServices, Services
+from contracts.terms.errors import MarketError
 
 BODY_BYTES_MAX = 1_000_000
 POLICY = (
@@ -37,7 +39,8 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     healthz,
     readyz,
 )
-Refuse = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
+RefusalPage = Callable[[MarketError], Response[Any] | Template]
+MACHINE_PREFIXES = ("/v1", "/schema", "/healthz", "/readyz")
 
 
 def application(
@@ -45,13 +48,13 @@ def application(
     pages: Sequence[ControllerRouterHandler] = (),
     *,
     plugins: Sequence[PluginProtocol] = (),
-    refuse: Refuse = answer,
+    refusal_page: RefusalPage | None = None,
     configure: dict[str, object] | None = None,
 ) -> Litestar:
     """The API, with pages beside it.
 
     open_services  opens one unit of work and gives its services; called once a request
-    refuse         turns an exception into an answer, API and pages alike
+    refusal_page   shows a refusal to a person; without it, and always under `/v1`, refusals are problem+json
     configure      further arguments of the framework (templates, static files)
     """
 
@@ -60,13 +63,18 @@ def application(
         async with open_services() as services:
             yield services
 
+    def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[Any] | Template:
+        if refusal_page is None or request.url.path.startswith(MACHINE_PREFIXES):
+            return answer(request, error)
+        return refusal_page(refusal_of(request, error))
+
     return Litestar(
         route_handlers=[*API_HANDLERS, *pages],
         dependencies={
             "services": Provide(provide_services),
             "caller": Provide(provide_caller, sync_to_thread=False),
             "request_key": Provide(provide_request_key),
-            "query": Provide(provide_offer_query, sync_to_thread=False),
+            "offer_query": Provide(provide_offer_query, sync_to_thread=False),
             "price_filter": Provide(provide_price_filter, sync_to_thread=False),
         },
         middleware=[KeyRequired(open_services)],
@@ -74,6 +82,7 @@ def application(
         before_send=[_add_security_headers],
         openapi_config=openapi_config(),
         request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,
         plugins=list(plugins),
         **(configure or {}),  # type: ignore[arg-type]
     )

@@ -36,9 +36,9 @@ class OfferController(Controller):
     tags = ("offers",)
 
     @get("/", operation_id="SearchOffers", summary="Find offers")
-    async def search(self, services: NamedDependency[Services], query: NamedDependency[OfferQuery]) -> OfferSearch:
+    async def search(self, services: NamedDependency[Services], offer_query: NamedDependency[OfferQuery]) -> OfferSearch:
         """Offers that meet every demand, compared all-in per reference hour, and why the others do not."""
-        return await services.offers.search(query)
+        return await services.offers.search(offer_query)
 
 
 class MarketController(Controller):

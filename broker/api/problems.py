@@ -74,11 +74,17 @@ def as_market_error(error: Exception) -> MarketError:
             return InternalError("something went wrong on our side; nothing was changed, and we have been told")
 
 
-def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
-    """The exception handler of the API."""
+def refusal_of(request: AnyRequest, error: Exception) -> MarketError:
+    """The refusal behind an exception; a bug is written to the log with its trace."""
     refusal = as_market_error(error)
     if refusal.status >= 500:
         log.error("request failed", path=request.url.path, method=request.method, exc_info=error)
+    return refusal
+
+
+def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """The exception handler of the API."""
+    refusal = refusal_of(request, error)
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(refusal, NotSignedIn) else {}
     if isinstance(refusal, MethodNotAllowed) and refusal.facts["allow"]:
         headers["Allow"] = str(refusal.facts["allow"])

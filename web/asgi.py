@@ -1,0 +1,58 @@
+"""The site: the API of a market with the portal's pages beside it."""
+
+from pathlib import Path
+from typing import Protocol
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.plugins.htmx import HTMXPlugin
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.static_files import create_static_files_router
+from litestar.template import TemplateConfig
+
+from broker.app import OpenServices
+from broker.application import application
+from broker.world import catalogue
+from web.formats import FILTERS
+from web.pages.find import find
+from web.pages.market import chart_svg, market_now, table, table_csv
+from web.pages.refusals import problem_page, refusal_page
+
+HERE = Path(__file__).parent
+PAGES = (market_now, table, table_csv, chart_svg, find, problem_page)
+
+
+class OpensServices(Protocol):
+    """What a site needs of a market."""
+
+    @property
+    def services(self) -> OpenServices:
+        """Opens one unit of work and gives its services."""
+        ...
+
+
+def site(market: OpensServices) -> Litestar:
+    """The API and the portal of one market."""
+    static = create_static_files_router(path="/static", directories=[HERE / "static"], include_in_schema=False)
+    state = State(
+        {
+            "countries": dict(catalogue.countries().select("country", "name").iter_rows()),
+            "places": list(catalogue.places().sort("name").select("place", "name").iter_rows()),
+            "stacks": sorted({each.vendor for each in catalogue.hardware_classes().values()}),
+        }
+    )
+    return application(
+        market.services,
+        [*PAGES, static],
+        plugins=[HTMXPlugin()],
+        refusal_page=refusal_page,
+        configure={"template_config": _templates(), "state": state},
+    )
+
+
+def _templates() -> TemplateConfig[JinjaTemplateEngine]:
+    def add_filters(engine: JinjaTemplateEngine) -> None:
+        engine.engine.filters.update(FILTERS)
+        engine.engine.trim_blocks = engine.engine.lstrip_blocks = True
+
+    return TemplateConfig(directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=add_filters)

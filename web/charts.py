@@ -1,0 +1,217 @@
+"""Charts as Vega-Lite specifications, drawn by the same code in the browser and on the server.
+
+Colours are roles (`role:supply`): the browser puts in the custom properties of the page, the server a palette,
+so a chart follows the reader's light or dark and the stylesheet stays the one place that knows a colour.
+Colour is never alone: supply is solid, demand dashed, what did not trade is hollow.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import vl_convert
+
+from broker.services.market_views import Curve, CurveStep, RegionPrice, SlotPrice
+from contracts.terms.money import MICROS
+
+Spec = dict[str, object]
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+PALETTES = {
+    "light": {
+        "supply": "#0f6b62", "demand": "#a8480f", "ink": "#15181e", "muted": "#59606c", "rule": "#e3e3dd", "paper": "#ffffff",
+    },
+    "dark": {
+        "supply": "#5cc7b8", "demand": "#f0a267", "ink": "#eceef1", "muted": "#a2a9b5", "rule": "#2c313a", "paper": "#171a20",
+    },
+}  # fmt: skip
+DASHES = {"spot": [1, 0], "standard": [6, 3], "guaranteed": [2, 3]}
+
+
+def curve_chart(curve: Curve, currency: str) -> Spec:
+    """Supply rising, demand falling, the clearing point labelled. x accelerators, y currency per accelerator-hour."""
+    bids = [step.rate_micros for step in curve.steps if step.side == "demand"]
+    lowest_supply = min((step.rate_micros for step in curve.steps if step.side == "supply"), default=0)
+    top = max([*bids, lowest_supply, curve.clearing_rate_micros or 0], default=MICROS) * 1.12 / MICROS
+    shown = [step.quantity_to for step in curve.steps if step.rate_micros <= top * MICROS]
+    lines = [{**point, "side": side} for side in ("supply", "demand") for point in _staircase(curve.steps, side)]
+    x = _axis("quantity", "accelerators", max(shown, default=1))
+    y = _axis("rate", f"{currency} per accelerator-hour", top)
+    layers: list[Spec] = [
+        {
+            "data": {"values": lines},
+            "transform": [{"filter": f"datum.side == '{side}'"}],
+            "mark": {"type": "line", "clip": True, "strokeWidth": 2, "color": f"role:{side}", "strokeDash": dash, "strokeJoin": "miter"},
+            "encoding": {"x": x, "y": y, "order": {"field": "order"}},
+        }
+        for side, dash in (("supply", [1, 0]), ("demand", [6, 4]))
+    ]
+    layers += [_line_label(curve.steps, side, x=x, y=y, top=top) for side in ("supply", "demand")]
+    if curve.clearing_rate_micros is not None:
+        layers += _clearing_point(curve, x=x, y=y)
+    return _framed(layers, height=300)
+
+
+def region_chart(regions: Sequence[RegionPrice], names: Mapping[str, str], currency: str) -> Spec:
+    """One bar a country, cheapest first; hollow where nothing traded."""
+    top = max((region.rate_micros for region in regions), default=MICROS) * 1.3 / MICROS
+    values: list[Spec] = [
+        {
+            "country": names.get(region.country or "", region.country or "unknown"),
+            "rate": region.rate_micros / MICROS,
+            "label": f"{region.rate_micros / MICROS:.3f}" + ("" if region.traded else "  no trade"),
+            "traded": region.traded,
+            "sold": region.sold_hours,
+        }
+        for region in regions
+    ]
+    y = {
+        "field": "country",
+        "type": "nominal",
+        "sort": None,
+        "title": None,
+        "axis": {"ticks": False, "domain": False, "labelPadding": 8, "labelLimit": 130, "grid": False},
+    }
+    x = _axis("rate", f"{currency} per accelerator-hour", top)
+    hollow = {"test": "!datum.traded", "value": "transparent"}
+    bars: Spec = {
+        "mark": {"type": "bar", "height": {"band": 0.62}, "stroke": "role:supply", "strokeWidth": 1, "tooltip": {"content": "data"}},
+        "encoding": {"x": x, "y": y, "color": {"condition": hollow, "value": "role:supply"}},
+    }
+    labels: Spec = {
+        "mark": {"type": "text", "align": "left", "dx": 6, "color": "role:ink"},
+        "encoding": {"x": x, "y": y, "text": {"field": "label"}},
+    }
+    return _framed([bars, labels], height={"step": 24}, values=values)
+
+
+def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
+    """The price through the day, one step line a tier, each dashed its own way and named at its end."""
+    values: list[Spec] = [
+        {"start": slot.slot_start.isoformat(), "tier": slot.tier, "rate": slot.rate_micros / MICROS, "sold": slot.sold} for slot in slots
+    ]
+    top = max((slot.rate_micros for slot in slots), default=MICROS) * 1.12 / MICROS
+    x = {
+        "field": "start",
+        "type": "temporal",
+        "timeUnit": "utcyearmonthdatehoursminutes",
+        "title": "slot, UTC",
+        "axis": {"format": "%H:%M", "tickCount": 8, "grid": False},
+    }
+    y = _axis("rate", f"{currency} per accelerator-hour", top)
+    layers: list[Spec] = []
+    for tier, dash in DASHES.items():
+        mine = [value for value in values if value["tier"] == tier]
+        colour = "role:demand" if tier == "spot" else "role:supply"
+        line = {
+            "type": "line",
+            "interpolate": "step-after",
+            "strokeWidth": 2,
+            "strokeDash": dash,
+            "color": colour,
+            "tooltip": {"content": "data"},
+        }
+        layers.append({"data": {"values": mine}, "mark": line, "encoding": {"x": x, "y": y}})
+        if mine:
+            end = {"type": "text", "align": "right", "dy": -8, "color": "role:ink", "fontWeight": 500}
+            layers.append({"data": {"values": mine[-1:]}, "mark": end, "encoding": {"x": x, "y": y, "text": {"value": tier}}})
+    return _framed(layers, height=220)
+
+
+def svg(spec: Spec, theme: str, *, width: int = 720) -> str:
+    """A chart as SVG, for readers without scripts. `theme` is light or dark; raises KeyError for another."""
+    painted = painted_with(spec, PALETTES[theme])
+    assert isinstance(painted, dict)
+    return str(vl_convert.vegalite_to_svg(painted | {"width": width, "background": PALETTES[theme]["paper"]}))
+
+
+def painted_with(part: object, palette: Mapping[str, str]) -> object:
+    """A specification with its colour roles replaced by colours."""
+    if isinstance(part, dict):
+        return {name: painted_with(value, palette) for name, value in part.items()}
+    if isinstance(part, list):
+        return [painted_with(value, palette) for value in part]
+    return palette[part.removeprefix("role:")] if isinstance(part, str) and part.startswith("role:") else part
+
+
+def _staircase(steps: Sequence[CurveStep], side: str) -> list[Spec]:
+    """Both ends of every step in order: joined up they make the stairs."""
+    ends = [(end, step.rate_micros) for step in steps if step.side == side for end in (step.quantity_from, step.quantity_to)]
+    return [{"order": order, "quantity": quantity, "rate": micros / MICROS} for order, (quantity, micros) in enumerate(ends)]
+
+
+def _line_label(steps: Sequence[CurveStep], side: str, *, x: Spec, y: Spec, top: float) -> Spec:
+    """The line's name: supply beside its last step in sight, demand above its first."""
+    mine = [step for step in steps if step.side == side and step.rate_micros <= top * MICROS]
+    if not mine:
+        return {"data": {"values": []}, "mark": "text"}
+    step = mine[-1] if side == "supply" else mine[0]
+    quantity = step.quantity_to if side == "supply" else step.quantity_from
+    value = {"quantity": quantity, "rate": step.rate_micros / MICROS, "name": side}
+    mark = {
+        "type": "text",
+        "align": "right" if side == "supply" else "left",
+        "dx": -4 if side == "supply" else 8,
+        "dy": -9,
+        "color": f"role:{side}",
+        "fontWeight": 600,
+    }
+    return {"data": {"values": [value]}, "mark": mark, "encoding": {"x": x, "y": y, "text": {"field": "name"}}}
+
+
+def _clearing_point(curve: Curve, *, x: Spec, y: Spec) -> list[Spec]:
+    clearing = (curve.clearing_rate_micros or 0) / MICROS
+    text = f"cleared {curve.clearing_quantity:,} at {clearing:.3f}"
+    data = {"values": [{"quantity": curve.clearing_quantity, "rate": clearing, "name": text}]}
+    rule = {"type": "rule", "color": "role:muted", "strokeWidth": 1, "strokeDash": [1, 3]}
+    far = curve.clearing_quantity > 0.6 * max((step.quantity_to for step in curve.steps), default=0)
+    label = {
+        "type": "text",
+        "align": "right" if far else "left",
+        "dx": -12 if far else 12,
+        "dy": 18,
+        "color": "role:ink",
+        "fontWeight": 600,
+    }
+    return [
+        {"data": data, "mark": rule, "encoding": {"x": {"datum": 0}, "x2": x, "y": y}},
+        {"data": data, "mark": rule, "encoding": {"x": x, "y": {"datum": 0}, "y2": y}},
+        {
+            "data": data,
+            "mark": {"type": "point", "size": 90, "filled": True, "color": "role:ink", "opacity": 1},
+            "encoding": {"x": x, "y": y},
+        },
+        {"data": data, "mark": label, "encoding": {"x": x, "y": y, "text": {"field": "name"}}},
+    ]
+
+
+def _axis(field: str, title: str, top: float) -> Spec:
+    return {"field": field, "type": "quantitative", "title": title, "scale": {"domain": [0, top], "nice": False}}
+
+
+def _framed(layers: list[Spec], *, height: int | Spec, values: list[Spec] | None = None) -> Spec:
+    """Layers in the house frame: no box, hairline grid, labels in the page's type."""
+    frame: Spec = {
+        "$schema": SCHEMA,
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "background": None,
+        "padding": 2,
+        "layer": layers,
+        "config": {
+            "font": "Inter, system-ui, sans-serif",
+            "view": {"stroke": None},
+            "text": {"fontSize": 12},
+            "axis": {
+                "labelColor": "role:muted",
+                "titleColor": "role:muted",
+                "titleFontWeight": 400,
+                "titleFontSize": 12,
+                "labelFontSize": 12,
+                "gridColor": "role:rule",
+                "domainColor": "role:rule",
+                "tickColor": "role:rule",
+                "titlePadding": 8,
+                "tickCount": 6,
+            },
+        },
+    }
+    return frame | ({"data": {"values": values}} if values is not None else {})

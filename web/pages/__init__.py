@@ -1,0 +1,1 @@
+"""The portal's pages: each parses the address, asks one service, and chooses words."""

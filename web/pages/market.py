@@ -1,0 +1,257 @@
+"""*Market now*: what it costs, where it is cheapest, whether it rises; and the tables behind the charts."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Response, get
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+from litestar.plugins.htmx import HTMXRequest
+from litestar.response import Template
+
+from broker.app import Services
+from broker.services.market_views import ClassPrice, Curve, MarketNow, RegionPrice, SlotPrice
+from contracts.terms.errors import NotFound
+from contracts.terms.hardware import REFERENCE_CLASS
+from contracts.terms.tables import TIERS
+from web import charts
+from web.formats import moment
+from web.pages import words
+
+Hardware = Annotated[str | None, QueryParameter(max_length=100)]
+Slot = Annotated[datetime | None, QueryParameter()]
+Seen = Annotated[int | None, QueryParameter()]
+RATE = "rate, micros per accelerator-hour"
+Cell = str | int | float | bool | datetime | None
+
+
+class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One hardware class of the price table, its tiers side by side."""
+
+    hardware: str
+    tiers: dict[str, ClassPrice]
+    sold_hours: float
+    left_hours: float
+    sites: int
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """A chart, what it shows in one sentence, and the table it is drawn from."""
+
+    name: str
+    title: str
+    finding: str
+    spec: charts.Spec
+    note: str = ""
+
+
+class DataTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows behind a chart: headings with their units, cells in exact units (micros, UTC)."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[Cell]]
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the charts of one class are drawn from."""
+
+    curve: Curve
+    regions: list[RegionPrice]
+    slots: list[SlotPrice]
+
+
+@get("/", include_in_schema=False)
+async def market_now(
+    request: HTMXRequest, services: NamedDependency[Services], *, hardware: Hardware = None, slot: Slot = None, seen: Seen = None
+) -> Template | Response[None]:
+    """Prices of the last cycle and the curve behind the chosen one; nothing new for a reader who has seen this cycle."""
+    now = await services.market.now()
+    if request.htmx and now.cycle is not None and seen == now.cycle.number:
+        return Response(None, status_code=204)
+    rows = class_rows(now)
+    chosen = hardware or _usual(rows)
+    shown = await _shown(services, chosen, slot) if chosen else None
+    context = {
+        "now": now,
+        "rows": rows,
+        "tiers": TIERS[::-1],
+        "chosen": chosen,
+        "curve": shown.curve if shown else None,
+        "figures": _figures(shown, request.app.state, now.currency) if shown else [],
+        "headline": _headline(rows, chosen, shown, request.app.state),
+        "query": _address(chosen, slot),
+        "origin": str(request.base_url).rstrip("/"),
+    }
+    name = "_market.html" if request.htmx else "market.html"
+    return Template(name, context=context, headers={"Vary": "HX-Request", "Cache-Control": "no-cache"})
+
+
+@get("/market/{name:str}", include_in_schema=False)
+async def table(
+    name: FromPath[str], services: NamedDependency[Services], *, hardware: Hardware = REFERENCE_CLASS, slot: Slot = None
+) -> Template:
+    """The table behind a chart."""
+    data = await _data(name, services, hardware=hardware or REFERENCE_CLASS, slot=slot)
+    return Template("table.html", context={"name": name, "data": data, "query": _address(hardware, slot)})
+
+
+@get("/market/{name:str}/csv", include_in_schema=False)
+async def table_csv(
+    name: FromPath[str], services: NamedDependency[Services], *, hardware: Hardware = REFERENCE_CLASS, slot: Slot = None
+) -> Response[bytes]:
+    """The same table as CSV."""
+    data = await _data(name, services, hardware=hardware or REFERENCE_CLASS, slot=slot)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(data.headings)
+    writer.writerows(
+        [["" if cell is None else cell.isoformat() if isinstance(cell, datetime) else cell for cell in row] for row in data.rows]
+    )
+    disposition = f'attachment; filename="gridfare-{name}.csv"'
+    return Response(out.getvalue().encode(), media_type="text/csv", headers={"Content-Disposition": disposition})
+
+
+@get("/market/{name:str}/svg", include_in_schema=False)
+async def chart_svg(
+    name: FromPath[str],
+    request: HTMXRequest,
+    services: NamedDependency[Services],
+    *,
+    hardware: Hardware = REFERENCE_CLASS,
+    slot: Slot = None,
+) -> Response[str]:
+    """A chart for readers without scripts; `theme` is light or dark."""
+    now = await services.market.now()
+    shown = await _shown(services, hardware or REFERENCE_CLASS, slot)
+    spec = next((figure.spec for figure in _figures(shown, request.app.state, now.currency) if figure.name == name), None)
+    if spec is None:
+        raise NotFound(f"there is no chart {name}", chart=name)
+    theme = "dark" if request.query_params.get("theme") == "dark" else "light"
+    # Drawing holds the interpreter for some 30 ms, too long for the event loop.
+    drawn = await asyncio.to_thread(charts.svg, spec, theme)
+    return Response(drawn, media_type="image/svg+xml")
+
+
+def class_rows(now: MarketNow) -> list[ClassRow]:
+    """The price table: what sold most first, then by name."""
+    by_class: dict[str, list[ClassPrice]] = {}
+    for price in now.prices:
+        by_class.setdefault(price.hardware, []).append(price)
+    rows = [
+        ClassRow(
+            hardware=hardware,
+            tiers={price.tier: price for price in prices},
+            sold_hours=sum(price.sold_hours for price in prices),
+            left_hours=max(price.left_hours for price in prices),
+            sites=max(price.sites for price in prices),
+        )
+        for hardware, prices in by_class.items()
+    ]
+    return sorted(rows, key=lambda row: (-row.sold_hours, row.hardware))
+
+
+async def _shown(services: Services, hardware: str, slot: datetime | None) -> Shown:
+    return Shown(
+        curve=await services.market.curve(hardware, slot),
+        regions=await services.market.regions(hardware),
+        slots=await services.market.slots(hardware),
+    )
+
+
+def _address(hardware: str | None, slot: datetime | None) -> str:
+    """The query string that shows this class and slot again."""
+    fields = {"hardware": hardware, "slot": moment(slot, "iso") if slot else None}
+    return urlencode({name: value for name, value in fields.items() if value})
+
+
+def _usual(rows: Sequence[ClassRow]) -> str | None:
+    """The class a reader most likely came for: the reference class where it is traded, else the busiest."""
+    names = [row.hardware for row in rows]
+    return REFERENCE_CLASS if REFERENCE_CLASS in names else (names[0] if names else None)
+
+
+def _headline(rows: Sequence[ClassRow], chosen: str | None, shown: Shown | None, state: State) -> str:
+    row = next((row for row in rows if row.hardware == chosen), None)
+    if row is None or shown is None:
+        return "The market has not cleared yet."
+    traded = next((region for region in shown.regions if region.traded), None)
+    cheapest = (words.country(traded.country, state.countries), traded.rate_micros) if traded else None
+    return words.headline(row.hardware, list(row.tiers.values()), cheapest)
+
+
+def _figures(shown: Shown, state: State, currency: str) -> list[Figure]:
+    return [
+        Figure(
+            name="curve",
+            title="Supply and demand",
+            finding=words.curve_finding(shown.curve),
+            spec=charts.curve_chart(shown.curve, currency),
+            note="All tiers and places together. Policy, distance and tiers keep some orders from meeting, and a bid that accepts "
+            "several classes is counted in each, so lines may cross away from the point.",
+        ),
+        Figure(
+            name="regions",
+            title="By country",
+            finding=words.region_finding(shown.regions, state.countries),
+            spec=charts.region_chart(shown.regions, state.countries, currency),
+        ),
+        Figure(
+            name="slots",
+            title="Through the day",
+            finding=words.slot_finding(shown.slots),
+            spec=charts.slot_chart(shown.slots, currency),
+        ),
+    ]
+
+
+async def _data(name: str, services: Services, *, hardware: str, slot: datetime | None) -> DataTable:
+    """The table of a chart by name. Raises NotFound."""
+    match name:
+        case "curve":
+            curve = await services.market.curve(hardware, slot)
+            return DataTable(
+                title=f"Supply and demand of {hardware}, slot of {curve.slot_start:%d %b %H:%M} UTC",
+                headings=["side", RATE, "from, accelerators", "to, accelerators"],
+                rows=[[step.side, step.rate_micros, step.quantity_from, step.quantity_to] for step in curve.steps],
+            )
+        case "regions":
+            return DataTable(
+                title=f"Price of {hardware} by country",
+                headings=[
+                    "country",
+                    RATE,
+                    "traded",
+                    "sold, accelerator-hours",
+                    "offered, accelerator-hours",
+                    "sites",
+                ],
+                rows=[
+                    [region.country, region.rate_micros, region.traded, region.sold_hours, region.offered_hours, region.sites]
+                    for region in await services.market.regions(hardware)
+                ],
+            )
+        case "slots":
+            return DataTable(
+                title=f"Price of {hardware} by slot and tier",
+                headings=[
+                    "slot, UTC",
+                    "tier",
+                    RATE,
+                    "traded",
+                    "sold, accelerators",
+                    "offered, accelerators",
+                ],
+                rows=[
+                    [each.slot_start, each.tier, each.rate_micros, each.traded, each.sold, each.offered]
+                    for each in await services.market.slots(hardware)
+                ],
+            )
+    raise NotFound(f"there is no table {name}; there are curve, regions and slots", table=name)

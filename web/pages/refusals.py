@@ -1,0 +1,32 @@
+"""What a person sees when something was refused or is not there."""
+
+from litestar import get
+from litestar.params import FromPath
+from litestar.response import Template
+
+from contracts.terms.errors import BadInput, MarketError, NotFound
+
+
+@get("/problems/{code:str}", include_in_schema=False, sync_to_thread=False)
+def problem_page(code: FromPath[str]) -> Template:
+    """What a problem's code means: the address every problem's `type` names."""
+    found = next((kind for kind in _kinds(MarketError) if kind.code == code), None)
+    if found is None:
+        raise NotFound(f"there is no problem called {code}", code=code)
+    meaning = (found.__doc__ or "").partition("\n\n")[0]
+    return Template("problem.html", context={"title": _title(code), "status": found.status, "meaning": meaning, "code": code})
+
+
+def refusal_page(refusal: MarketError) -> Template:
+    """A refusal in words, with the one thing to do next."""
+    meaning = str(refusal) if isinstance(refusal, BadInput) else refusal.message
+    context = {"title": _title(refusal.code), "status": refusal.status, "meaning": meaning, "code": None}
+    return Template("problem.html", context=context, status_code=refusal.status)
+
+
+def _title(code: str) -> str:
+    return code.replace("_", " ").capitalize()
+
+
+def _kinds(kind: type[MarketError]) -> list[type[MarketError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _kinds(child))]

@@ -1,0 +1,85 @@
+// What scripts add to pages that work without them: charts that answer the pointer, clocks, keys.
+"use strict";
+
+// Charts name colours as roles; the stylesheet knows them.
+function painted(part) {
+  if (Array.isArray(part)) return part.map(painted);
+  if (part && typeof part === "object") return Object.fromEntries(Object.entries(part).map(([name, value]) => [name, painted(value)]));
+  if (typeof part !== "string" || !part.startsWith("role:")) return part;
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${part.slice(5)}`).trim();
+}
+
+function draw(root) {
+  for (const chart of root.querySelectorAll("[data-chart]")) {
+    const spec = painted(JSON.parse(chart.nextElementSibling.textContent));
+    // `ast` evaluates expressions without eval, the styles vega-embed would inject are in portal.css.
+    vegaEmbed(chart, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true } });
+  }
+}
+
+function drawWhenReady(root) {
+  if (window.vegaEmbed) document.fonts.ready.then(() => draw(root));
+}
+
+// Clocks run on the server's time: what it said when the page was made, plus what has passed since.
+const loaded = performance.now();
+function tick() {
+  const seconds = (performance.now() - loaded) / 1000;
+  for (const clock of document.querySelectorAll("[data-countdown]")) {
+    const left = Math.round((Date.parse(clock.dateTime) - Date.parse(clock.dataset.now)) / 1000 - seconds);
+    const two = (number) => String(number).padStart(2, "0");
+    const hours = Math.floor(left / 3600);
+    clock.textContent = left <= 0 ? "closing" : `in ${hours ? `${hours}:` : ""}${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
+  }
+}
+
+const typing = (target) => target.closest("input, select, textarea");
+let going = false;
+
+function moveRow(step) {
+  const rows = [...document.querySelectorAll("table[data-rows] tbody tr")];
+  const here = rows.findIndex((row) => row.contains(document.activeElement));
+  const next = rows[Math.max(0, Math.min(rows.length - 1, here + step))];
+  if (next) (next.querySelector("a") || next).focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const key = event.key;
+  if (going) {
+    going = false;
+    const link = document.querySelector(`[data-go="${CSS.escape(key)}"]`);
+    if (link) link.click();
+  } else if (key === "g") {
+    going = true;
+  } else if (key === "?") {
+    document.getElementById("keys").showModal();
+  } else if (key === "/") {
+    event.preventDefault();
+    const search = document.querySelector("[data-search]");
+    if (search) search.focus();
+    else location.assign("/find");
+  } else if (key === "j" || key === "k") {
+    moveRow(key === "j" ? 1 : -1);
+  }
+});
+
+// Empty fields say nothing: they stay out of the address.
+document.addEventListener("htmx:configRequest", (event) => {
+  const said = event.detail.formData;
+  for (const name of [...said.keys()]) {
+    const values = said.getAll(name).filter((value) => value !== "");
+    said.delete(name);
+    values.forEach((value) => said.append(name, value));
+  }
+});
+document.addEventListener("formdata", (event) => {
+  for (const [name, value] of [...event.formData.entries()]) if (value === "") event.formData.delete(name);
+});
+
+// A swapped form keeps the reader's place: the field just used stays in focus.
+document.addEventListener("htmx:afterSettle", (event) => drawWhenReady(event.detail.elt));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawWhenReady(document));
+drawWhenReady(document);
+tick();
+setInterval(tick, 1000);
