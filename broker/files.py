@@ -5,7 +5,6 @@ result or none: the certificate goes last, and a directory without one holds no 
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ from broker.faults import Findings
 from broker.market_checks import MarketChecks
 from broker.market_toml import FILE as RULES_FILE
 from broker.market_toml import read_rules, rules_text
+from broker.settlement_files import replace_file
 from broker.table_files import read_table, table_path
 from contracts.terms.clearing import Certificate, Check, Clearing
 from contracts.terms.errors import BadInput
@@ -75,7 +75,7 @@ def write_market(directory: Path, book: MarketBook, *, parquet: bool = False) ->
             _write_table(directory, table, frame=frame, parquet=parquet)
         else:
             _remove_table(directory, table)
-    _replace(directory / RULES_FILE, rules_text(book.rules).encode())
+    replace_file(directory / RULES_FILE, rules_text(book.rules).encode())
 
 
 def write_result(
@@ -87,8 +87,8 @@ def write_result(
     frames = clearing.tables()
     for table in RESULT_TABLES:
         _write_table(directory, table, frame=frames[table.name], parquet=parquet)
-    _replace(directory / TIMING_FILE, _json(timing))
-    _replace(directory / CERTIFICATE_FILE, _json({"holds": certificate.holds, **msgspec.to_builtins(certificate)}))
+    replace_file(directory / TIMING_FILE, _json(timing))
+    replace_file(directory / CERTIFICATE_FILE, _json({"holds": certificate.holds, **msgspec.to_builtins(certificate)}))
 
 
 def read_result(directory: Path) -> Result:
@@ -153,22 +153,12 @@ def _write_table(directory: Path, table: Table, *, frame: pl.DataFrame, parquet:
         frame.sort(keys).select(list(table.schema)).write_parquet(beside)
         beside.replace(directory / f"{table.name}.parquet")
     else:
-        _replace(directory / f"{table.name}.csv", canonical_text(table, frame).encode())
+        replace_file(directory / f"{table.name}.csv", canonical_text(table, frame).encode())
 
 
 def _remove_table(directory: Path, table: Table) -> None:
     for suffix in (".csv", ".parquet"):
         (directory / f"{table.name}{suffix}").unlink(missing_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that a reader never sees half a file."""
-    beside = path.with_name(f".{path.name}")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _json(value: object) -> bytes:

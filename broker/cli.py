@@ -1,0 +1,114 @@
+"""`gridfare`: one program, a command for each thing a person does.
+
+A command is imported when it is run, not before: `gridfare --help` answers at once although some commands bring a
+solver or a server. A refusal by the rules is one clear sentence and exit code 2; a certificate or reconciliation
+that fails is 3; a fault of our own is 1, with its traces in a file. No traceback reaches the terminal.
+"""
+
+import importlib
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
+
+from contracts.terms.errors import MarketError
+
+REFUSED = 2
+BROKEN = 1
+ERROR_LOG = "gridfare-error.log"
+
+COMMANDS = {
+    "demo": ("broker.commands.demo:demo_command", "Run a whole market on this machine, portal and all."),
+    "clear": ("broker.commands.clear:clear_app", "Clear a market directory into awards, prices and a certificate."),
+    "verify": ("broker.commands.verify:verify_app", "Check a result again without a solver."),
+    "settle": ("broker.commands.settle:settle_command", "Settle metered usage into invoices, postings and payouts."),
+    "export": ("broker.commands.export:export_command", "Export a close for cost tools, accountants or people."),
+    "world": ("broker.commands.world:world_command", "Write a market directory to start from."),
+    "import": ("broker.commands.import_offers:import_app", "Bring in what others publish."),
+}
+
+
+class LaterCommand(TyperCommand):
+    """A command known by its name and its one line, imported when it is run."""
+
+    def __init__(self, name: str, *, target: str, line: str) -> None:
+        super().__init__(name=name, callback=None, params=[], help=line)
+        self._target = target
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the real command."""
+        return self._load().make_context(info_name, args, parent=parent, **extra)
+
+    def _load(self) -> Any:
+        module, _, name = self._target.partition(":")
+        found = getattr(importlib.import_module(module), name)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_command(found)
+        command = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        command.command(self.name)(found)
+        return typer.main.get_command(command)
+
+
+class LaterGroup(TyperGroup):
+    """The commands of `COMMANDS`, in their order."""
+
+    def list_commands(self, _: Any) -> list[str]:
+        """Names, in the order people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, _: Any, cmd_name: str) -> LaterCommand | None:
+        """The command of a name, not yet imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        target, line = COMMANDS[cmd_name]
+        return LaterCommand(cmd_name, target=target, line=line)
+
+
+app = typer.Typer(
+    name="gridfare",
+    cls=LaterGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def gridfare() -> None:
+    """One ticket across every compute grid: a market for accelerator-hours.
+
+    Example: gridfare world market && gridfare clear market --out result && gridfare verify market result
+    """
+
+
+def main() -> NoReturn:
+    """Run the program on its arguments and exit with its code."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        app(prog_name="gridfare")
+    except MarketError as refusal:
+        errors.print(f"[bold red]Refused:[/] {escape(str(refusal))}")
+        sys.exit(REFUSED)
+    except Exception as fault:  # noqa: BLE001 (the last line: whatever comes is a bug, told in one sentence)
+        errors.print(f"[bold red]Something broke:[/] {escape(type(fault).__name__)}: {escape(str(fault))}")
+        errors.print(f"This is a fault of the program. Its traces are in {_log(fault)}.")
+        sys.exit(BROKEN)
+    sys.exit(0)
+
+
+def _log(fault: Exception) -> Path:
+    """Write the traces of a fault where the user may read them."""
+    path = Path(tempfile.gettempdir()) / ERROR_LOG
+    path.write_text("".join(traceback.format_exception(fault)), encoding="utf-8")
+    return path
+
+
+if __name__ == "__main__":
+    main()

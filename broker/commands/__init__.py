@@ -1,0 +1,1 @@
+"""One file a command of `gridfare`; `broker/cli.py` lists them."""
