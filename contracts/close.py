@@ -129,8 +129,8 @@ def reconcile(settlement: Settlement) -> tuple[Reconciliation, ...]:
         "period", "currency", provider_id="party", amount_micros=0 - pl.col("amount_micros").cast(WIDE)
     )
     return (
-        _line("entries sum to zero, micros", _off(postings, ["entry_id", "currency"], "amount_micros")),
-        _line("trial balance per currency, micros", _off(postings, ["currency"], "amount_micros")),
+        _line("entries sum to zero, micros", _off(postings, ["entry_id", "currency"], amount="amount_micros")),
+        _line("trial balance per currency, micros", _off(postings, ["currency"], amount="amount_micros")),
         _line("lines add up to subtotals, micros", _apart(lines, invoices, bill, "amount_micros", "subtotal_micros")),
         _line("lines add up to subtotals, cents", _apart(lines, invoices, bill, "amount_cents", "subtotal_cents")),
         _line(
@@ -187,7 +187,7 @@ def _line(name: str, difference: int) -> Reconciliation:
     return Reconciliation(name=name, difference=difference)
 
 
-def _off(frame: pl.DataFrame, keys: Sequence[str], amount: str) -> int:
+def _off(frame: pl.DataFrame, keys: Sequence[str], *, amount: str) -> int:
     """Σ over groups of |Σ amount|."""
     return _sum(frame.group_by(keys).agg(pl.col(amount).cast(WIDE).sum()), pl.col(amount).abs())
 
@@ -198,7 +198,7 @@ def _apart(left: pl.DataFrame, right: pl.DataFrame, keys: list[str], *amounts: s
         frame.select(*keys, amount=pl.col(amount).cast(WIDE) * sign)
         for frame, amount, sign in zip((left, right), amounts, (1, -1), strict=True)
     ]
-    return _off(pl.concat(sides), keys, "amount")
+    return _off(pl.concat(sides), keys, amount="amount")
 
 
 def _wide(name: str) -> pl.Expr:

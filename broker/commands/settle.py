@@ -65,7 +65,7 @@ def _in_order(earlier: PreviousClose | None, settlement: Settlement) -> None:
 
 def _periods(settlement: Settlement) -> Table:
     """What each period bills and pays out, one row a period and currency."""
-    table = Table(title="Settled", box=SIMPLE_HEAD)
+    table = Table(title="Settled", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("Period", "Currency", "Invoices", "Lines", "Subtotal", "Tax", "Payable", "Payouts"):
         table.add_column(name, justify="left" if name == "Currency" else "right", no_wrap=True)
     for row in _period_rows(settlement):

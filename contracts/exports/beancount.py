@@ -47,7 +47,7 @@ def journal_text(book: SettledBook) -> str:
     names = component_names(book.postings["party"].drop_nulls().unique().sort())
     days = dict(book.periods.select("period", pl.col("month_end").dt.strftime(DAY)).iter_rows())
     payees = dict(book.accounts.select("account_id", "name").iter_rows())
-    accounts = sorted({(_account(account, party, names), currency) for account, party, currency in _distinct(book.postings)})
+    accounts = sorted({(_account(account, party, names=names), currency) for account, party, currency in _distinct(book.postings)})
     opened = book.periods["month_start"].dt.strftime(DAY).sort()[0]
     parts = [f'option "title" {_quoted(f"{book.seller.name}: settlement to period {book.record.as_of}")}\n']
     parts += [f'option "operating_currency" "{currency}"\n' for currency in sorted({currency for _, currency in accounts})]
@@ -58,7 +58,7 @@ def journal_text(book: SettledBook) -> str:
         entry_id, account_id, period, _, _, _, _, reason = entry.row(0)
         parts.append(f"\n{days[period]} * {_quoted(payees[account_id])} {_quoted(reason)}\n  entry_id: {_quoted(entry_id)}\n")
         for account, party, micros, currency in entry.select("account", "party", "amount_micros", "currency").iter_rows():
-            parts.append(f"  {_account(account, party, names)}  {micros_text(micros)} {currency}\n")
+            parts.append(f"  {_account(account, party, names=names)}  {micros_text(micros)} {currency}\n")
             if party is not None:
                 parts.append(f"    party: {_quoted(party)}\n")
     return "".join(parts)
@@ -83,7 +83,7 @@ def _component(name: str) -> str:
     return f"{first}{kept[1:]}" if first not in ("", "-") else f"X{kept}"
 
 
-def _account(account: str, party: str | None, names: dict[str, str]) -> str:
+def _account(account: str, party: str | None, *, names: dict[str, str]) -> str:
     return BRANCHES[account] if party is None else f"{BRANCHES[account]}:{names[party]}"
 
 
