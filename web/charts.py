@@ -13,7 +13,7 @@ from broker.services.market_views import Curve, CurveStep, RegionPrice, SlotPric
 from contracts.terms.money import MICROS
 
 Spec = dict[str, object]
-SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 PALETTES = {
     "light": {
         "supply": "#0f6b62", "demand": "#a8480f", "ink": "#15181e", "muted": "#59606c", "rule": "#e3e3dd", "paper": "#ffffff",
@@ -22,17 +22,16 @@ PALETTES = {
         "supply": "#5cc7b8", "demand": "#f0a267", "ink": "#eceef1", "muted": "#a2a9b5", "rule": "#2c313a", "paper": "#171a20",
     },
 }  # fmt: skip
-DASHES = {"spot": [1, 0], "standard": [6, 3], "guaranteed": [2, 3]}
+TIER_LINES = {"spot": ("supply", [1, 0]), "standard": ("ink", [6, 3]), "guaranteed": ("muted", [2, 3])}
+LABEL_GAP = 0.08
 
 
 def curve_chart(curve: Curve, currency: str) -> Spec:
     """Supply rising, demand falling, the clearing point labelled. x accelerators, y currency per accelerator-hour."""
-    bids = [step.rate_micros for step in curve.steps if step.side == "demand"]
-    lowest_supply = min((step.rate_micros for step in curve.steps if step.side == "supply"), default=0)
-    top = max([*bids, lowest_supply, curve.clearing_rate_micros or 0], default=MICROS) * 1.12 / MICROS
-    shown = [step.quantity_to for step in curve.steps if step.rate_micros <= top * MICROS]
+    top = _rate_in_sight(curve) * 1.08 / MICROS
+    supplied = max((step.quantity_to for step in curve.steps if step.side == "supply"), default=1)
     lines = [{**point, "side": side} for side in ("supply", "demand") for point in _staircase(curve.steps, side)]
-    x = _axis("quantity", "accelerators", max(shown, default=1))
+    x = _axis("quantity", "accelerators", max(supplied, curve.clearing_quantity) * 1.02)
     y = _axis("rate", f"{currency} per accelerator-hour", top)
     layers: list[Spec] = [
         {
@@ -49,9 +48,17 @@ def curve_chart(curve: Curve, currency: str) -> Spec:
     return _framed(layers, height=300)
 
 
+def _rate_in_sight(curve: Curve) -> int:
+    """The highest rate worth drawing: a few bids far above the price would press everything else flat."""
+    rates = [step.rate_micros for step in curve.steps]
+    if curve.clearing_rate_micros is None:
+        return max((step.rate_micros for step in curve.steps if step.side == "supply"), default=MICROS)
+    return min(max(rates, default=MICROS), 5 * curve.clearing_rate_micros // 2)
+
+
 def region_chart(regions: Sequence[RegionPrice], names: Mapping[str, str], currency: str) -> Spec:
     """One bar a country, cheapest first; hollow where nothing traded."""
-    top = max((region.rate_micros for region in regions), default=MICROS) * 1.3 / MICROS
+    top = max((region.rate_micros for region in regions), default=MICROS) * 1.5 / MICROS
     values: list[Spec] = [
         {
             "country": names.get(region.country or "", region.country or "unknown"),
@@ -72,14 +79,19 @@ def region_chart(regions: Sequence[RegionPrice], names: Mapping[str, str], curre
     x = _axis("rate", f"{currency} per accelerator-hour", top)
     hollow = {"test": "!datum.traded", "value": "transparent"}
     bars: Spec = {
-        "mark": {"type": "bar", "height": {"band": 0.62}, "stroke": "role:supply", "strokeWidth": 1, "tooltip": {"content": "data"}},
-        "encoding": {"x": x, "y": y, "color": {"condition": hollow, "value": "role:supply"}},
+        "mark": {"type": "bar", "height": {"band": 0.56}, "stroke": "role:supply", "strokeWidth": 1},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "color": {"condition": hollow, "value": "role:supply"},
+            "tooltip": _told("country", label="rate", sold="sold, acc-h"),
+        },
     }
     labels: Spec = {
         "mark": {"type": "text", "align": "left", "dx": 6, "color": "role:ink"},
         "encoding": {"x": x, "y": y, "text": {"field": "label"}},
     }
-    return _framed([bars, labels], height={"step": 24}, values=values)
+    return _framed([bars, labels], height=30 * len(values) + 20, values=values)
 
 
 def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
@@ -97,22 +109,21 @@ def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
     }
     y = _axis("rate", f"{currency} per accelerator-hour", top)
     layers: list[Spec] = []
-    for tier, dash in DASHES.items():
+    ends = {tier: mine[-1] for tier in TIER_LINES if (mine := [value for value in values if value["tier"] == tier])}
+    for tier, (role, dash) in TIER_LINES.items():
         mine = [value for value in values if value["tier"] == tier]
-        colour = "role:demand" if tier == "spot" else "role:supply"
-        line = {
-            "type": "line",
-            "interpolate": "step-after",
-            "strokeWidth": 2,
-            "strokeDash": dash,
-            "color": colour,
-            "tooltip": {"content": "data"},
-        }
+        line: Spec = {"type": "line", "interpolate": "step-after", "strokeWidth": 2, "strokeDash": dash, "color": f"role:{role}"}
         layers.append({"data": {"values": mine}, "mark": line, "encoding": {"x": x, "y": y}})
-        if mine:
-            end = {"type": "text", "align": "right", "dy": -8, "color": "role:ink", "fontWeight": 500}
-            layers.append({"data": {"values": mine[-1:]}, "mark": end, "encoding": {"x": x, "y": y, "text": {"value": tier}}})
-    return _framed(layers, height=220)
+    touch: Spec = {"type": "point", "size": 260, "opacity": 0, "filled": True}
+    seen = _told("tier", "rate", sold="sold, accelerators")
+    layers.append({"data": {"values": values}, "mark": touch, "encoding": {"x": x, "y": y, "tooltip": seen}})
+    name: Spec = {"type": "text", "align": "left", "dx": 6, "fontWeight": 500}
+    for tier, height in _apart({tier: slot.rate_micros / MICROS for tier, slot in _last(slots).items()}, top * LABEL_GAP).items():
+        role = TIER_LINES[tier][0]
+        value = {**ends[tier], "at": height}
+        place = {"x": x, "y": {**y, "field": "at"}, "text": {"value": tier}}
+        layers.append({"data": {"values": [value]}, "mark": {**name, "color": f"role:{role}"}, "encoding": place})
+    return _framed(layers, height=220) | {"padding": {"left": 2, "top": 6, "bottom": 2, "right": 76}}
 
 
 def svg(spec: Spec, theme: str, *, width: int = 720) -> str:
@@ -131,6 +142,26 @@ def painted_with(part: object, palette: Mapping[str, str]) -> object:
     return palette[part.removeprefix("role:")] if isinstance(part, str) and part.startswith("role:") else part
 
 
+def _last(slots: Sequence[SlotPrice]) -> dict[str, SlotPrice]:
+    """The last slot of each tier."""
+    return {slot.tier: slot for slot in sorted(slots, key=lambda slot: slot.slot_start)}
+
+
+def _apart(heights: Mapping[str, float], gap: float) -> dict[str, float]:
+    """The same heights, lowest first, pushed up where names would cover each other."""
+    placed: dict[str, float] = {}
+    floor = 0.0
+    for name, height in sorted(heights.items(), key=lambda each: each[1]):
+        placed[name] = max(height, floor)
+        floor = placed[name] + gap
+    return placed
+
+
+def _told(*fields: str, **named: str) -> list[Spec]:
+    """What a chart tells the pointer: fields by their own name, or by the one given."""
+    return [{"field": field, "title": named.get(field, field)} for field in (*fields, *named)]
+
+
 def _staircase(steps: Sequence[CurveStep], side: str) -> list[Spec]:
     """Both ends of every step in order: joined up they make the stairs."""
     ends = [(end, step.rate_micros) for step in steps if step.side == side for end in (step.quantity_from, step.quantity_to)]
@@ -139,7 +170,7 @@ def _staircase(steps: Sequence[CurveStep], side: str) -> list[Spec]:
 
 def _line_label(steps: Sequence[CurveStep], side: str, *, x: Spec, y: Spec, top: float) -> Spec:
     """The line's name: supply beside its last step in sight, demand above its first."""
-    mine = [step for step in steps if step.side == side and step.rate_micros <= top * MICROS]
+    mine = [step for step in steps if step.side == side and step.rate_micros <= top * MICROS * 0.95]
     if not mine:
         return {"data": {"values": []}, "mark": "text"}
     step = mine[-1] if side == "supply" else mine[0]
@@ -186,7 +217,7 @@ def _axis(field: str, title: str, top: float) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, "scale": {"domain": [0, top], "nice": False}}
 
 
-def _framed(layers: list[Spec], *, height: int | Spec, values: list[Spec] | None = None) -> Spec:
+def _framed(layers: list[Spec], *, height: int, values: list[Spec] | None = None) -> Spec:
     """Layers in the house frame: no box, hairline grid, labels in the page's type."""
     frame: Spec = {
         "$schema": SCHEMA,

@@ -290,11 +290,12 @@ def _exclusions(candidates: list[_Candidate], failures: list[list[str]]) -> list
 
 
 def _facets(candidates: list[_Candidate], failures: list[list[str]]) -> dict[str, list[FacetValue]]:
-    """For each facet, how many offers each value would let in while every other demand stands."""
+    """For each facet, how many offers each value would let in while every other demand stands; values that let in none too."""
     facets = {}
     for name, (clause, values) in FACETS.items():
         others_hold = [c.offer for c, failed in zip(candidates, failures, strict=True) if set(failed) <= {clause}]
-        counts = Counter(value for offer in others_hold for value in values(offer) if value is not None)
+        counts = Counter({value: 0 for c in candidates for value in values(c.offer) if value is not None})
+        counts.update(value for offer in others_hold for value in values(offer) if value is not None)
         facets[name] = [FacetValue(value=value, offers=count) for value, count in sorted(counts.items())]
     return facets
 

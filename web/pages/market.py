@@ -184,7 +184,7 @@ def _headline(rows: Sequence[ClassRow], chosen: str | None, shown: Shown | None,
         return "The market has not cleared yet."
     traded = next((region for region in shown.regions if region.traded), None)
     cheapest = (words.country(traded.country, state.countries), traded.rate_micros) if traded else None
-    return words.headline(row.hardware, list(row.tiers.values()), cheapest)
+    return words.headline(row.hardware, list(row.tiers.values()), currency=shown.curve.currency, cheapest=cheapest)
 
 
 def _figures(shown: Shown, state: State, currency: str) -> list[Figure]:

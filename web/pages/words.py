@@ -41,7 +41,7 @@ REASON_FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def headline(hardware: str, prices: Sequence[ClassPrice], cheapest: tuple[str, int] | None) -> str:
+def headline(hardware: str, prices: Sequence[ClassPrice], *, currency: str, cheapest: tuple[str, int] | None) -> str:
     """What a class costs now, whether that is rising, and where it is cheapest."""
     traded = [price for price in prices if price.traded]
     if not traded:
@@ -52,7 +52,7 @@ def headline(hardware: str, prices: Sequence[ClassPrice], cheapest: tuple[str, i
         moved = "unchanged from" if price.change_bps == 0 else f"{change(price.change_bps)} on"
         trend = f", {moved} the cycle before"
     where = f" Cheapest in {cheapest[0]}, at {rate(cheapest[1])}." if cheapest else ""
-    return f"An hour of {hardware} cleared at {rate(price.rate_micros)} on average, {price.tier} tier{trend}.{where}"
+    return f"An hour of {hardware} cleared at {rate(price.rate_micros)} {currency} on average, {price.tier} tier{trend}.{where}"
 
 
 def curve_finding(curve: Curve) -> str:

@@ -77,8 +77,23 @@ document.addEventListener("formdata", (event) => {
   for (const [name, value] of [...event.formData.entries()]) if (value === "") event.formData.delete(name);
 });
 
-// A swapped form keeps the reader's place: the field just used stays in focus.
-document.addEventListener("htmx:afterSettle", (event) => drawWhenReady(event.detail.elt));
+// A swapped form keeps the reader's place: what was unfolded stays so (htmx itself keeps the focus, by id).
+let unfolded = null;
+document.addEventListener("htmx:beforeSwap", () => {
+  unfolded = new Map([...document.querySelectorAll("details[id]")].map((fold) => [fold.id, fold.open]));
+});
+document.addEventListener("htmx:afterSettle", (event) => {
+  for (const [id, open] of unfolded || []) {
+    const fold = document.getElementById(id);
+    if (fold) fold.open = open;
+  }
+  drawWhenReady(event.detail.elt);
+});
+
+// On a narrow screen the results of a search come first.
+const filters = document.getElementById("fold-filters");
+if (filters && location.search && matchMedia("(max-width: 52rem)").matches) filters.open = false;
+
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawWhenReady(document));
 drawWhenReady(document);
 tick();
