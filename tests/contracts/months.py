@@ -7,6 +7,7 @@ month ends, records moved to another lease, failures, ties, refunds, every kind 
 import itertools
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
@@ -20,7 +21,8 @@ PD = 86_400_000
 HARDWARE = {"A100-80": 312, "B200": 2250, "H100-SXM": 989, "REF-1000": 1000, "REF-1000B": 1000}
 TIERS = ("guaranteed", "standard", "spot")
 
-Rows = dict[str, list[dict[str, object]]]
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
 
 
 def random_month(seed: int, *, accounts: int = 14, records: int = 60, sla: bool = True) -> Rows:
@@ -79,10 +81,10 @@ def _plain(cell: object) -> object:
     return (cell - EPOCH) // timedelta(microseconds=1) if isinstance(cell, datetime) else cell
 
 
-def _plans(rng: random.Random) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+def _plans(rng: random.Random) -> tuple[list[Row], list[Row]]:
     none = dict.fromkeys(("tiering", "unit_price_micros", "fee_micros", "fair_use_units", "overage", "commit_micros", "grant_units"))
     price = rng.randrange(20_000_000, 90_000_000)
-    plans: list[dict[str, object]] = [
+    plans: list[Row] = [
         {"plan_id": "graduated", "kind": "metered_tiers", **none, "tiering": "graduated"},
         {"plan_id": "volume", "kind": "metered_tiers", **none, "tiering": "volume"},
         {"plan_id": "cleared", "kind": "metered_cleared", **none},
@@ -91,7 +93,7 @@ def _plans(rng: random.Random) -> tuple[list[dict[str, object]], list[dict[str, 
         {"plan_id": "committed", "kind": "committed", **none, "unit_price_micros": price, "commit_micros": rng.randrange(60_000_000)},
         {"plan_id": "grant", "kind": "grant", **none, "unit_price_micros": price, "grant_units": rng.randrange(3) * PD + 1},
     ]
-    tiers: list[dict[str, object]] = []
+    tiers: list[Row] = []
     for plan in ("graduated", "volume"):
         edges = [0, rng.choice([1, PD, PD + 1]), 2 * PD + rng.randrange(3), None]
         tiers += [
@@ -101,7 +103,7 @@ def _plans(rng: random.Random) -> tuple[list[dict[str, object]], list[dict[str, 
     return plans, tiers
 
 
-def _periods(rng: random.Random) -> list[dict[str, object]]:
+def _periods(rng: random.Random) -> list[Row]:
     return [
         {
             "period": number,
@@ -113,14 +115,14 @@ def _periods(rng: random.Random) -> list[dict[str, object]]:
     ]
 
 
-def _revisions(rng: random.Random, index: int, leases: int) -> list[dict[str, object]]:
+def _revisions(rng: random.Random, index: int, leases: int) -> list[Row]:
     """All rows of one usage id: revisions and copies, arriving in any order."""
     span = MONTHS[-1] - START
     start = START + timedelta(microseconds=rng.randrange(span // timedelta(microseconds=1)))
     if rng.random() < 0.2:
         start = rng.choice(MONTHS[1:-1]) - timedelta(seconds=rng.choice([1, 1800, 90_000]))
     end = start + timedelta(microseconds=rng.choice([0, 1, 3_600_000_000, 7_200_000_001, 45 * 86_400_000_000]))
-    row = {
+    row: Row = {
         "usage_id": f"use-{index:03d}",
         "rev": 0,
         "lease_id": f"lease-{rng.randrange(leases):03d}",
@@ -132,7 +134,7 @@ def _revisions(rng: random.Random, index: int, leases: int) -> list[dict[str, ob
     }
     rows = [row]
     for rev in sorted(rng.sample(range(1, 5), rng.choice([0, 0, 0, 1, 2]))):
-        changed = row | {"rev": rev, "received_at": start + timedelta(days=rng.randrange(90))}
+        changed: Row = row | {"rev": rev, "received_at": start + timedelta(days=rng.randrange(90))}
         if end > start:
             changed["accelerator_seconds"] = rng.choice([0, row["accelerator_seconds"], rng.randrange(200_000)])
         if rng.random() < 0.3:
@@ -142,7 +144,7 @@ def _revisions(rng: random.Random, index: int, leases: int) -> list[dict[str, ob
         rows.append(changed)
     for copied in list(rows):
         if rng.random() < 0.25:
-            copy = dict(copied)
+            copy: Row = dict(copied)
             if rng.random() < 0.5:
                 copy["received_at"] += timedelta(days=rng.choice([0, 0, 1, 40]))
             if rng.random() < 0.5:

@@ -8,6 +8,7 @@ Takes and gives rows as dictionaries, times as whole microseconds.
 from collections import defaultdict
 
 D = 86_400_000
+Sums = dict[str, int]
 CONTENT = ["lease_id", "start", "end", "accelerator_seconds", "status"]
 
 
@@ -116,7 +117,10 @@ class Oracle:
         account = self.accounts[a]
         plan = self.plans[account["plan_id"]]
         mine = [(lease, s) for lease, s, failed in self.facts(k)[a, m] if not failed]
-        u_by, n_by, n_provider, w_provider = (defaultdict(int) for _ in range(4))
+        u_by: Sums = defaultdict(int)
+        n_by: Sums = defaultdict(int)
+        n_provider: Sums = defaultdict(int)
+        w_provider: Sums = defaultdict(int)
         for lease, s in mine:
             u_by[lease["hardware"]] += s * self.tflops[lease["hardware"]]
             n_by[lease["hardware"]] += s * lease["rate_micros"]
@@ -147,8 +151,8 @@ class Oracle:
 
     def run(self):
         """The published tables as sets of tuples."""
-        out = {name: set() for name in ("invoices", "lines", "postings", "payouts")}
-        due = defaultdict(lambda: [0, 0])
+        out: dict[str, set] = {name: set() for name in ("invoices", "lines", "postings", "payouts")}
+        due: dict = defaultdict(lambda: [0, 0])
         for a in self.accounts:
             S = 0
             for k in range(1, self.K + 1):
@@ -161,7 +165,9 @@ class Oracle:
 
     def bill(self, a, k, S, out, due):
         account = self.accounts[a]
-        lines, cost, credit = [], defaultdict(int), defaultdict(int)
+        cost: Sums = defaultdict(int)
+        credit: Sums = defaultdict(int)
+        lines = []
         for m in range(1, k + 1):
             now, was = self.price(a, m, k), self.price(a, m, k - 1)
             for kind, hardware in {*now[0], *was[0]}:

@@ -47,7 +47,7 @@ def test_a_transaction_is_dated_by_the_end_of_its_month():
 
 
 def test_the_journal_balances_per_currency():
-    sums = defaultdict(Decimal)
+    sums: dict[str, Decimal] = defaultdict(Decimal)
     for transaction in loaded(random_close(3))[0]:
         for posting in transaction.postings:
             sums[posting.units.currency] += posting.units.number

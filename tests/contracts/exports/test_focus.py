@@ -62,7 +62,7 @@ def test_the_toolkit_takes_it_on_to_the_next_version(rows):
 
 
 def test_billed_cost_of_an_invoice_is_what_is_payable(close, rows):
-    sums = defaultdict(Decimal)
+    sums: dict[str, Decimal] = defaultdict(Decimal)
     for row in rows:
         sums[row["InvoiceId"]] += Decimal(row["BilledCost"])
     payable = {
