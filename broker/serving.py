@@ -8,7 +8,6 @@ import socket
 from importlib import import_module
 
 from granian.constants import Interfaces
-from granian.log import LogLevels
 from granian.server.embed import Server
 
 from broker.app import Market
@@ -37,7 +36,7 @@ async def serve(market: Market, *, host: str, port: int) -> None:
     """Serve until cancelled."""
     module, name = SITE.split(":")
     site = getattr(import_module(module), name)(market)
-    server = Server(site, address=host, port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning)
+    server = Server(site, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     try:
         await asyncio.shield(serving)

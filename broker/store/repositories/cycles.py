@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from broker.store.copying import merge
-from broker.store.rows import AwardRow, CycleRow, OutcomeRow, PriceRow, ReceiptRow
+from broker.store.rows import AwardRow, CycleRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
 from contracts.terms.clearing import Certificate, Clearing, Cycle
 from contracts.terms.errors import NotFound, StaleToken
 from contracts.terms.ids import derived_id
@@ -74,7 +74,8 @@ class CycleRepository:
     async def apply(self, cycle: Cycle, clearing: Clearing, *, certificate: Certificate, at: datetime) -> None:
         """Write the four result tables and mark the cycle applied; ids derive from the cycle, so twice writes once."""
         await merge(self._session, AwardRow, _award_rows(cycle, clearing.awards))
-        await merge(self._session, PriceRow, _keyed(cycle, clearing.prices, list(PRICES.schema)))
+        prices = _keyed(cycle, clearing.prices, list(PRICES.schema))
+        await merge(self._session, PriceRow, prices.join(await self._countries(), left_on="pool", right_on="offer_id", how="left"))
         await merge(self._session, OutcomeRow, _keyed(cycle, clearing.outcomes, list(OUTCOMES.schema)))
         await merge(self._session, ReceiptRow, _keyed(cycle, clearing.receipts, list(RECEIPTS.schema)))
         row = await self._row(cycle.id)
@@ -113,6 +114,12 @@ class CycleRepository:
             found = await self._session.scalars(select(row).where(col(row.cycle_id) == cycle.id))
             frames[name] = _frame([_public(each, numbers) for each in found], table.schema).sort(table.key)
         return Clearing(**frames)
+
+    async def _countries(self) -> pl.DataFrame:
+        """Where each current offer, and so each pool that is named after it, stands."""
+        statement = select(OfferRow.id, OfferRow.country).where(col(OfferRow.superseded_at).is_(None))
+        rows = [tuple(row) for row in await self._session.execute(statement)]
+        return pl.DataFrame(rows, schema={"offer_id": pl.String, "country": pl.String}, orient="row")
 
     async def _row(self, cycle_id: str, *, locked: bool = False) -> CycleRow:
         row = await self._session.get(CycleRow, cycle_id, with_for_update=locked, populate_existing=locked)
