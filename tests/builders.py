@@ -10,6 +10,7 @@ class GPU for one hour of slot 0 at any tier it names a limit for. Headroom and 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
@@ -19,7 +20,7 @@ from contracts.terms.tables import BIDS, COMMITMENTS, LATENCY, OFFER_SLOTS, OFFE
 START = datetime(2027, 1, 1, tzinfo=UTC)
 GPU = "GPU"
 
-Cell = object
+Cell = Any
 Row = dict[str, Cell]
 
 
@@ -39,7 +40,7 @@ def a_bid(bid_id: str = "b1", *, entered: int = 0, **fields: Cell) -> Row:
         "hardware": [f"{GPU}:1"],
     }
     row = {"bid_id": bid_id, **usual, **fields}
-    return {"hours": float(row["width"]), **row}  # type: ignore[arg-type]
+    return {"hours": float(row["width"]), **row}
 
 
 def book(*, offers: Sequence[Row], bids: Sequence[Row], around: Mapping[str, Sequence[Row]] | None = None, **rules: object) -> MarketBook:

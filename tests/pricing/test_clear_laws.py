@@ -3,6 +3,7 @@
 from decimal import Decimal
 from fractions import Fraction
 from math import inf
+from random import Random
 
 import msgspec
 import polars as pl
@@ -107,7 +108,7 @@ def test_awards_fit_the_book_and_prices_count_them(book: MarketBook):
     for (pool, slot), (guaranteed, standard) in market.limit.items():
         members = [offer for offer in market.pool if market.pool[offer] == pool]
         there = result.awards.filter(pl.col("offer_id").is_in(members), pl.col("slot") == slot)
-        by_tier = {tier: there.filter(pl.col("tier") == tier)["quantity"].sum() for tier in TIERS}
+        by_tier = {tier: int(there.filter(pl.col("tier") == tier)["quantity"].sum()) for tier in TIERS}
         assert by_tier["guaranteed"] <= guaranteed
         assert by_tier["guaranteed"] + by_tier["standard"] <= standard
         rows = result.prices.filter(pl.col("pool") == min(members), pl.col("slot") == slot)
@@ -177,7 +178,7 @@ def test_nobody_sits_below_a_tier_that_costs_the_same_and_has_room(book: MarketB
 
 @few
 @given(market_books(), st.randoms(use_true_random=False))
-def test_the_order_of_rows_changes_nothing(book: MarketBook, random):
+def test_the_order_of_rows_changes_nothing(book: MarketBook, random: Random):
     def shuffled(frame: pl.DataFrame) -> pl.DataFrame:
         return frame[random.sample(range(frame.height), frame.height)]
 

@@ -18,7 +18,7 @@ COUNTRIES = ("FR", "DE", "US")
 CERTIFICATIONS = ("c5", "hds")
 
 country = st.none() | st.sampled_from(COUNTRIES)
-some_countries = st.just([]) | st.lists(st.sampled_from(COUNTRIES), min_size=1, max_size=2, unique=True)
+some_countries: st.SearchStrategy[list[str]] = st.just([]) | st.lists(st.sampled_from(COUNTRIES), min_size=1, max_size=2, unique=True)
 trust = st.none() | st.sampled_from(("community", "verified", "certified"))
 degrees = st.none() | st.sampled_from((0.0, 1.5, 40.25))
 
@@ -48,7 +48,7 @@ OFFER_FACTS = st.fixed_dictionaries(
         "slot_first": st.integers(0, 2),
     }
 )
-BID_FACTS = st.fixed_dictionaries(
+BID_FACTS: st.SearchStrategy[Row] = st.fixed_dictionaries(
     {},
     optional={
         "buyer_country": country,
@@ -85,12 +85,12 @@ def worlds(draw: st.DrawFn) -> MarketBook:
     bids: list[Row] = [
         a_bid(f"b{n}", limit_spot_micros=3_000_000, width=2, hours=3.0, **draw(BID_FACTS)) for n in range(draw(st.integers(1, 4)))
     ]
-    zones = [
+    zones: list[Row] = [
         {"zone": "Z1", "slot": slot, "price_micros_per_mwh": 98_764_663, "carbon_g_per_kwh": 453.4}
         for slot in draw(st.sampled_from(((0, 1, 2), (1,))))
     ]
     zones.append({"zone": "Z2", "slot": 0, "price_micros_per_mwh": None, "carbon_g_per_kwh": None})
-    around = {
+    around: dict[str, list[Row]] = {
         "zones": zones,
         "latency": [{"place": "P1", "site": "north", "rtt_ms": 10.0}, {"place": "P1", "site": "south", "rtt_ms": 50.1}],
     }
