@@ -37,7 +37,7 @@ RAW_NAMES = {"H100 HGX (80GB)": "H100-SXM"}
 INSTANCE_FAMILIES = {"p5": "H100-SXM"}
 
 
-def hardware_class(name: str | None, raw: str | None, instance_type: str | None) -> str | None:
+def hardware_class(name: str | None, raw: str | None, *, instance_type: str | None) -> str | None:
     """What one accelerator trades as: by its maker's wording, by the instance it sits in, else by its name.
 
     A name nobody translated comes back as it is, in case the catalogue has a class of that name.

@@ -126,7 +126,8 @@ def _prices(table: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """One row a price: on demand for every row of the table, interruptible where there is one; `reason` where it cannot trade."""
     named = ["accelerator", "accelerator_raw", "instance_type"]
     classes = table.select(named).unique(maintain_order=True)
-    known = [name if name in terms.hardware else None for name in (hardware_class(*row) for row in classes.rows())]
+    traded = (hardware_class(name, raw, instance_type=instance) for name, raw, instance in classes.iter_rows())
+    known = [name if name in terms.hardware else None for name in traded]
     table = table.join(classes.with_columns(hardware=pl.Series(known, dtype=pl.String)), on=named, nulls_equal=True, validate="m:1")
     on_demand = table.with_columns(firm=pl.lit(value=True), price="price_per_hour")
     spot = table.filter(pl.col("spot_price_per_hour").is_not_null()).with_columns(firm=pl.lit(value=False), price="spot_price_per_hour")

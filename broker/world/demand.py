@@ -32,7 +32,8 @@ def bids(world: WorldModel, *, start: datetime, slots: int) -> pl.DataFrame:
     catalogue = {row["hardware"]: row for row in hardware().iter_rows(named=True)}
     told = told_bids().filter(pl.col("slot_first") < slots)
     factors = [
-        [_priced(entry, row, catalogue, world.portability) for entry in _allowed(row["hardware"])] for row in told.iter_rows(named=True)
+        [_priced(entry, row, catalogue=catalogue, portability=world.portability) for entry in _allowed(row["hardware"])]
+        for row in told.iter_rows(named=True)
     ]
     buyers = accounts().select(buyer="account_id", buyer_country="country", buyer_parent_country="parent_country")
     entered = pl.lit(start) - pl.duration(minutes="entered_minutes_before")
@@ -58,7 +59,7 @@ def _allowed(text: str) -> list[str]:
     return entries if len(entries) > 1 or ":" in text else [f"{text}:1"]
 
 
-def _priced(entry: str, bid: dict[str, str], catalogue: dict[str, dict[str, object]], portability: Portability) -> str:
+def _priced(entry: str, bid: dict[str, str], *, catalogue: dict[str, dict[str, object]], portability: Portability) -> str:
     """One `CLASS:factor`: as the bid states it, or throughput against the reference less what translation costs."""
     if ":" in entry:
         return entry

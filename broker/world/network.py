@@ -27,7 +27,7 @@ def transfer(world: WorldModel) -> pl.DataFrame:
     """What a terabyte costs between every two countries of the world: from_country, to_country, micros_per_tb, gbps."""
     bids = table("bids")["data_country"].drop_nulls()
     known = sorted({*sites()["country"], *accounts()["country"], *bids})
-    rows = [(here, there, *_tariff(here, there, world.transfer)) for here in known for there in known]
+    rows = [(here, there, *_tariff(here, there, steps=world.transfer)) for here in known for there in known]
     return pl.DataFrame(rows, schema=["from_country", "to_country", "micros_per_tb", "gbps"], orient="row")
 
 
@@ -45,7 +45,7 @@ def _modelled(line: LatencyModel) -> pl.Expr:
     return pl.when(km < line.near_km).then(near).otherwise(line.far_ms + line.far_ms_per_km * km)
 
 
-def _tariff(here: str, there: str, steps: TransferModel) -> tuple[int, float]:
+def _tariff(here: str, there: str, *, steps: TransferModel) -> tuple[int, float]:
     if here == there:
         return 0, steps.home_gbps
     if here in steps.gated or there in steps.gated:

@@ -23,7 +23,7 @@ def build_crowd(bids: pl.DataFrame, *, offered_hours: int, start: datetime, spec
     count = spec.bids
     made = bids[dice.among(bids.height, count)]
     first = dice.among(spec.slots, count)
-    end = np.minimum(spec.slots, first + dice.between(1, spec.slots, count))
+    end = np.minimum(spec.slots, first + dice.between(1, spec.slots, size=count))
     width, hours = _sizes(made, spec, dice=dice, offered_hours=offered_hours, length=end - first)
     limits = dice.spread(spec.rate_spread, count)
     made = made.with_columns(
@@ -40,7 +40,7 @@ def build_crowd(bids: pl.DataFrame, *, offered_hours: int, start: datetime, spec
     return made.with_columns(
         bid_id=pl.Series(numbered("bid_g", count), dtype=pl.String),
         buyer=pl.Series([f"acct_g{buyer:05d}" for buyer in dice.among(max(1, count // 3), count)], dtype=pl.String),
-        entered_at=shifted(start, dice.between(1, DAY_SECONDS, count)),
+        entered_at=shifted(start, dice.between(1, DAY_SECONDS, size=count)),
     ).select(list(BIDS.schema))
 
 

@@ -27,18 +27,18 @@ class Grids(msgspec.Struct, frozen=True, eq=False):
 
 def build_grids(offers: pl.DataFrame, latency: pl.DataFrame, *, spec: WorldSpec, dice: Dice) -> Grids:
     """New sites in the image of those that make the seed offers; a seed without latencies makes none."""
-    sites = _sites(offers, spec, dice)
+    sites = _sites(offers, spec, dice=dice)
     made = _offers(offers, sites, dice=dice, spec=spec)
     near = latency.join(sites.select("site", "template"), left_on="site", right_on="template", suffix="_made")
     return Grids(
         made,
-        _offer_slots(made, spec, dice),
-        _commitments(made, spec, dice),
+        _offer_slots(made, spec, dice=dice),
+        _commitments(made, spec, dice=dice),
         near.select("place", site="site_made", rtt_ms="rtt_ms").cast(LATENCY.schema),  # type: ignore[arg-type]
     )
 
 
-def _sites(offers: pl.DataFrame, spec: WorldSpec, dice: Dice) -> pl.DataFrame:
+def _sites(offers: pl.DataFrame, spec: WorldSpec, *, dice: Dice) -> pl.DataFrame:
     """site, template, core, and how far from the template it stands (degrees): large sites are cloned from large ones."""
     held = offers.group_by("site").agg(pl.col("quantity").max()).sort("site")
     large = held.filter(pl.col("quantity") >= CORE_QUANTITY)["site"].to_list() or held["site"].to_list()
@@ -60,7 +60,7 @@ def _sites(offers: pl.DataFrame, spec: WorldSpec, dice: Dice) -> pl.DataFrame:
 def _offers(offers: pl.DataFrame, sites: pl.DataFrame, *, spec: WorldSpec, dice: Dice) -> pl.DataFrame:
     """Each site sells what its template sells, in one to three steps of rate, some of it also interruptible."""
     steps = sites.join(offers.rename({"site": "template"}), on="template", maintain_order="left_right")
-    steps = steps[np.repeat(np.arange(steps.height), dice.between(1, RATE_STEPS, steps.height))]
+    steps = steps[np.repeat(np.arange(steps.height), dice.between(1, RATE_STEPS, size=steps.height))]
     count = steps.height
     node = pl.when("core").then(pl.lit(CORE_NODE)).otherwise(pl.lit(1))
     size = pl.when("core").then(pl.col("quantity")).otherwise(pl.col("quantity") // EDGE_PART)
@@ -79,15 +79,15 @@ def _offers(offers: pl.DataFrame, sites: pl.DataFrame, *, spec: WorldSpec, dice:
         slot_first=pl.lit(0),
         slot_end=pl.lit(spec.slots),
     )
-    made = pl.concat([firm, _interruptible(firm, spec, dice)])
+    made = pl.concat([firm, _interruptible(firm, spec, dice=dice)])
     made = made.with_columns(offer_id=pl.Series(numbered("ofr_g", made.height)))
     return made.select(list(OFFERS.schema)).cast(OFFERS.schema)  # type: ignore[arg-type]
 
 
-def _interruptible(offers: pl.DataFrame, spec: WorldSpec, dice: Dice) -> pl.DataFrame:
+def _interruptible(offers: pl.DataFrame, spec: WorldSpec, *, dice: Dice) -> pl.DataFrame:
     """A smaller, cheaper part of some firm offers, which may be withdrawn; nothing is promised of its uptime."""
     twins = offers.filter(pl.col("firm") & pl.Series(dice.chance(spec.interruptible_share, offers.height)))
-    discount = dice.between(*INTERRUPTIBLE_RATE, twins.height)
+    discount = dice.between(*INTERRUPTIBLE_RATE, size=twins.height)
     return twins.with_columns(
         firm=pl.lit(value=False),
         uptime=pl.lit(None, dtype=pl.Float64),
@@ -96,12 +96,12 @@ def _interruptible(offers: pl.DataFrame, spec: WorldSpec, dice: Dice) -> pl.Data
     )
 
 
-def _offer_slots(offers: pl.DataFrame, spec: WorldSpec, dice: Dice) -> pl.DataFrame:
+def _offer_slots(offers: pl.DataFrame, spec: WorldSpec, *, dice: Dice) -> pl.DataFrame:
     """Runs of slots in which an offer has from half to all of its quantity, at 0.8 to 1.3 times its rate."""
     some = offers.filter(pl.Series(dice.chance(spec.slot_share, offers.height)))
     first = dice.among(spec.slots, some.height)
-    length = np.minimum(dice.between(1, max(1, spec.slots // 4), some.height), spec.slots - first)
-    kept, rates = dice.between(500, 1000, some.height), dice.between(800, 1300, some.height)
+    length = np.minimum(dice.between(1, max(1, spec.slots // 4), size=some.height), spec.slots - first)
+    kept, rates = dice.between(500, 1000, size=some.height), dice.between(800, 1300, size=some.height)
     runs = some.select(
         "offer_id",
         slot=pl.int_ranges(pl.Series(first), pl.Series(first + length)),
@@ -111,12 +111,12 @@ def _offer_slots(offers: pl.DataFrame, spec: WorldSpec, dice: Dice) -> pl.DataFr
     return runs.explode("slot").cast(OFFER_SLOTS.schema).select(list(OFFER_SLOTS.schema))  # type: ignore[arg-type]
 
 
-def _commitments(offers: pl.DataFrame, spec: WorldSpec, dice: Dice) -> pl.DataFrame:
+def _commitments(offers: pl.DataFrame, spec: WorldSpec, *, dice: Dice) -> pl.DataFrame:
     """Standard leases in force on the first slots, of at most a fifth of what an offer holds."""
     some = offers.filter(pl.col("firm") & pl.Series(dice.chance(spec.committed_share, offers.height))).filter(
         pl.col("quantity") >= LEASED_PART
     )
-    until = dice.between(1, max(1, spec.slots // 2), some.height)
+    until = dice.between(1, max(1, spec.slots // 2), size=some.height)
     leases = some.select(
         "offer_id",
         lease_id=pl.Series(numbered("lse_g", some.height), dtype=pl.String),

@@ -64,9 +64,9 @@ class Dice:
         """`size` indices below `count`, each as likely."""
         return self._random.integers(0, count, size=size, dtype=np.int64)
 
-    def between(self, low: Ints | int, high: Ints | int, size: int) -> Ints:
+    def between(self, low: int, high: int, *, size: int) -> Ints:
         """`size` whole numbers from low to high, both included."""
-        return self._random.integers(low, np.asarray(high) + 1, size=size, dtype=np.int64)
+        return self._random.integers(low, high + 1, size=size, dtype=np.int64)
 
     def chance(self, share: float, size: int) -> NDArray[np.bool_]:
         """`size` draws that hold with probability `share`."""

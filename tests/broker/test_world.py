@@ -299,7 +299,8 @@ def test_listed_rates_are_in_the_public_price_lists(real_data):
         rows = lists.filter(prices == float(price), pl.col("accelerator_count") == count)
         rows = rows.filter(pl.lit(item).str.contains(pl.col("instance_type"), literal=True))
         rows = rows.filter(pl.col("region").is_null() | pl.lit(site).str.contains(pl.col("region"), literal=True))
-        classes = {hardware_class(*row) for row in rows.select("accelerator", "accelerator_raw", "instance_type").iter_rows()}
+        named = rows.select("accelerator", "accelerator_raw", "instance_type").iter_rows()
+        classes = {hardware_class(name, raw, instance_type=instance) for name, raw, instance in named}
         assert classes & {chip, chip.replace("SXM", "PCIE")}, item
 
 

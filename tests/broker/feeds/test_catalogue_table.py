@@ -113,6 +113,11 @@ def test_a_price_told_twice_is_offered_once():
     assert parsed.rejected.select("row", "reason", "detail").rows() == [(1, "told twice", "as row 0")]
 
 
+def test_the_same_instance_at_another_price_or_place_is_another_offer():
+    rows = [{}, {"price_per_hour": 17.0}, {"region": "eu-2"}, {"accelerator_count": 4.0}]
+    assert parse(price_list(*rows), TERMS).offers.height == 4
+
+
 def test_a_rate_beyond_twenty_medians_is_quarantined_with_the_figures():
     """Medians of 2 USD: 0.01 and 41 USD are out, 39 USD is dear but in."""
     rates = [2.0, 2.0, 2.0, 2.0, 2.0, 0.01, 41.0, 39.0]
@@ -141,7 +146,7 @@ def test_two_prices_make_no_median():
     ],
 )
 def test_names_of_others_become_classes_of_ours(name, raw, instance, expected):
-    assert hardware_class(name, raw, instance) == expected
+    assert hardware_class(name, raw, instance_type=instance) == expected
 
 
 def test_every_name_leads_into_the_catalogue():

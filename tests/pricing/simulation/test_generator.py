@@ -76,7 +76,9 @@ def test_ties_repeat_a_bid_in_all_but_id_buyer_and_time():
 
 def test_needs_are_those_of_the_seed(book):
     told = {str(row) for row in SEED_WORLD.bids.select(NEEDS).rows()}
-    assert {str(row) for row in book.bids.select(NEEDS).rows()} <= told
+    made = {str(row) for row in book.bids.select(NEEDS).rows()}
+    assert made <= told
+    assert len(made) > len(told) / 2
 
 
 def test_core_sites_sell_nodes_and_edge_sites_single_accelerators(book):
@@ -101,7 +103,9 @@ def test_rates_keep_near_the_seed_and_without_spread_are_the_seed_s():
     )
 
 
-def test_leases_in_force_leave_their_offer_in_every_slot(book):
+def test_leases_in_force_leave_their_offer_in_every_slot():
+    crowded = msgspec.structs.replace(SMALL, committed_share=1.0, slot_share=1.0)
+    book = generate(SEED_WORLD, spec=crowded, seed=1)
     assert book.commitments.height > 0
     held = book.commitments.join(book.offers.select("offer_id", whole="quantity"), on="offer_id")
     held = held.join(book.offer_slots.select("offer_id", "slot", part="quantity"), on=["offer_id", "slot"], how="left")
@@ -163,5 +167,5 @@ def test_a_large_world_takes_seconds():
 
 def test_dice_fall_the_same_from_one_seed():
     one, two = Dice(4), Dice(4)
-    assert one.between(0, 9, 20).tolist() == two.between(0, 9, 20).tolist()
-    assert set(Dice(4).between(0, 9, 1000).tolist()) == set(range(10))
+    assert one.between(0, 9, size=20).tolist() == two.between(0, 9, size=20).tolist()
+    assert set(Dice(4).between(0, 9, size=1000).tolist()) == set(range(10))
