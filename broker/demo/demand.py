@@ -8,7 +8,6 @@ import hashlib
 from datetime import datetime, timedelta
 
 import msgspec
-import polars as pl
 
 from contracts.terms.bids import Bid, BidRequest
 from contracts.terms.ids import derived_id
@@ -33,11 +32,6 @@ def returning_bids(bids: list[Bid], *, gate_at: datetime, shift: timedelta, seed
         for bid in bids
         if _draw(seed, bid.id, gate_at, "come") % 1000 < RETURN_PER_MILLE
     ]
-
-
-def needs_of(bids: pl.DataFrame) -> dict[str, str]:
-    """One sentence on what each told bid is for, by bid id."""
-    return dict(zip(bids["bid_id"], bids["need"], strict=True))
 
 
 def _bid(row: dict[str, object], grid: SlotGrid) -> Bid:

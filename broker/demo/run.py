@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from pricing.explain import explain
 from rich.console import Console
 
 from broker.app import clearing_worker, open_market
@@ -26,6 +25,7 @@ from broker.store.repositories.settlements import SettlementRepository
 from broker.store.unit_of_work import open_sessions, unit_of_work
 from contracts.terms.errors import MarketError
 from contracts.terms.time import iso
+from pricing.explain import explain
 
 STAGES = 6
 HOUR = timedelta(hours=1)
@@ -139,7 +139,7 @@ async def _story(demo: DemoMarket, *, world: object, cycles: list[CycleReport], 
         world=world,  # type: ignore[arg-type]
         cycles=cycles,
         prices=headlines,
-        refusal=explain(decode_book(data), REFUSED, clearing=clearing).text,
+        refusal=f"{demo.need(REFUSED)}\n\n{explain(decode_book(data), REFUSED, clearing=clearing).text}",
         close=close,
         statement=statement,
         trial_balance=balance,

@@ -24,6 +24,7 @@ from broker.store.repositories.book import BookRepository
 from broker.store.unit_of_work import unit_of_work
 from broker.world.book import shipped_book
 from broker.world.catalogue import hardware_classes
+from broker.world.demand import told_bids
 from contracts.simulated_delivery import Reliability
 from contracts.terms.bids import Bid
 from contracts.terms.errors import CreditExceeded
@@ -62,6 +63,8 @@ class DemoMarket:
         self.clock = clock
         self.day = shipped_book(FIRST_SLOT)
         self._told = first_bids(self.day)
+        self._needs = {row["bid_id"]: (row["buyer"], row["need"]) for row in told_bids().iter_rows(named=True)}
+        self._names = {each.id: each.name for each in buyers(market.timetable)}
         self._cycle = market.cycle(worker)
         self._grid = SimulatedGrid(market.sessions, Reliability(seed=SEED))
 
@@ -75,6 +78,11 @@ class DemoMarket:
         first = FIRST_SLOT - self.timetable.lead
         count = max(0, -((first - until) // self.timetable.gate_interval))
         return [Gate(number, first + number * self.timetable.gate_interval) for number in range(count)]
+
+    def need(self, bid_id: str) -> str:
+        """Whose bid it is, and what for, in one sentence."""
+        account_id, need = self._needs[bid_id]
+        return f"{self._names[account_id]}: {need}"
 
     async def enter_world(self) -> WorldReport:
         """Register grids, plans, buyers and keys; enter offers and facts."""

@@ -16,7 +16,7 @@ from broker.cycle import CycleReport
 from broker.demo.stages import WorldReport
 from broker.services.market_views import ClassPrice
 from broker.services.views import StatementView
-from contracts.terms.money import micros_text
+from contracts.terms.money import MICROS_PER_CENT, micros_text
 
 SECONDS_PER_HOUR = 3600
 
@@ -53,10 +53,11 @@ class Teller:
         self._number += 1
         found: list[str] = []
         started = monotonic()
-        yield found
+        with self._console.status(f"{title} …"):
+            yield found
         label = Text.assemble((f"[{self._number}/{self._stages}] ", "dim"), (f"{title:<22}", "bold"), " · ".join(found))
         label.append(f"  {monotonic() - started:.1f} s", style="dim")
-        self._console.print(label)
+        self._console.print(label, soft_wrap=True)
 
 
 def summary(story: Story) -> RenderableType:
@@ -82,7 +83,7 @@ def _figures(story: Story) -> RenderableType:
         "bids cleared", f"{sum(each.bids for each in cycles):,}", f"at {len(cycles)} gates: {sum(each.awards for each in cycles):,} awards"
     )
     welfare = sum(each.certificate.welfare_micros for each in cycles)
-    table.add_row("welfare", micros_text(welfare, places=2), f"{currency}, worth less cost of all awards")
+    table.add_row("welfare", grouped(welfare), f"{currency}, worth less cost of all awards")
     gap = max(each.certificate.gap for each in cycles)
     table.add_row(
         "certified gap", f"{gap:.6%}", f"{len(certificate.checks)} checks hold at the last gate" if certificate.holds else "A CHECK FAILED"
@@ -129,7 +130,12 @@ def _invoice(statement: StatementView) -> RenderableType:
     return table
 
 
+def grouped(micros: int) -> str:
+    """An amount with two decimals and thousands apart: 1_234_567_890 → `1,234.57`."""
+    whole, _, part = micros_text(abs(micros), places=2).partition(".")
+    return f"{'-' if micros < 0 else ''}{int(whole):,}.{part}"
+
+
 def cents(amount: int) -> str:
     """Cents as currency units with two decimals and thousands apart."""
-    sign = "-" if amount < 0 else ""
-    return f"{sign}{abs(amount) // 100:,}.{abs(amount) % 100:02d}"
+    return grouped(amount * MICROS_PER_CENT)

@@ -1,0 +1,58 @@
+"""`gridfare serve`: the portal, the API and the gates of a real market."""
+
+import asyncio
+import os
+from datetime import timedelta
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from broker.app import clearing_worker, open_market
+from broker.clock import SystemClock
+from broker.cycle import Timetable
+from broker.serving import free_port, serve
+from broker.settings import Settings, read_settings
+from broker.store.embedded import server
+from broker.store.migrate import upgrade
+from broker.worker import keep_gates, next_gate
+from broker.world.catalogue import hardware_classes
+from contracts.terms.time import iso
+
+Port = Annotated[int | None, typer.Option("--port", metavar="PORT", help="Port to listen on; the next free one when it is taken.")]
+Hours = Annotated[int, typer.Option("--gate-hours", metavar="HOURS", min=1, max=24, help="Time between two gates.")]
+
+
+def serve_command(port: Port = None, gate_hours: Hours = 6) -> None:
+    """Serve the portal and the API, and clear the market at every gate by this machine's clock.
+
+    DATABASE_URL names the PostgreSQL to use; without it an embedded one is kept in .gridfare/postgres.
+
+    Example: DATABASE_URL=postgresql://broker@db/gridfare gridfare serve --port 8000
+    """
+    settings = read_settings(os.environ)
+    if port is not None:
+        settings = msgspec.structs.replace(settings, port=port)
+    timetable = Timetable(gate_interval=timedelta(hours=gate_hours))
+    console = Console(soft_wrap=True)
+    try:
+        with server(settings) as dsn:
+            asyncio.run(_serve(settings, timetable, dsn=dsn, console=console))
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+
+
+async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, console: Console) -> None:
+    await upgrade(dsn)
+    hardware = [each for _, each in sorted(hardware_classes().items())]
+    with clearing_worker() as worker:
+        async with open_market(dsn, clock=SystemClock(), timetable=timetable, hardware=hardware) as market:
+            port = free_port(settings.host, settings.port)
+            gate = next_gate(timetable, market.clock.now())
+            console.print(f"[bold]Portal[/bold]  http://{settings.host}:{port}   next gate {iso(gate)}   stop with Ctrl-C")
+            gates = asyncio.create_task(keep_gates(market, worker, console.print))
+            try:
+                await serve(market, host=settings.host, port=port)
+            finally:
+                gates.cancel()
