@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from broker.settings import Settings
 from broker.store.lockfiles import READY, KeeperLock, disown, is_serving, read_postmaster
-from broker.store.premises import Premises, ServerFailed, home_of, own, settle_in
+from broker.store.premises import SOCKET_NAME, Premises, ServerFailed, home_of, own, settle_in
 
 USER = "gridfare"
 DATABASE = "gridfare"
@@ -122,10 +122,9 @@ class EmbeddedServer:
             self._initialise(premises)
         while (old := read_postmaster(premises.data)) is not None and is_serving(old.pid, premises.data):
             _wait(deadline, f"a server that nobody keeps (process {old.pid}) holds {premises.data}; stop it with kill -INT {old.pid}")
-        if old is not None and _is_alive(old.pid):
-            disown(premises.data)
-            for left in premises.sockets.glob(".s.PGSQL.*"):
-                left.unlink()
+        disown(premises.data)
+        for left in premises.sockets.glob(f"{SOCKET_NAME}*"):
+            left.unlink()
         if premises.log.exists():
             premises.log.replace(premises.log.with_suffix(".previous.log"))
         premises.log.touch(mode=0o600)
@@ -246,10 +245,6 @@ def _wait(deadline: float, otherwise: str) -> None:
     if time.monotonic() > deadline:
         raise ServerFailed(otherwise)
     time.sleep(POLL_SECONDS)
-
-
-def _is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 def _tail(text: str) -> str:

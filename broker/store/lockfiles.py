@@ -1,6 +1,6 @@
 """The two locks on a data directory: PostgreSQL's `postmaster.pid`, and ours on whoever keeps the server.
 
-PostgreSQL's lock names a process id. Ids are used again, and a process nobody has reaped still has one, so the file
+PostgreSQL's lock names a process id. Ids are given again, and a process nobody has reaped still has one, so the file
 alone does not say whether a server runs; the process table does. Ours is a lock of the kernel's, which ends with its
 holder however the holder ends.
 """
@@ -15,7 +15,6 @@ POSTMASTER_FILE = "postmaster.pid"
 READY = "ready"
 STATUS_LINE = 7
 SOCKET_LINE = 4
-DEAD_STATES = "ZXx"
 
 
 class Postmaster(msgspec.Struct, frozen=True):
@@ -38,28 +37,24 @@ def read_postmaster(data: Path) -> Postmaster | None:
 
 
 def is_serving(pid: int, data: Path) -> bool:
-    """Whether a process is alive and may be a server on this data directory.
+    """Whether a process is a server on this data directory, by its command line.
 
-    Not if it is gone, a zombie, this program or its parent, or at work elsewhere: a server changes to its data
-    directory before it writes its lock and never leaves it. A process we may not look into counts as serving.
+    The command line is what everybody may read of a process (root in a container may not see the rest); a zombie's
+    is empty. Whoever else was given the number of a dead server has another one.
     """
-    if pid in {os.getpid(), os.getppid()}:
-        return False
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state not in DEAD_STATES and Path(f"/proc/{pid}/cwd").readlink() == data
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
         return False
-    except PermissionError:
-        return True
+    return words[0].endswith(b"/postgres") and os.fsencode(data) in words
 
 
 def disown(data: Path) -> None:
-    """Put our own process id into a dead server's lock, which PostgreSQL takes for stale in its child.
+    """Put our own process id into a dead server's lock: PostgreSQL takes its parent's id for stale.
 
-    For the cases where PostgreSQL would be fooled by the id: a zombie, or a stranger who was given the number. The
-    file is rewritten, not removed, because its other lines are how PostgreSQL finds the dead server's orphaned
-    workers, and it must not start beside them. Call it only with the keeper's lock held and nobody serving.
+    By itself it would be misled by a zombie, or by a stranger of its account who was given the number. The file is
+    rewritten, not removed, because its other lines are how PostgreSQL finds a dead server's workers that are still
+    busy, beside which it must not start. Call it only with the keeper's lock held and nobody serving.
     """
     path = data / POSTMASTER_FILE
     if read_postmaster(data) is not None:

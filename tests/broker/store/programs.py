@@ -24,11 +24,12 @@ Program = subprocess.Popen[str]
 
 
 class Runner(msgspec.Struct, frozen=True):
-    """Who runs the other program, with which Python: ourselves with ours, unless said otherwise."""
+    """Who runs the other program, in which further groups, with which Python: as ourselves, unless said otherwise."""
 
     python: Path = Path(sys.executable)
     packages: str = ""
     uid: int | None = None
+    groups: tuple[int, ...] | None = None
 
 
 OURSELVES = Runner()
@@ -59,7 +60,7 @@ def started(path: Path, runner: Runner = OURSELVES) -> Iterator[Program]:
         cwd="/",
         user=runner.uid,
         group=runner.uid,
-        extra_groups=[] if runner.uid is not None else None,
+        extra_groups=runner.groups,
     ) as program:
         try:
             yield program

@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 
 import asyncpg
 import pytest
@@ -87,8 +88,8 @@ def test_a_killed_server_loses_nothing_that_was_committed(cluster: Path):
     """Rows are written one transaction each; the server dies while more are under way."""
     with EmbeddedServer(cluster) as one:
         ask(one.dsn, "TRUNCATE kept")
-        committed = asyncio.run(_write_until_killed(one, rows=200))
-        assert len(committed) >= 200
+        committed = asyncio.run(_write_until_killed(one, rows=50))
+        assert len(committed) >= 50
         one.start()
         found = ask(one.dsn, "SELECT array_agg(n ORDER BY n) FROM kept")
     assert set(found) >= set(committed)
@@ -221,6 +222,26 @@ def test_a_stale_lock_is_seen_through(cluster: Path, holder):
             assert ask(two.dsn, "SELECT 1") == 1
 
 
+@pytest.mark.parametrize("holder", ["nobody", "stranger"])
+def test_no_server_starts_beside_the_busy_worker_of_a_killed_one(cluster: Path, holder):
+    """A worker notices that its server is gone only when it next waits; until then it may write."""
+    one = EmbeddedServer(cluster)
+    dsn = one.start()
+    assert one.pid is not None
+    worker, asking = _busy_for_a_second(dsn)
+    os.kill(one.pid, signal.SIGKILL)
+    until(lambda: not is_serving(one.pid or 0, cluster / "data"), "a killed server still runs")
+    assert Path(f"/proc/{worker}").exists(), "the worker went too early to prove anything"
+    lock = cluster / "data" / "postmaster.pid"
+    with holder_of(lock, holder) as pid:
+        lock.write_text(f"{pid}\n{lock.read_text().partition(chr(10))[2]}")
+        one.stop()
+        with EmbeddedServer(cluster) as two:
+            assert not Path(f"/proc/{worker}").exists()
+            assert ask(two.dsn, "SELECT 1") == 1
+    asking.join()
+
+
 def test_a_half_written_lock_is_no_server(cluster: Path):
     with EmbeddedServer(cluster):
         pass
@@ -296,3 +317,21 @@ async def _write_until_killed(one: EmbeddedServer, *, rows: int) -> list[int]:
                 os.kill(one.pid, signal.SIGKILL)
     connection.terminate()
     return committed
+
+
+def _busy_for_a_second(dsn: str) -> tuple[int, threading.Thread]:
+    """A worker that computes without ever waiting: its process id, and the thread of the client that asked."""
+    workers: SimpleQueue[int] = SimpleQueue()
+
+    async def ask_for_work() -> None:
+        connection = await asyncpg.connect(dsn)
+        workers.put(connection.get_server_pid())
+        with suppress(*LOST):
+            await connection.execute("DO $$ BEGIN WHILE clock_timestamp() < now() + interval '1 s' LOOP END LOOP; END $$")
+        connection.terminate()
+
+    asking = threading.Thread(target=lambda: asyncio.run(ask_for_work()))
+    asking.start()
+    worker = workers.get()
+    until(lambda: b" DO" in Path(f"/proc/{worker}/cmdline").read_bytes(), "the worker never began")
+    return worker, asking

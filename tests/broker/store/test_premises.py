@@ -10,7 +10,7 @@ import pytest
 
 from broker.store import premises
 from broker.store.embedded import EmbeddedServer
-from broker.store.premises import ServerFailed
+from broker.store.premises import Account, ServerFailed, own
 from tests.broker.store.programs import AS_ROOT, SECONDS, Runner, ask, owner_of, running, sockets_of, wheel
 
 DEBIAN_PYTHON = Path("/usr/bin/python3")
@@ -24,21 +24,30 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(scratch: Path):
         assert len(str(sockets / ".s.PGSQL.5432")) < 108
         assert sockets.stat().st_mode & 0o777 == 0o700
     sockets.rmdir()
-    sockets.symlink_to(scratch)
-    try:
-        with pytest.raises(ServerFailed, match="belongs to somebody else"):
-            EmbeddedServer(path, durable=False).start()
-    finally:
-        sockets.unlink()
+
+
+@pytest.mark.parametrize("whose", ["a link", "root's"])
+def test_a_directory_somebody_else_put_in_the_way_is_refused(scratch: Path, whose):
+    """In /tmp anybody may take the short name first."""
+    path = scratch / "mine"
+    strangers = Account(os.geteuid() + 1, os.getegid())
+    if whose == "a link":
+        path.symlink_to(scratch)
+    else:
+        path.mkdir()
+    with pytest.raises(ServerFailed, match="belongs to somebody else"):
+        own(path, strangers)
+    path.unlink() if whose == "a link" else path.rmdir()
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root has something to give up")
 def test_root_runs_the_server_as_somebody_else(cluster: Path):
-    with EmbeddedServer(cluster) as one:
-        status = Path(f"/proc/{one.pid}/status").read_text()
-        ids = {line.split(":")[0]: line.split()[1:] for line in status.splitlines() if line.startswith(("Uid", "Gid", "Groups", "CapEff"))}
-        assert "0" not in ids["Uid"] + ids["Gid"] + ids["Groups"]
-        assert int(ids["CapEff"][0], 16) == 0
+    """With none of root's groups and powers."""
+    with running(cluster, Runner(groups=(0, 4))) as (_, _dsn, pid):
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    assert "0" not in status["Uid"].split() + status["Gid"].split()
+    assert status["Groups"].split() == []
+    assert int(status["CapEff"], 16) == 0
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root's own directories are closed to the server's account")
@@ -75,7 +84,7 @@ def test_an_ordinary_user_runs_it_as_herself(scratch: Path):
     home.mkdir()
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
     path = home / "postgres"
-    with running(path, Runner(DEBIAN_PYTHON, packages, uid=nobody.pw_uid)) as (other, dsn, pid):
+    with running(path, Runner(DEBIAN_PYTHON, packages, uid=nobody.pw_uid, groups=())) as (other, dsn, pid):
         assert owner_of(pid) == nobody.pw_uid
         assert ask(dsn, "SELECT 1") == 1
         other.kill()
