@@ -9,7 +9,6 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 import polars as pl
-from pricing.curves import curve_steps
 
 from broker.clock import Clock
 from broker.services.market_views import (
@@ -29,6 +28,7 @@ from contracts.terms.clearing import Certificate
 from contracts.terms.errors import BadInput, NotFound
 from contracts.terms.money import BASIS_POINTS, half_up
 from contracts.terms.orders import MarketBook
+from pricing.curves import curve_steps
 
 GRACE = timedelta(minutes=2)
 

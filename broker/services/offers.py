@@ -26,6 +26,7 @@ from contracts.terms.tables import TRUST_CLASSES
 PORTABILITY_LOSS = Decimal("0.15")
 BITS_PER_TERABYTE_BY_GIGABIT = 8000
 EXAMPLES_SHOWN = 3
+FOREVER_SECONDS = 100 * 366 * 86_400
 
 
 class OfferRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +150,7 @@ CLAUSES = (
     _Clause(
         "deadline",
         lambda q, c: q.ready_by is None or (c.ready_at is not None and c.ready_at <= q.ready_by),
-        lambda c: f"ready {c.ready_at:%d %b %H:%M} UTC" if c.ready_at else "unknown",
+        lambda c: f"ready {c.ready_at:%d %b %H:%M} UTC" if c.ready_at else "not in a lifetime",
     ),
     _Clause("budget", lambda q, c: _at_most(q.rate_max_micros, c.all_in_micros), lambda c: _named(c.all_in_micros, " micros")),
     _Clause("text", lambda q, c: _mentions(q.text, c.offer), lambda c: f"{c.offer.provider_name} {c.offer.site}"),
@@ -208,7 +209,7 @@ class OfferService:
         arrival = math.ceil(BITS_PER_TERABYTE_BY_GIGABIT * Fraction(query.data_tb) / Fraction(way.gbps)) if way and way.gbps else 0
         transfer = all_in = ready_at = None
         if worth is not None:
-            ready_at = now + timedelta(seconds=arrival + math.ceil(3600 * query.hours / worth))
+            ready_at = _later(now, arrival + math.ceil(3600 * query.hours / worth))
             if way is not None:
                 # The work takes reference_hours ÷ factor accelerator-hours here, and they share the cost of moving the data.
                 transfer = math.ceil(Fraction(query.data_tb) * way.micros_per_tb * worth / reference_hours)
@@ -239,6 +240,11 @@ def _may_see(buyer_country: str | None, offer: OfferRecord) -> bool:
     return (not offer.open_to or buyer_country in offer.open_to) and (
         not offer.closed_to or (buyer_country is not None and buyer_country not in offer.closed_to)
     )
+
+
+def _later(now: datetime, seconds: int) -> datetime | None:
+    """A moment ahead; None beyond what a calendar holds, which is too late for anybody."""
+    return now + timedelta(seconds=seconds) if seconds < FOREVER_SECONDS else None
 
 
 def _way(offer: OfferRecord, query: OfferQuery, transfers: dict[str, TransferRate] | None) -> TransferRate | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from contracts.terms.errors import BadInput
 from contracts.usage import UsageRecord
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -26,9 +27,13 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     rev: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
 
     def record(self, received_at: datetime) -> UsageRecord:
-        """The record as of its arrival. Raises ValueError for a span that ends before it starts."""
+        """The record as of its arrival. Raises BadInput for a span that ends before it starts."""
         facts = {name: getattr(self, name) for name in self.__struct_fields__}
-        return UsageRecord(**(facts | {"start": self.start.astimezone(UTC), "end": self.end.astimezone(UTC)}), received_at=received_at)
+        try:
+            span = {"start": self.start.astimezone(UTC), "end": self.end.astimezone(UTC)}
+            return UsageRecord(**(facts | span), received_at=received_at)
+        except (ValueError, OverflowError) as error:
+            raise BadInput(str(error), usage_id=self.usage_id) from error
 
 
 class UsageReceipt(msgspec.Struct, frozen=True, kw_only=True):
