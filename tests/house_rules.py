@@ -48,6 +48,8 @@ CLOCK_CALLS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"
 CLOCK_FILES = {"broker/clock.py"}
 ENVIRONMENT_FILES = {"broker/settings.py"}
 COMMIT_FILES = {"broker/store/unit_of_work.py"}
+# Methods whose parameters a framework calls by position: ASGI's three, and click's.
+SIGNATURES_IMPOSED = {"handle": ["scope", "receive", "send"], "make_context": ["info_name", "args", "parent"]}
 TODO_FORM = re.compile(r"TODO\(until [^)]+\): \S")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -120,6 +122,8 @@ def parameters_are_few(source: Source) -> Iterator[str]:
         positional = [arg.arg for arg in (*node.args.posonlyargs, *node.args.args)]
         if positional[:1] in (["self"], ["cls"], ["mcs"]):
             positional.pop(0)
+        if SIGNATURES_IMPOSED.get(node.name) == positional[:3]:
+            continue
         count = len(positional) + len(node.args.kwonlyargs)
         if count > PARAMETERS_MAX:
             yield f"{source.path}:{node.lineno}: {node.name} takes {count} parameters; at most {PARAMETERS_MAX}, is there a struct in them?"
