@@ -14,12 +14,13 @@ from broker.app import OpenServices
 from broker.application import application
 from broker.world import catalogue
 from web.formats import FILTERS
+from web.pages.bids import bid_list, bid_page, sign_in, sign_in_form, sign_out
 from web.pages.find import find
 from web.pages.market import chart_svg, market_now, table, table_csv
 from web.pages.refusals import problem_page, refusal_page
 
 HERE = Path(__file__).parent
-PAGES = (market_now, table, table_csv, chart_svg, find, problem_page)
+PAGES = (market_now, table, table_csv, chart_svg, find, problem_page, sign_in_form, sign_in, sign_out, bid_list, bid_page)
 
 
 class OpensServices(Protocol):

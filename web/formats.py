@@ -16,8 +16,8 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 def money(micros: int | None) -> str:
     """An amount with two decimals and thousands apart.
 
-    >>> money(1_234_567_890), money(-5_000), money(None)
-    ('1,234.57', '−0.01', '–')
+    >>> money(1_234_567_890), money(-20_000), money(None)
+    ('1,234.57', '−0.02', '–')
     """
     return NOTHING if micros is None else _grouped(micros_text(micros, places=2))
 
