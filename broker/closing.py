@@ -59,7 +59,7 @@ class PeriodClose:
             if not record.holds:
                 off = "; ".join(f"{line.name}: {line.difference}" for line in record.reconciliations if line.difference)
                 raise ClearingFailed(f"the close does not add up: {off}", period=closed.period)
-            await settlements.keep(closed, settlement, record=msgspec.to_builtins(record))
+            await settlements.keep(closed, settlement, record=record)
             await journal.add_many(list(settlement.entries))
             await journal.void(await journal.award_holds_over(closed.month.end))
         return CloseReport(closed=closed, files=files, settlement=settlement, record=record)

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
-from pricing.certificate import certify
 
 from broker.clock import Clock
 from broker.services.orders import worst_case
@@ -30,6 +29,7 @@ from contracts.leasing import after_award, ended, leases_of
 from contracts.terms.clearing import Certificate, Clearing, Cycle
 from contracts.terms.errors import ClearingFailed
 from contracts.terms.orders import MarketRules
+from pricing.certificate import certify
 from pricing.clearing import clear
 
 ClearBook = Callable[[bytes], tuple[Clearing, Certificate]]
@@ -99,7 +99,7 @@ class MarketCycle:
             broken = "; ".join(check.finding for check in certificate.checks if not check.holds)
             await self._fail(cycle, broken)
             raise ClearingFailed(f"the certificate of cycle {cycle.number} does not hold: {broken}", cycle_id=cycle.id)
-        return await self._apply(cycle, clearing, certificate)
+        return await self._apply(cycle, clearing, certificate=certificate)
 
     async def _load(self, gate_at: datetime) -> tuple[Cycle, bytes] | CycleReport:
         rules = self._timetable.rules(gate_at)
@@ -117,19 +117,19 @@ class MarketCycle:
         async with unit_of_work(self._sessions) as work:
             await CycleRepository(work).fail(cycle, finding)
 
-    async def _apply(self, cycle: Cycle, clearing: Clearing, certificate: Certificate) -> CycleReport:
+    async def _apply(self, cycle: Cycle, clearing: Clearing, *, certificate: Certificate) -> CycleReport:
         now = self._clock.now()
         async with unit_of_work(self._sessions) as work:
             cycles = CycleRepository(work)
             await cycles.fence(cycle)
             await cycles.apply(cycle, clearing, certificate=certificate, at=now)
-            await self._settle_bids(work, cycle, clearing)
+            await self._settle_bids(work, cycle, clearing=clearing)
             holders = {bid_id: (await BidRepository(work).bid(bid_id)).account_id for bid_id in set(clearing.awards["bid_id"])}
             leases = leases_of(cycle, clearing.awards, places=await BookRepository(work).places(), holders=holders)
             await LeaseRepository(work).add_many(leases, at=now)
             return await _report(work, await cycles.cycle(cycle.id))
 
-    async def _settle_bids(self, work: WorkSession, cycle: Cycle, clearing: Clearing) -> None:
+    async def _settle_bids(self, work: WorkSession, cycle: Cycle, *, clearing: Clearing) -> None:
         """Take what was awarded off each bid, and hold what it costs instead of the worst case."""
         bids, journal = BidRepository(work), JournalRepository(work)
         accounts = {account.id: account for account in await AccountRepository(work).accounts()}

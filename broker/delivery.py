@@ -55,7 +55,7 @@ class SimulatedGrid:
                     await repository.move(lease.id, "active", at=lease.starts_at, reason="the holder has access")
                     started += 1
                 over = [slot for slot in lease.slots if slot.end <= now and slot.quantity]
-                broken = next((slot for slot in over if fate(self._reliability, lease, slot) == "failed"), None)
+                broken = next((slot for slot in over if fate(self._reliability, lease, slot=slot) == "failed"), None)
                 served = [slot for slot in over if broken is None or slot.start <= broken.start]
                 reports = [meter(self._reliability, lease, slot=slot, received_at=slot.end) for slot in served]
                 records += await UsageRepository(work).add([record for report in reports for record in report])

@@ -18,7 +18,7 @@ def next_gate(timetable: Timetable, now: datetime) -> datetime:
     return EPOCH + (passed + 1) * interval - timetable.lead
 
 
-async def keep_gates(market: Market, worker: Executor, say: Callable[[str], None]) -> None:
+async def keep_gates(market: Market, worker: Executor, *, say: Callable[[str], None]) -> None:
     """Run the cycle of every gate as it closes, until cancelled. A cycle that fails is told; the market keeps its last result."""
     cycle = market.cycle(worker)
     while True:

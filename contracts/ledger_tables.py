@@ -34,7 +34,7 @@ def _term(name: str) -> Column:
 USAGE = table(
     "usage",
     "usage_id rev",
-    [
+    columns=[
         _key("usage_id"),
         Column("rev", "int", default=0, minimum=0),
         _key("lease_id"),
@@ -48,7 +48,7 @@ USAGE = table(
 LEASES = table(
     "leases",
     "lease_id",
-    [
+    columns=[
         _key("lease_id"),
         _key("account_id"),
         _key("provider_id"),
@@ -61,7 +61,7 @@ LEASES = table(
 ACCOUNTS = table(
     "accounts",
     "account_id",
-    [
+    columns=[
         _key("account_id"),
         Column("name", required=True),
         _key("plan_id"),
@@ -71,11 +71,11 @@ ACCOUNTS = table(
         Column("country", nullable=True),
     ],
 )
-HARDWARE = table("hardware", "hardware", [_key("hardware"), _count("tflops", minimum=1)])
+HARDWARE = table("hardware", "hardware", columns=[_key("hardware"), _count("tflops", minimum=1)])
 PLANS = table(
     "plans",
     "plan_id",
-    [
+    columns=[
         _key("plan_id"),
         Column("kind", required=True, one_of=PLAN_KINDS),
         Column("tiering", nullable=True, one_of=TIERINGS),
@@ -90,7 +90,7 @@ PLANS = table(
 PLAN_TIERS = table(
     "plan_tiers",
     "plan_id lo_units",
-    [
+    columns=[
         _key("plan_id"),
         _count("lo_units"),
         Column("hi_units", "int", nullable=True, minimum=0),
@@ -101,18 +101,18 @@ PLAN_TIERS = table(
 PERIODS = table(
     "periods",
     "period",
-    [
+    columns=[
         _key("period", "int", minimum=1),
         Column("month_start", "time", required=True),
         Column("month_end", "time", required=True),
         Column("closes_at", "time", required=True),
     ],
 )
-SLA = table("sla", "tier", [Column("tier", required=True, one_of=TIERS), _count("credit_bps")], optional=True)
+SLA = table("sla", "tier", columns=[Column("tier", required=True, one_of=TIERS), _count("credit_bps")], optional=True)
 PROVIDERS = table(
     "providers",
     "provider_id",
-    [
+    columns=[
         _key("provider_id"),
         Column("name", nullable=True),
         Column("country", nullable=True),
@@ -124,7 +124,7 @@ PROVIDERS = table(
 PARTIES = table(
     "parties",
     "account_id",
-    [
+    columns=[
         _key("account_id"),
         Column("legal_name", nullable=True),
         Column("address", nullable=True),
@@ -137,7 +137,7 @@ PARTIES = table(
 INVOICES = table(
     "invoices",
     "account_id period",
-    [
+    columns=[
         _key("account_id"),
         _key("period", "int"),
         _key("currency"),
@@ -154,7 +154,7 @@ INVOICES = table(
 LINES = table(
     "lines",
     "account_id period month kind hardware",
-    [
+    columns=[
         _key("account_id"),
         _key("month", "int"),
         _key("period", "int"),
@@ -168,7 +168,7 @@ LINES = table(
 POSTINGS = table(
     "postings",
     "account_id period account party",
-    [
+    columns=[
         _key("entry_id"),
         _key("account_id"),
         _key("period", "int"),
@@ -182,7 +182,7 @@ POSTINGS = table(
 PAYOUTS = table(
     "payouts",
     "provider_id period currency",
-    [
+    columns=[
         _key("provider_id"),
         _key("period", "int"),
         _key("currency"),
@@ -194,7 +194,7 @@ PAYOUTS = table(
 CONFLICTS = table(
     "conflicts",
     "usage_id rev",
-    [_key("usage_id"), _key("rev", "int"), Column("differs", "list", required=True)],
+    columns=[_key("usage_id"), _key("rev", "int"), Column("differs", "list", required=True)],
 )
 
 SMALL_TABLES: tuple[Table, ...] = (LEASES, ACCOUNTS, HARDWARE, PLANS, PLAN_TIERS, PERIODS, SLA, PROVIDERS, PARTIES)

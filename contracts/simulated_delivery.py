@@ -31,7 +31,7 @@ class Reliability(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 3_000
 
 
-def fate(reliability: Reliability, lease: Lease, slot: LeaseSlot) -> Fate:
+def fate(reliability: Reliability, lease: Lease, *, slot: LeaseSlot) -> Fate:
     """What happens to a lease in a slot."""
     text = f"{reliability.seed}:{lease.id}:{slot.start.isoformat()}"
     draw = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % MILLION
@@ -42,7 +42,7 @@ def fate(reliability: Reliability, lease: Lease, slot: LeaseSlot) -> Fate:
 
 def meter(reliability: Reliability, lease: Lease, *, slot: LeaseSlot, received_at: datetime) -> list[UsageRecord]:
     """What the grid's meter reports for one slot of a lease: one record for what was delivered, one for what was not."""
-    outcome = fate(reliability, lease, slot)
+    outcome = fate(reliability, lease, slot=slot)
     middle = slot.start + ((slot.end - slot.start) // 2 // MICROSECOND) * MICROSECOND
     parts: dict[Fate, list[tuple[datetime, datetime, Literal["delivered", "provider_failed"]]]] = {
         "delivered": [(slot.start, slot.end, "delivered")],

@@ -30,7 +30,7 @@ def returning_bids(bids: list[Bid], *, gate_at: datetime, shift: timedelta, seed
     return [
         _again(bid, gate_at=gate_at, shift=shift, seed=seed)
         for bid in bids
-        if _draw(seed, bid.id, gate_at, "come") % 1000 < RETURN_PER_MILLE
+        if _draw(seed, bid.id, gate_at=gate_at, what="come") % 1000 < RETURN_PER_MILLE
     ]
 
 
@@ -57,14 +57,14 @@ def _bid(row: dict[str, object], grid: SlotGrid) -> Bid:
 
 
 def _again(bid: Bid, *, gate_at: datetime, shift: timedelta, seed: int) -> Bid:
-    percent = 100 - LIMIT_SWING_PERCENT + _draw(seed, bid.id, gate_at, "limit") % (2 * LIMIT_SWING_PERCENT + 1)
+    percent = 100 - LIMIT_SWING_PERCENT + _draw(seed, bid.id, gate_at=gate_at, what="limit") % (2 * LIMIT_SWING_PERCENT + 1)
     limits = {
         f"limit_{tier}_micros": half_up(limit * percent, 100) if limit is not None else None for tier, limit in bid.request.limits.items()
     }
     request = msgspec.structs.replace(
         bid.request, window_start=bid.request.window_start + shift, window_end=bid.request.window_end + shift, **limits
     )
-    minutes = _draw(seed, bid.id, gate_at, "minute") % 180
+    minutes = _draw(seed, bid.id, gate_at=gate_at, what="minute") % 180
     return Bid(
         id=derived_id("bid", bid.id, gate_at.isoformat()),
         account_id=bid.account_id,
@@ -74,6 +74,6 @@ def _again(bid: Bid, *, gate_at: datetime, shift: timedelta, seed: int) -> Bid:
     )
 
 
-def _draw(seed: int, bid_id: str, gate_at: datetime, what: str) -> int:
+def _draw(seed: int, bid_id: str, *, gate_at: datetime, what: str) -> int:
     text = f"{seed}:{bid_id}:{gate_at.isoformat()}:{what}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -60,7 +60,7 @@ async def run_demo(settings: Settings, plan: DemoPlan, *, dsn: str, console: Con
         await upgrade(dsn)
         said.append("PostgreSQL, embedded" if settings.database_url is None else "PostgreSQL, yours (DATABASE_URL)")
     async with _demo_market(dsn) as demo:
-        story = await _tell(demo, teller, plan)
+        story = await _tell(demo, teller, plan=plan)
         console.print(summary(story))
         if not plan.once:
             await _keep_trading(demo, settings, plan=plan, console=console)
@@ -86,7 +86,7 @@ async def _is_finished(dsn: str) -> bool:
         await engine.dispose()
 
 
-async def _tell(demo: DemoMarket, teller: Teller, plan: DemoPlan) -> Story:
+async def _tell(demo: DemoMarket, teller: Teller, *, plan: DemoPlan) -> Story:
     with teller.stage("world") as said:
         world = await demo.enter_world()
         said.append(f"{world.offers} offers of {world.grids} grids at {world.sites} sites in {world.countries} countries")
@@ -152,14 +152,14 @@ async def _keep_trading(demo: DemoMarket, settings: Settings, *, plan: DemoPlan,
     console.print(
         f"\n[bold]Portal[/bold]  http://{settings.host}:{port}   [dim]API  http://{settings.host}:{port}/schema   stop with Ctrl-C[/dim]"
     )
-    trading = asyncio.create_task(_trade(demo, plan, console))
+    trading = asyncio.create_task(_trade(demo, plan, console=console))
     try:
         await serve(demo.market, host=settings.host, port=port)
     finally:
         trading.cancel()
 
 
-async def _trade(demo: DemoMarket, plan: DemoPlan, console: Console) -> None:
+async def _trade(demo: DemoMarket, plan: DemoPlan, *, console: Console) -> None:
     while True:
         now = demo.clock.now()
         coming = demo.gates(now + 2 * demo.timetable.gate_interval)

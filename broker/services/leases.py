@@ -45,10 +45,11 @@ class LeaseService:
 
     async def _views(self, leases: list[Lease]) -> list[LeaseView]:
         delivered = await self._leases.delivered([lease.id for lease in leases])
-        return [_view(lease, *delivered.get(lease.id, (0, 0))) for lease in leases]
+        return [_view(lease, delivered.get(lease.id, (0, 0))) for lease in leases]
 
 
-def _view(lease: Lease, delivered_seconds: int, failed_seconds: int) -> LeaseView:
+def _view(lease: Lease, seconds: tuple[int, int]) -> LeaseView:
+    delivered, failed = seconds
     return LeaseView(
         lease_id=lease.id,
         bid_id=lease.bid_id,
@@ -60,6 +61,6 @@ def _view(lease: Lease, delivered_seconds: int, failed_seconds: int) -> LeaseVie
         starts_at=lease.starts_at,
         ends_at=lease.ends_at,
         slots=[LeaseSlotView(start=s.start, end=s.end, quantity=s.quantity, rate_micros=s.rate_micros) for s in lease.slots],
-        delivered_seconds=delivered_seconds,
-        failed_seconds=failed_seconds,
+        delivered_seconds=delivered,
+        failed_seconds=failed,
     )

@@ -20,11 +20,11 @@ def encode_book(book: MarketBook) -> bytes:
     """The book as one ZIP archive."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        _put(archive, RULES, msgspec.json.encode(book.rules))
+        _put(archive, RULES, data=msgspec.json.encode(book.rules))
         for name, frame in book.tables().items():
             table = io.BytesIO()
             frame.write_parquet(table, compression="zstd")
-            _put(archive, f"{name}.parquet", table.getvalue())
+            _put(archive, f"{name}.parquet", data=table.getvalue())
     return buffer.getvalue()
 
 
@@ -37,5 +37,5 @@ def decode_book(data: bytes) -> MarketBook:
     return MarketBook(rules=rules, **frames)
 
 
-def _put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+def _put(archive: zipfile.ZipFile, name: str, *, data: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name, EPOCH), data)

@@ -75,7 +75,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         return self.slots[-1].end
 
 
-def move(lease_id: str, state: LeaseState, to: LeaseState) -> LeaseState:
+def move(lease_id: str, state: LeaseState, *, to: LeaseState) -> LeaseState:
     """The state after a move. Raises WrongState, naming what would be possible."""
     if to not in MOVES[state]:
         possible = ", ".join(MOVES[state]) or "nothing, it has ended"

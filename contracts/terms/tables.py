@@ -67,7 +67,7 @@ def _no_column(table: str, name: str) -> Column:
     raise KeyError(f"table {table} has no column {name}")
 
 
-def table(name: str, key: str, columns: list[Column], *, optional: bool = False) -> Table:
+def table(name: str, key: str, *, columns: list[Column], optional: bool = False) -> Table:
     """A table whose key is given as space-separated column names."""
     return Table(name, tuple(columns), tuple(key.split()), optional)
 
@@ -86,7 +86,7 @@ TRUST_CLASSES = ("community", "verified", "certified")
 OFFERS = table(
     "offers",
     "offer_id",
-    [
+    columns=[
         _key("offer_id"),
         _key("provider"),
         _key("site"),
@@ -119,13 +119,13 @@ OFFERS = table(
 OFFER_SLOTS = table(
     "offer_slots",
     "offer_id slot",
-    [_key("offer_id"), _key("slot", "int"), _count("quantity"), _count("rate_micros")],
+    columns=[_key("offer_id"), _key("slot", "int"), _count("quantity"), _count("rate_micros")],
     optional=True,
 )
 COMMITMENTS = table(
     "commitments",
     "lease_id offer_id slot tier",
-    [
+    columns=[
         _key("lease_id"),
         _key("offer_id"),
         _key("slot", "int"),
@@ -137,7 +137,7 @@ COMMITMENTS = table(
 BIDS = table(
     "bids",
     "bid_id",
-    [
+    columns=[
         _key("bid_id"),
         _key("buyer"),
         Column("buyer_country", nullable=True),
@@ -176,7 +176,7 @@ BIDS = table(
 ZONES = table(
     "zones",
     "zone slot",
-    [
+    columns=[
         _key("zone"),
         _key("slot", "int"),
         Column("price_micros_per_mwh", "int", nullable=True),
@@ -188,19 +188,19 @@ ZONES = table(
 TRANSFER = table(
     "transfer",
     "from_country to_country",
-    [_key("from_country"), _key("to_country"), _count("micros_per_tb"), Column("gbps", "float", required=True, minimum=0)],
+    columns=[_key("from_country"), _key("to_country"), _count("micros_per_tb"), Column("gbps", "float", required=True, minimum=0)],
     optional=True,
 )
 LATENCY = table(
     "latency",
     "place site",
-    [_key("place"), _key("site"), Column("rtt_ms", "float", required=True, minimum=0)],
+    columns=[_key("place"), _key("site"), Column("rtt_ms", "float", required=True, minimum=0)],
     optional=True,
 )
 AWARDS = table(
     "awards",
     "bid_id offer_id slot tier",
-    [
+    columns=[
         _key("bid_id"),
         _key("offer_id"),
         _key("slot", "int"),
@@ -213,7 +213,7 @@ AWARDS = table(
 PRICES = table(
     "prices",
     "pool slot tier",
-    [
+    columns=[
         _key("pool"),
         _key("site"),
         _key("hardware"),
@@ -230,7 +230,7 @@ PRICES = table(
 OUTCOMES = table(
     "outcomes",
     "bid_id",
-    [
+    columns=[
         _key("bid_id"),
         Column("status", required=True, one_of=("filled", "partial", "rejected", "paradoxical")),
         Column("hours", "float", required=True),
@@ -245,7 +245,7 @@ OUTCOMES = table(
 RECEIPTS = table(
     "receipts",
     "offer_id slot",
-    [
+    columns=[
         _key("offer_id"),
         _key("slot", "int"),
         _count("sold"),

@@ -86,7 +86,7 @@ def test_a_meter_accounts_for_every_second_and_never_more(seed: int, interrupted
     assert sum(record.accelerator_seconds for record in records) == 3 * 3600
     assert all(plausible(record, slot.quantity) for record in records)
     good = sum(record.accelerator_seconds for record in records if record.status == "delivered")
-    assert good == {"delivered": 10800, "interrupted": 5400, "failed": 0}[fate(reliability, lease, slot)]
+    assert good == {"delivered": 10800, "interrupted": 5400, "failed": 0}[fate(reliability, lease, slot=slot)]
 
 
 def test_a_hold_balances_and_nothing_holds_nothing():

@@ -74,10 +74,10 @@ class CycleRepository:
     async def apply(self, cycle: Cycle, clearing: Clearing, *, certificate: Certificate, at: datetime) -> None:
         """Write the four result tables and mark the cycle applied; ids derive from the cycle, so twice writes once."""
         await merge(self._session, AwardRow, _award_rows(cycle, clearing.awards))
-        prices = _keyed(cycle, clearing.prices, list(PRICES.schema))
+        prices = _keyed(cycle, clearing.prices, columns=list(PRICES.schema))
         await merge(self._session, PriceRow, prices.join(await self._countries(), left_on="pool", right_on="offer_id", how="left"))
-        await merge(self._session, OutcomeRow, _keyed(cycle, clearing.outcomes, list(OUTCOMES.schema)))
-        await merge(self._session, ReceiptRow, _keyed(cycle, clearing.receipts, list(RECEIPTS.schema)))
+        await merge(self._session, OutcomeRow, _keyed(cycle, clearing.outcomes, columns=list(OUTCOMES.schema)))
+        await merge(self._session, ReceiptRow, _keyed(cycle, clearing.receipts, columns=list(RECEIPTS.schema)))
         row = await self._row(cycle.id)
         row.status, row.applied_at, row.certificate = "applied", at, msgspec.to_builtins(certificate)
         await self._session.flush()
@@ -139,14 +139,14 @@ def _slot_starts(cycle: Cycle) -> pl.DataFrame:
     )
 
 
-def _keyed(cycle: Cycle, frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+def _keyed(cycle: Cycle, frame: pl.DataFrame, *, columns: list[str]) -> pl.DataFrame:
     keyed = frame.select(pl.lit(cycle.id).alias("cycle_id"), *columns)
     return keyed.join(_slot_starts(cycle), on="slot").drop("slot") if "slot" in columns else keyed
 
 
 def _award_rows(cycle: Cycle, awards: pl.DataFrame) -> pl.DataFrame:
     ids = [derived_id("awd", cycle.id, *key) for key in awards.select("bid_id", "offer_id", "slot", "tier").iter_rows()]
-    return _keyed(cycle, awards, list(AWARDS.schema)).with_columns(pl.Series("id", ids, dtype=pl.String))
+    return _keyed(cycle, awards, columns=list(AWARDS.schema)).with_columns(pl.Series("id", ids, dtype=pl.String))
 
 
 def _public(row: Any, numbers: dict[datetime, int]) -> dict[str, object]:

@@ -76,11 +76,11 @@ class JournalRepository:
 
     async def owed_micros(self, account_id: str) -> int:
         """Posted receivable of an account."""
-        return await self._sum("receivable", account_id, "posted")
+        return await self._sum("receivable", account_id, state="posted")
 
     async def held_micros(self, account_id: str) -> int:
         """What pending holds keep of an account's credit."""
-        return await self._sum("hold", account_id, "pending")
+        return await self._sum("hold", account_id, state="pending")
 
     async def held_by_subject(self, subjects: list[str]) -> dict[str, int]:
         """Pending hold of each bid, micros."""
@@ -114,7 +114,7 @@ class JournalRepository:
         )
         return [(account, currency, int(amount)) for account, currency, amount in await self._session.execute(statement)]
 
-    async def _sum(self, account: str, party: str, state: str) -> int:
+    async def _sum(self, account: str, party: str, *, state: str) -> int:
         statement = (
             select(func.coalesce(func.sum(PostingRow.amount_micros), 0))
             .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))

@@ -60,7 +60,7 @@ class LeaseRepository:
         row = await self._session.get(LeaseRow, lease_id, with_for_update=True)
         if row is None:
             raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
-        row.state = move(lease_id, row.state, to)  # type: ignore[arg-type]
+        row.state = move(lease_id, row.state, to=to)  # type: ignore[arg-type]
         count = select(func.count()).select_from(LeaseEventRow).where(col(LeaseEventRow.lease_id) == lease_id)
         sequence = int((await self._session.scalars(count)).one())
         self._session.add(LeaseEventRow(lease_id=lease_id, sequence=sequence, state=to, at=at, reason=reason))

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -23,6 +22,7 @@ from broker.store.rows import (
     ProviderRow,
     UsageRow,
 )
+from contracts.close import CloseRecord
 from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PERIODS, PLANS, PROVIDERS, USAGE
 from contracts.settlement import Settlement, SettlementBook, settlement_book
 from contracts.terms.hardware import HardwareClass
@@ -52,15 +52,6 @@ class SettlementRepository:
             ClosedPeriod(period=row.period, month=Period(row.month_start, row.month_end), closes_at=row.closes_at, status=row.status)
             for row in rows
         ]
-
-    async def record(self, period: int) -> dict[str, Any] | None:
-        """The close record of a period, or None while it is open."""
-        row = await self._session.get(CloseRow, period)
-        return row.record if row else None
-
-    async def first_month(self) -> datetime | None:
-        """When the first metered second began."""
-        return (await self._session.scalars(select(func.min(UsageRow.start)))).first()
 
     async def book(self, periods: list[ClosedPeriod], hardware: list[HardwareClass]) -> SettlementBook:
         """Everything these periods are settled from.
@@ -122,7 +113,7 @@ class SettlementRepository:
         found = usage.sort("start").join_asof(slots, left_on="start", right_on="slot_start", by="lease_id", check_sortedness=False)
         return found.with_columns(pl.col("rated_id").alias("lease_id")).select(list(USAGE.schema))
 
-    async def keep(self, closed: ClosedPeriod, settlement: Settlement, *, record: dict[str, Any]) -> None:
+    async def keep(self, closed: ClosedPeriod, settlement: Settlement, *, record: CloseRecord) -> None:
         """Write what the period decided; those already there are left alone, so a close that is run again writes nothing."""
         row = {
             "period": closed.period,
@@ -130,7 +121,7 @@ class SettlementRepository:
             "month_end": closed.month.end,
             "closes_at": closed.closes_at,
             "status": closed.status,
-            "record": record,
+            "record": msgspec.to_builtins(record),
         }
         await self._session.execute(insert(CloseRow).values(row).on_conflict_do_nothing())
         own = pl.col("period") == closed.period
@@ -161,10 +152,13 @@ class SettlementRepository:
             facts = {name: getattr(line, name) for name in StatementLine.__struct_fields__}
             by_invoice.setdefault((line.account_id, line.period), []).append(StatementLine(**facts))
         rows = await self._session.execute(invoices.order_by(col(InvoiceRow.account_id), col(InvoiceRow.period)))
-        return [_statement(*row, lines=by_invoice.get((row[0].account_id, row[0].period), [])) for row in rows]
+        return [
+            _statement(invoice, account, close=close, lines=by_invoice.get((invoice.account_id, invoice.period), []))
+            for invoice, account, close in rows
+        ]
 
 
-def _statement(invoice: InvoiceRow, account: AccountRow, close: CloseRow, *, lines: list[StatementLine]) -> StatementView:
+def _statement(invoice: InvoiceRow, account: AccountRow, *, close: CloseRow, lines: list[StatementLine]) -> StatementView:
     named = {"account_name": account.name, "month_start": close.month_start, "month_end": close.month_end, "lines": lines}
     facts = {name: getattr(invoice, name) for name in StatementView.__struct_fields__ if name not in named}
     return StatementView(**facts, **named)

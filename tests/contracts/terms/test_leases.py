@@ -17,10 +17,10 @@ states = st.sampled_from(get_args(LeaseState))
 @given(states, states)
 def test_a_lease_moves_only_where_the_machine_allows(state: LeaseState, to: LeaseState):
     if to in MOVES[state]:
-        assert move("lse_1", state, to) == to
+        assert move("lse_1", state, to=to) == to
     else:
         with pytest.raises(WrongState, match=f"is {state} cannot become {to}"):
-            move("lse_1", state, to)
+            move("lse_1", state, to=to)
 
 
 @given(st.lists(states, max_size=12))
