@@ -1,0 +1,136 @@
+"""The portal in a real browser: both pages, three widths, light and dark; state, keys, refresh, no scripts."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+WIDTHS = (1280, 768, 390)
+SETTINGS = [{"viewport": {"width": width, "height": 900}, "color_scheme": scheme} for width in WIDTHS for scheme in ("light", "dark")]
+AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
+
+
+def settled(page: Page, address: str) -> Page:
+    """The page once its charts are drawn."""
+    page.goto(address)
+    for chart in page.locator("[data-chart]").all():
+        expect(chart.locator("svg")).to_be_attached()
+    return page
+
+
+EMPTY = "/find?hardware=H100-SXM&tier=standard&budget=0.10"
+
+
+@pytest.mark.parametrize(
+    ("page", "address"),
+    [(setting, address) for setting in SETTINGS for address in ("/", "/find")] + [(SETTINGS[-1], EMPTY)],
+    indirect=["page"],
+)
+def test_a_page_fits_its_screen_and_axe_finds_nothing_serious(page: Page, address: str):
+    settled(page, address)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+    page.evaluate(AXE.read_text())
+    findings = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)")
+    serious = [found for found in findings if found["impact"] in ("serious", "critical")]
+    assert [(found["id"], [node["html"][:160] for node in found["nodes"]][:4]) for found in serious] == []
+
+
+def test_the_policy_allows_nothing_inline_and_nobody_else(page: Page):
+    answer = page.goto("/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"https?:", policy)
+    assert page.locator("[style]:not(#market *)").count() == 0
+
+
+def test_a_filter_changes_the_address_and_back_brings_it_back(page: Page):
+    settled(page, "/find")
+    before = page.locator("h1").inner_text()
+    page.get_by_label("Standard only if something breaks").check()
+    page.wait_for_url("**/find?*tier=standard*")
+    after = page.locator("h1").inner_text()
+    assert after != before
+    page.reload()
+    expect(page.locator("h1")).to_have_text(after)
+    page.go_back()
+    expect(page.locator("h1")).to_have_text(before)
+    expect(page.get_by_label("Spot some: may be called back, with notice")).to_be_checked()
+    page.go_forward()
+    expect(page.get_by_label("Standard only if something breaks")).to_be_checked()
+
+
+def test_the_address_of_a_search_holds_only_what_was_said(page: Page):
+    settled(page, "/find")
+    page.get_by_label("Most, all-in").fill("3")
+    page.get_by_label("Most, all-in").blur()
+    page.wait_for_url("**/find?*budget=3*")
+    assert "=&" not in page.url
+    assert not page.url.endswith("=")
+
+
+def test_what_was_unfolded_stays_so_when_results_change(page: Page):
+    settled(page, "/find")
+    page.get_by_text("Certifications", exact=True).click()
+    page.locator("#certifications-soc2").check()
+    page.wait_for_url("**/find?*certifications=soc2*")
+    expect(page.locator("#fold-certifications")).to_have_attribute("open", "")
+
+
+def test_choosing_a_class_and_slot_is_a_link_to_share(page: Page):
+    settled(page, "/")
+    page.get_by_role("link", name="L40S", exact=True).click()
+    page.wait_for_url("**/?hardware=L40S")
+    page.locator("select[name=slot]").select_option(label="05:00")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**slot=2027-01-15T05*")
+    expect(page.get_by_role("heading", name="L40S", exact=True)).to_be_visible()
+    expect(page.get_by_text("Between 05:00 and 06:00 UTC")).to_be_visible()
+
+
+def test_a_chart_answers_the_pointer(page: Page):
+    settled(page, "/")
+    page.locator(".chart-regions .mark-rect path").first.hover()
+    expect(page.locator("#vg-tooltip-element")).to_contain_text("Finland")
+
+
+def test_keys_go_where_they_say(page: Page):
+    settled(page, "/")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.textContent") == "ASCEND-910B"
+    page.keyboard.press("g")
+    page.keyboard.press("f")
+    page.wait_for_url("**/find")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "text"
+
+
+def test_the_first_tab_is_a_way_past_the_header(page: Page):
+    settled(page, "/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+
+
+@pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
+def test_everything_works_without_scripts(page: Page):
+    page.goto("/")
+    for image in page.locator("figure img").all():
+        image.scroll_into_view_if_needed()
+        expect(image).to_be_visible()
+    page.get_by_role("link", name="Find compute").click()
+    page.get_by_label("Guaranteed none").check()
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.wait_for_url("**/find?*tier=guaranteed*")
+    page.locator(".excluded summary").first.click()
+    expect(page.locator(".excluded .examples").first).to_be_visible()
