@@ -62,6 +62,7 @@ def _share_group(problem: MarketProblem, group: int, *, lot: dict[int, int]) -> 
             taken = must[slot] + more
             total[slot] -= taken
             shared += [(bid, arc, part) for arc, part in _take(queue[slot], lot, wanted=taken)]
+    assert not any(lot.values()), f"group {group} kept {lot} to itself"
     return shared
 
 

@@ -42,6 +42,22 @@ def test_an_earlier_bid_keeps_within_its_width_in_every_slot():
     assert rows_of(result.awards, "bid_id", "slot") == [("late", 0), ("soon", 0), ("soon", 1)]
 
 
+def test_an_earlier_bid_leaves_the_later_what_only_both_can_use():
+    """Width 2, three hours each; slot 0 has two accelerators, slot 1 four. Whoever takes slot 1 by halves leaves the other 1 + 2."""
+    result = clear(
+        book(
+            offers=[an_offer(quantity=4, firm=False)],
+            bids=[
+                a_bid(name, entered=entered, width=2, hours=3.0, limit_spot_micros=2_000_000)
+                for name, entered in (("late", 2), ("soon", 1))
+            ],
+            around={"offer_slots": [{"offer_id": "o1", "slot": 0, "quantity": 2, "rate_micros": 1_000_000}]},
+            slots=2,
+        )
+    )
+    assert rows_of(result.awards, "bid_id", "slot", "quantity") == [("late", 0, 1), ("late", 1, 2), ("soon", 0, 1), ("soon", 1, 2)]
+
+
 def test_a_better_tier_at_the_same_price_goes_to_the_earlier_while_there_is_room():
     """Four accelerators of which guaranteed may use three; two bids of two would pay the same for any tier."""
     limits: Row = dict.fromkeys(("limit_guaranteed_micros", "limit_standard_micros", "limit_spot_micros"), 2_000_000)
