@@ -45,7 +45,7 @@ def price_table(problem: MarketProblem, ends: PriceRange, *, sold: Ints) -> pl.D
         "offered": supply.offered[pool, slot],
     }
     return (
-        facts.with_columns(**{name: pl.Series(name, values) for name, values in figures.items()})
+        facts.with_columns(**{name: pl.Series(name, values, dtype=PRICES.schema[name]) for name, values in figures.items()})
         .select(list(PRICES.schema))
         .sort(PRICES.key)
     )
