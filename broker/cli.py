@@ -9,6 +9,7 @@ import importlib
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ ERROR_LOG = "gridfare-error.log"
 
 COMMANDS = {
     "demo": ("broker.commands.demo:demo_command", "Run a whole market on this machine, portal and all."),
+    "serve": ("broker.commands.serve:serve_command", "Serve the portal and the API, and clear at every gate."),
     "clear": ("broker.commands.clear:clear_app", "Clear a market directory into awards, prices and a certificate."),
     "verify": ("broker.commands.verify:verify_app", "Check a result again without a solver."),
     "settle": ("broker.commands.settle:settle_command", "Settle metered usage into invoices, postings and payouts."),
@@ -88,11 +90,11 @@ def gridfare() -> None:
     """
 
 
-def main() -> NoReturn:
-    """Run the program on its arguments and exit with its code."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the program on its arguments (those of the process unless given) and exit with its code."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        app(prog_name="gridfare")
+        app(arguments, prog_name="gridfare")
     except MarketError as refusal:
         errors.print(f"[bold red]Refused:[/] {escape(str(refusal))}")
         sys.exit(REFUSED)

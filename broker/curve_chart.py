@@ -42,7 +42,8 @@ def chart(steps: pl.DataFrame, *, sold: int, price_micros: int) -> str:
     supply = _line(near, "supply", scale=scale, dash="")
     demand = _line(near, "demand", scale=scale, dash=' stroke-dasharray="5 4"')
     x, y, price = scale.x(sold), scale.y(price_micros), micros_text(price_micros, places=2)
-    point = f'<circle cx="{x}" cy="{y}" r="4" fill="var(--ink)"/><text x="{x + 7}" y="{y - 7}" fill="var(--ink)">{price}</text>'
+    halo = 'stroke="var(--page)" stroke-width="3" paint-order="stroke"'
+    point = f'<circle cx="{x}" cy="{y}" r="4" fill="var(--ink)"/><text x="{x + 7}" y="{y - 7}" fill="var(--ink)" {halo}>{price}</text>'
     label = f"Supply and demand: {sold} accelerators sold at {price}"
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" font-size="11">{_axes(scale)}{supply}{demand}{point}</svg>'
 

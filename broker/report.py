@@ -34,7 +34,7 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align:
 th { color: var(--dim); font-weight: 500; } .n { text-align: right; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1.5rem; }
 figure { margin: 0; } figcaption { font-size: .9rem; color: var(--dim); } svg { width: 100%; height: auto; display: block; }
-.verdict { font-weight: 600; } .fails { color: #c0262d; }
+.verdict { font-weight: 600; color: var(--ink); } .fails { color: #c0262d; }
 """
 
 

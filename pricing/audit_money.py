@@ -166,7 +166,7 @@ def _due_outcomes(audit: Audit) -> dict[str, list[str | int | float]]:
     due: dict[str, list[str | int | float]] = {}
     for b, bid in enumerate(audit.bids):
         taken = int(audit.taken[b].sum())
-        status = "rejected" if not taken else "filled" if taken == audit.units(b) else "partial"
+        status = "rejected" if not taken else "filled" if audit.hours_of(b) == bid.hours else "partial"
         reason = "" if taken else "priced out" if audit.arcs.welcome[b] else "no eligible pool"
         fee = half_up(paid[b] * audit.book.rules.fee_bps, BASIS_POINTS)
         uplift = half_up(max(Fraction(0), shortfalls[b]))

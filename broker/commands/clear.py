@@ -137,7 +137,7 @@ def _prices(book: MarketBook, clearing: Clearing) -> Table:
     for name in ("Hardware", "Site", "Slot", "Tier"):
         table.add_column(name, justify="right" if name == "Slot" else "left")
     for name in ("Sold", "Price", "Low", "High"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     most = clearing.prices.filter(pl.col("sold") > 0).sort("sold", "pool", "slot", "tier", descending=[True, False, False, False])
     for row in most.unique("hardware", keep="first", maintain_order=True).head(PRICE_LINES).iter_rows(named=True):
         ends = (micros_text(row[name]) for name in ("rate_micros", "rate_low_micros", "rate_high_micros"))
