@@ -90,6 +90,13 @@ document.addEventListener("htmx:afterSettle", (event) => {
   drawWhenReady(event.detail.elt);
 });
 
+// Live refresh waits while nobody looks, and while somebody is choosing.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const market = document.getElementById("market");
+  if (event.detail.elt !== market) return;
+  if (document.hidden || (market.contains(document.activeElement) && typing(document.activeElement))) event.preventDefault();
+});
+
 // On a narrow screen the results of a search come first.
 const filters = document.getElementById("fold-filters");
 if (filters && location.search && matchMedia("(max-width: 52rem)").matches) filters.open = false;
