@@ -99,16 +99,18 @@ def as_owner_of(path: Path, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @contextmanager
-def holder_of(lock: Path, kind: str) -> Iterator[int]:
-    """The id of a process of the kind that may come to have a dead server's.
+def holder_of(data: Path, kind: str | int) -> Iterator[int]:
+    """The id of a process of the kind that may come to have a dead server's; a number is taken as it is.
 
     Those we start are of the server's own account: PostgreSQL is not misled by others.
     """
+    lock = data / "postmaster.pid"
     pids = {"nobody": int(lock.read_text().split()[0]), "ourselves": os.getpid(), "our parent": os.getppid()}
-    if kind in pids:
-        yield pids[kind]
+    if isinstance(kind, int) or kind in pids:
+        yield pids.get(str(kind)) or int(kind)
         return
-    with as_owner_of(lock, "true" if kind == "zombie" else "cat") as process:
+    words = ["true"] if kind == "zombie" else ["sh", "-c", "read line; true", str(data)]
+    with as_owner_of(data, *words) as process:
         if kind == "zombie":
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         yield process.pid

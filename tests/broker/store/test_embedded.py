@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -14,7 +15,7 @@ import pytest
 
 from broker.settings import Settings
 from broker.store.embedded import EmbeddedServer, server
-from broker.store.lockfiles import is_serving, read_postmaster
+from broker.store.lockfiles import disown, is_serving, read_postmaster
 from broker.store.premises import ServerFailed
 from tests.broker.store.programs import (
     SECONDS,
@@ -204,18 +205,18 @@ def test_a_guest_takes_over_when_the_keeper_is_gone(cluster: Path):
     guest.stop()
 
 
-@pytest.mark.parametrize("holder", ["nobody", "zombie", "stranger", "ourselves", "our parent"])
-def test_a_stale_lock_is_seen_through(cluster: Path, holder):
-    """A server died and left its lock; its process id now belongs to whom the case says."""
+@pytest.mark.parametrize("holder", ["nobody", "zombie", "stranger", "ourselves", "our parent", "another server"])
+def test_a_stale_lock_is_seen_through(cluster: Path, database_server: str, holder):
+    """A server died and left its locks; its process id now belongs to whom the case says."""
     one = EmbeddedServer(cluster)
     one.start()
     assert one.pid is not None
     os.kill(one.pid, signal.SIGKILL)
     until(lambda: not is_serving(one.pid or 0, cluster / "data"), "a killed server still runs")
-    lock = cluster / "data" / "postmaster.pid"
-    with holder_of(lock, holder) as pid:
-        rest = lock.read_text().partition("\n")[2]
-        lock.write_text(f"{pid}\n{rest}")
+    other = read_postmaster(sockets_of(database_server).parent / "data")
+    assert other is not None
+    with holder_of(cluster / "data", other.pid if holder == "another server" else holder) as pid:
+        _give_the_number_to(pid, cluster)
         one.stop()
         with EmbeddedServer(cluster, patience=10) as two:
             assert two.is_keeper
@@ -228,18 +229,26 @@ def test_no_server_starts_beside_the_busy_worker_of_a_killed_one(cluster: Path, 
     one = EmbeddedServer(cluster)
     dsn = one.start()
     assert one.pid is not None
-    worker, asking = _busy_for_a_second(dsn)
+    until_when, asking = _keep_a_worker_busy(dsn)
     os.kill(one.pid, signal.SIGKILL)
     until(lambda: not is_serving(one.pid or 0, cluster / "data"), "a killed server still runs")
-    assert Path(f"/proc/{worker}").exists(), "the worker went too early to prove anything"
-    lock = cluster / "data" / "postmaster.pid"
-    with holder_of(lock, holder) as pid:
-        lock.write_text(f"{pid}\n{lock.read_text().partition(chr(10))[2]}")
+    with holder_of(cluster / "data", holder) as pid:
+        _give_the_number_to(pid, cluster)
         one.stop()
         with EmbeddedServer(cluster) as two:
-            assert not Path(f"/proc/{worker}").exists()
-            assert ask(two.dsn, "SELECT 1") == 1
+            assert ask(two.dsn, "SELECT pg_postmaster_start_time()") >= until_when
     asking.join()
+
+
+def test_a_lock_is_disowned_without_losing_what_it_says(tmp_path: Path):
+    """The seventh line leads PostgreSQL to a dead server's workers."""
+    lines = ["4711", str(tmp_path), "1798761600", "5432", "/run", "", "  5432001 32768", "ready"]
+    (tmp_path / "postmaster.pid").write_text("\n".join(lines) + "\n")
+    disown(tmp_path)
+    assert (tmp_path / "postmaster.pid").read_text().splitlines() == [str(os.getpid()), *lines[1:]]
+    found = read_postmaster(tmp_path)
+    assert found is not None
+    assert (found.socket_directory, found.status) == ("/run", "ready")
 
 
 def test_a_half_written_lock_is_no_server(cluster: Path):
@@ -319,19 +328,26 @@ async def _write_until_killed(one: EmbeddedServer, *, rows: int) -> list[int]:
     return committed
 
 
-def _busy_for_a_second(dsn: str) -> tuple[int, threading.Thread]:
-    """A worker that computes without ever waiting: its process id, and the thread of the client that asked."""
-    workers: SimpleQueue[int] = SimpleQueue()
+def _give_the_number_to(pid: int, cluster: Path) -> None:
+    """Let the two locks of a dead server name a process that has come to have its number."""
+    for lock in (cluster / "data" / "postmaster.pid", cluster / "run" / ".s.PGSQL.5432.lock"):
+        lock.write_text(f"{pid}\n{lock.read_text().partition(chr(10))[2]}")
+
+
+def _keep_a_worker_busy(dsn: str) -> tuple[datetime, threading.Thread]:
+    """Have a worker compute for a second without ever waiting: when it will end, and the thread of its client."""
+    begun: SimpleQueue[tuple[int, datetime]] = SimpleQueue()
 
     async def ask_for_work() -> None:
         connection = await asyncpg.connect(dsn)
-        workers.put(connection.get_server_pid())
+        end = await connection.fetchval("SELECT now() + interval '1 s'")
+        begun.put((connection.get_server_pid(), end))
         with suppress(*LOST):
-            await connection.execute("DO $$ BEGIN WHILE clock_timestamp() < now() + interval '1 s' LOOP END LOOP; END $$")
+            await connection.execute(f"DO $$ BEGIN WHILE clock_timestamp() < '{end}' LOOP END LOOP; END $$")
         connection.terminate()
 
     asking = threading.Thread(target=lambda: asyncio.run(ask_for_work()))
     asking.start()
-    worker = workers.get()
+    worker, end = begun.get()
     until(lambda: b" DO" in Path(f"/proc/{worker}/cmdline").read_bytes(), "the worker never began")
-    return worker, asking
+    return end, asking

@@ -26,18 +26,15 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(scratch: Path):
     sockets.rmdir()
 
 
-@pytest.mark.parametrize("whose", ["a link", "root's"])
-def test_a_directory_somebody_else_put_in_the_way_is_refused(scratch: Path, whose):
-    """In /tmp anybody may take the short name first."""
-    path = scratch / "mine"
-    strangers = Account(os.geteuid() + 1, os.getegid())
-    if whose == "a link":
-        path.symlink_to(scratch)
-    else:
-        path.mkdir()
-    with pytest.raises(ServerFailed, match="belongs to somebody else"):
-        own(path, strangers)
-    path.unlink() if whose == "a link" else path.rmdir()
+def test_what_somebody_else_put_in_the_way_is_refused(scratch: Path):
+    """In /tmp anybody may take the short name first, with a directory of theirs or a link to one."""
+    link, theirs = scratch / "link", scratch / "theirs"
+    link.symlink_to(scratch)
+    theirs.mkdir()
+    with pytest.raises(ServerFailed, match=f"{link} belongs to somebody else"):
+        own(link, Account(os.geteuid(), os.getegid()))
+    with pytest.raises(ServerFailed, match=f"{theirs} belongs to somebody else"):
+        own(theirs, Account(os.geteuid() + 1, os.getegid()))
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root has something to give up")
