@@ -31,8 +31,8 @@ def curve_chart(curve: Curve, currency: str) -> Spec:
     top = _rate_in_sight(curve) * 1.08 / MICROS
     supplied = max((step.quantity_to for step in curve.steps if step.side == "supply"), default=1)
     lines = [{**point, "side": side} for side in ("supply", "demand") for point in _staircase(curve.steps, side)]
-    x = _axis("quantity", "accelerators", max(supplied, curve.clearing_quantity) * 1.02)
-    y = _axis("rate", f"{currency} per accelerator-hour", top)
+    x = _axis("quantity", "accelerators", top=max(supplied, curve.clearing_quantity) * 1.02)
+    y = _axis("rate", f"{currency} per accelerator-hour", top=top)
     layers: list[Spec] = [
         {
             "data": {"values": lines},
@@ -56,7 +56,7 @@ def _rate_in_sight(curve: Curve) -> int:
     return min(max(rates, default=MICROS), 5 * curve.clearing_rate_micros // 2)
 
 
-def region_chart(regions: Sequence[RegionPrice], names: Mapping[str, str], currency: str) -> Spec:
+def region_chart(regions: Sequence[RegionPrice], currency: str, *, names: Mapping[str, str]) -> Spec:
     """One bar a country, cheapest first; hollow where nothing traded."""
     top = max((region.rate_micros for region in regions), default=MICROS) * 1.5 / MICROS
     values: list[Spec] = [
@@ -76,7 +76,7 @@ def region_chart(regions: Sequence[RegionPrice], names: Mapping[str, str], curre
         "title": None,
         "axis": {"ticks": False, "domain": False, "labelPadding": 8, "labelLimit": 130, "grid": False},
     }
-    x = _axis("rate", f"{currency} per accelerator-hour", top)
+    x = _axis("rate", f"{currency} per accelerator-hour", top=top)
     hollow = {"test": "!datum.traded", "value": "transparent"}
     bars: Spec = {
         "mark": {"type": "bar", "height": {"band": 0.56}, "stroke": "role:supply", "strokeWidth": 1},
@@ -107,7 +107,7 @@ def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
         "title": "slot, UTC",
         "axis": {"format": "%H:%M", "tickCount": 8, "grid": False},
     }
-    y = _axis("rate", f"{currency} per accelerator-hour", top)
+    y = _axis("rate", f"{currency} per accelerator-hour", top=top)
     layers: list[Spec] = []
     ends = {tier: mine[-1] for tier in TIER_LINES if (mine := [value for value in values if value["tier"] == tier])}
     for tier, (role, dash) in TIER_LINES.items():
@@ -213,7 +213,7 @@ def _clearing_point(curve: Curve, *, x: Spec, y: Spec) -> list[Spec]:
     ]
 
 
-def _axis(field: str, title: str, top: float) -> Spec:
+def _axis(field: str, title: str, *, top: float) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, "scale": {"domain": [0, top], "nice": False}}
 
 

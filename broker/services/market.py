@@ -125,7 +125,7 @@ class MarketService:
             next_gate_at=self._next_gate(latest, now),
             age_seconds=max(0, int((now - applied_at).total_seconds())) if applied_at else None,
             stale=bool(latest and self._gate_interval and now > latest.gate_at + self._gate_interval + GRACE),
-            prices=[_class_price(total, latest, rates.get((total.hardware, total.tier))) for total in current if latest],
+            prices=[_class_price(total, latest, previous=rates.get((total.hardware, total.tier))) for total in current if latest],
         )
 
     async def curve(self, hardware: str, slot: datetime | None = None) -> Curve:
@@ -233,7 +233,7 @@ class MarketService:
         return latest.gate_at + (passed + 1) * self._gate_interval
 
 
-def _class_price(total: PriceTotal, cycle: CycleView, previous: int | None) -> ClassPrice:
+def _class_price(total: PriceTotal, cycle: CycleView, *, previous: int | None) -> ClassPrice:
     comparable = previous if total.sold and previous else None
     return ClassPrice(
         hardware=total.hardware,

@@ -194,7 +194,7 @@ class OfferService:
             considered=len(visible),
             found=len(found),
             left_out=len(visible) - len(found),
-            offers=[_view(candidate, rates, now) for candidate in page],
+            offers=[_view(candidate, rates, now=now) for candidate in page],
             next_cursor=_write_cursor(_rank(query, page[-1])) if len(rest) > len(page) else None,
             exclusions=_exclusions(candidates, failures),
             facets=_facets(candidates, failures),
@@ -204,7 +204,7 @@ class OfferService:
         self, offer: OfferRecord, query: OfferQuery, *, rtt: dict[str, float], transfers: dict[str, TransferRate] | None, now: datetime
     ) -> _Candidate:
         worth = self._factor(offer.hardware, query.stack)
-        way = _way(offer, query, transfers)
+        way = _way(offer, query, transfers=transfers)
         reference_hours = query.quantity * query.hours
         arrival = math.ceil(BITS_PER_TERABYTE_BY_GIGABIT * Fraction(query.data_tb) / Fraction(way.gbps)) if way and way.gbps else 0
         transfer = all_in = ready_at = None
@@ -247,7 +247,7 @@ def _later(now: datetime, seconds: int) -> datetime | None:
     return now + timedelta(seconds=seconds) if seconds < FOREVER_SECONDS else None
 
 
-def _way(offer: OfferRecord, query: OfferQuery, transfers: dict[str, TransferRate] | None) -> TransferRate | None:
+def _way(offer: OfferRecord, query: OfferQuery, *, transfers: dict[str, TransferRate] | None) -> TransferRate | None:
     """The way for the data: free and at once when nothing has to move; None when there is no way."""
     if transfers is None or not transfers:
         return TransferRate(0, 0)
@@ -306,7 +306,7 @@ def _facets(candidates: list[_Candidate], failures: list[list[str]]) -> dict[str
     return facets
 
 
-def _view(candidate: _Candidate, rates: dict[tuple[str, str, bool], int], now: datetime) -> OfferView:
+def _view(candidate: _Candidate, rates: dict[tuple[str, str, bool], int], *, now: datetime) -> OfferView:
     offer = candidate.offer
     assert candidate.all_in_micros is not None  # an offer without a conversion or a way is not found
     assert candidate.total_micros is not None

@@ -78,15 +78,15 @@ async def market_now(
         return Response(None, status_code=204)
     rows = class_rows(now)
     chosen = hardware or _usual(rows)
-    shown = await _shown(services, chosen, slot) if chosen else None
+    shown = await _shown(services, chosen, slot=slot) if chosen else None
     context = {
         "now": now,
         "rows": rows,
         "tiers": TIERS[::-1],
         "chosen": chosen,
         "curve": shown.curve if shown else None,
-        "figures": _figures(shown, request.app.state, now.currency) if shown else [],
-        "headline": _headline(rows, chosen, shown, request.app.state),
+        "figures": _figures(shown, now.currency, state=request.app.state) if shown else [],
+        "headline": _headline(rows, chosen, shown=shown, state=request.app.state),
         "query": _address(chosen, slot),
         "origin": str(request.base_url).rstrip("/"),
     }
@@ -130,8 +130,8 @@ async def chart_svg(
 ) -> Response[str]:
     """A chart for readers without scripts; `theme` is light or dark."""
     now = await services.market.now()
-    shown = await _shown(services, hardware or REFERENCE_CLASS, slot)
-    spec = next((figure.spec for figure in _figures(shown, request.app.state, now.currency) if figure.name == name), None)
+    shown = await _shown(services, hardware or REFERENCE_CLASS, slot=slot)
+    spec = next((figure.spec for figure in _figures(shown, now.currency, state=request.app.state) if figure.name == name), None)
     if spec is None:
         raise NotFound(f"there is no chart {name}", chart=name)
     theme = "dark" if request.query_params.get("theme") == "dark" else "light"
@@ -158,7 +158,7 @@ def class_rows(now: MarketNow) -> list[ClassRow]:
     return sorted(rows, key=lambda row: (-row.sold_hours, row.hardware))
 
 
-async def _shown(services: Services, hardware: str, slot: datetime | None) -> Shown:
+async def _shown(services: Services, hardware: str, *, slot: datetime | None) -> Shown:
     return Shown(
         curve=await services.market.curve(hardware, slot),
         regions=await services.market.regions(hardware),
@@ -178,7 +178,7 @@ def _usual(rows: Sequence[ClassRow]) -> str | None:
     return REFERENCE_CLASS if REFERENCE_CLASS in names else (names[0] if names else None)
 
 
-def _headline(rows: Sequence[ClassRow], chosen: str | None, shown: Shown | None, state: State) -> str:
+def _headline(rows: Sequence[ClassRow], chosen: str | None, *, shown: Shown | None, state: State) -> str:
     row = next((row for row in rows if row.hardware == chosen), None)
     if row is None or shown is None:
         return "The market has not cleared yet."
@@ -187,7 +187,7 @@ def _headline(rows: Sequence[ClassRow], chosen: str | None, shown: Shown | None,
     return words.headline(row.hardware, list(row.tiers.values()), currency=shown.curve.currency, cheapest=cheapest)
 
 
-def _figures(shown: Shown, state: State, currency: str) -> list[Figure]:
+def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
     return [
         Figure(
             name="curve",
@@ -201,7 +201,7 @@ def _figures(shown: Shown, state: State, currency: str) -> list[Figure]:
             name="regions",
             title="By country",
             finding=words.region_finding(shown.regions, state.countries),
-            spec=charts.region_chart(shown.regions, state.countries, currency),
+            spec=charts.region_chart(shown.regions, currency, names=state.countries),
         ),
         Figure(
             name="slots",
