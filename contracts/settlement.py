@@ -6,6 +6,8 @@ account comes to are Python integers from there on; what leaves fits 64 bits or 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import NoReturn
 
 import msgspec
 import polars as pl
@@ -81,7 +83,7 @@ def settlement_book(frames: dict[str, pl.DataFrame]) -> SettlementBook:
         for table in (USAGE, *small)
         if table.name in frames
     }
-    return SettlementBook(**{name: frame if name == "usage" else frame.sort(frame.columns[:2]) for name, frame in kept.items()})
+    return SettlementBook(**(kept | {table.name: kept[table.name].sort(table.key) for table in small if table.name in kept}))
 
 
 def settle(month: SettlementBook, *, as_of: int | None = None) -> Settlement:
@@ -171,7 +173,7 @@ def _terms(book: SettlementBook) -> Iterator[AccountTerms]:
         )
 
 
-def _entry(bill: Bill, at: object) -> JournalEntry | None:
+def _entry(bill: Bill, at: datetime) -> JournalEntry | None:
     """The one entry of an account and period, or None when nothing moves.
 
     The buyer owes whole cents and the rest is rounding; providers are owed cost less credit; what is left, either
@@ -195,12 +197,12 @@ def _entry(bill: Bill, at: object) -> JournalEntry | None:
         return None
     wide = next(((name, amount) for name, _, amount in moved if not fits_int64(amount)), None)
     if wide:
-        _refuse(POSTINGS, f"account {account}, period {bill.period}, {wide[0]}", "amount_micros", wide[1])
+        _refuse(POSTINGS, f"account {account}, period {bill.period}, {wide[0]}", column="amount_micros", amount=wide[1])
     return JournalEntry(
         id=f"settle:{account}:{bill.period}",
         kind="settlement",
         state="posted",
-        at=at,  # type: ignore[arg-type]
+        at=at,
         reason="credit_note" if bill.payable_cents < 0 else "invoice",
         postings=tuple(
             Posting(account=name, party=party, amount_micros=amount, currency=bill.terms.currency) for name, party, amount in moved
@@ -274,9 +276,9 @@ def _frame(table: Table, rows: Iterable[Sequence[Cell]]) -> pl.DataFrame:
         for column, cell in zip(table.columns, row, strict=True):
             if isinstance(cell, int) and not fits_int64(cell):
                 place = ", ".join(str(part) for name, part in zip(table.schema, row, strict=True) if name in table.key and part is not None)
-                _refuse(table, place, column.name, cell)
+                _refuse(table, place, column=column.name, amount=cell)
     return pl.DataFrame(kept, schema=table.schema, orient="row").sort(table.key)
 
 
-def _refuse(table: Table, place: str, column: str, amount: int) -> None:
+def _refuse(table: Table, place: str, *, column: str, amount: int) -> NoReturn:
     raise BadInput("a result does not fit 64 bits", file=table.name, row=place, column=column, found=str(amount))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -127,11 +128,34 @@ def test_a_result_beyond_64_bits_is_refused_by_name(unit_price, rate, table):
     assert "big" in str(refusal.value)
 
 
+def test_a_sum_over_accounts_beyond_64_bits_is_refused_by_name():
+    """Two accounts owe the same provider 2⁶² micros each: each entry fits, what the provider is due does not."""
+    month = _one_record(OneRecord(seconds=2**60, unit_price=0, rate=4 * 3600))
+    twice = {
+        name: pl.concat([frame, frame.with_columns(pl.col("^(account_id|lease_id|usage_id)$") + "-2")])
+        for name, frame in {"accounts": month.accounts, "leases": month.leases, "usage": month.usage}.items()
+    }
+    with pytest.raises(BadInput, match="does not fit 64 bits") as refusal:
+        settle(msgspec.structs.replace(month, **twice))
+    assert (refusal.value.facts["file"], refusal.value.facts["row"]) == ("payouts", "north, 1, USD")
+
+
+def test_a_month_that_comes_to_nothing_is_still_shown():
+    """As many seconds failed as were delivered, all credited: an invoice of 0 with its lines, a payout of 0 with its parts."""
+    month = golden_book("corrections")
+    kept = month.usage.filter(pl.col("usage_id") == "failed")
+    worked = kept.with_columns(usage_id=pl.lit("worked"), status=pl.lit("delivered"))
+    settled = settle(msgspec.structs.replace(month, usage=pl.concat([kept, worked])))
+    assert settled.lines["amount_micros"].to_list() == [-300_000, 300_000]
+    assert settled.invoices["payable_cents"].to_list() == [0]
+    assert settled.payouts.rows() == [("north", 2, "EUR", 300_000, -300_000, 0)]
+
+
 def test_seconds_beyond_64_bits_are_refused_by_name():
     month = _one_record(OneRecord(seconds=2**62, unit_price=0, rate=0))
     usage = pl.concat([month.usage.with_columns(usage_id=pl.lit(f"u{i}")) for i in range(3)])
     with pytest.raises(BadInput, match="lease lease-big in month 1"):
-        settle(SettlementBook(**{name: getattr(month, name) for name in month.__struct_fields__} | {"usage": usage}))
+        settle(msgspec.structs.replace(month, usage=usage))
 
 
 def test_more_seconds_than_accelerators_could_do_are_counted_not_refused():
