@@ -63,7 +63,7 @@ def read_settlement(directory: Path) -> SettlementReading:
             "there is no such directory", file=str(directory), would_do="a directory with usage, leases, accounts, plans, periods"
         )
     findings = Findings()
-    paths = _paths(directory, SETTLEMENT_TABLES, findings, would_do="{name}.csv or {name}.parquet")
+    paths = _paths(directory, SETTLEMENT_TABLES, findings=findings, would_do="{name}.csv or {name}.parquet")
     findings.stop_if_faulty()
     frames = {table.name: read_table(paths[table.name], table, findings=findings) for table in SETTLEMENT_TABLES if table.name in paths}
     findings.stop_if_faulty()
@@ -125,7 +125,7 @@ def replace_file(path: Path, content: bytes) -> None:
     beside.replace(path)
 
 
-def _paths(directory: Path, tables: tuple[Table, ...], findings: Findings, *, would_do: str) -> dict[str, Path]:
+def _paths(directory: Path, tables: tuple[Table, ...], *, findings: Findings, would_do: str) -> dict[str, Path]:
     """Where each table is; a missing one that must be there is a fault."""
     found = {table.name: table_path(directory, table) for table in tables}
     for table in tables:
@@ -136,7 +136,7 @@ def _paths(directory: Path, tables: tuple[Table, ...], findings: Findings, *, wo
 
 def _read(out: Path, tables: tuple[Table, ...]) -> dict[str, pl.DataFrame]:
     findings = Findings()
-    paths = _paths(out, tables, findings, would_do="a directory written by `gridfare settle`")
+    paths = _paths(out, tables, findings=findings, would_do="a directory written by `gridfare settle`")
     findings.stop_if_faulty()
     frames = {table.name: read_table(paths[table.name], table, findings=findings) for table in tables if table.name in paths}
     findings.stop_if_faulty()

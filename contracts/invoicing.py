@@ -96,7 +96,7 @@ class _Billed(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def bill_account(terms: AccountTerms, changes: Mapping[int, Sequence[Change]], periods: int) -> Iterator[Bill]:
+def bill_account(terms: AccountTerms, changes: Mapping[int, Sequence[Change]], *, periods: int) -> Iterator[Bill]:
     """The bills of one account for periods 1…`periods`, in order.
 
     changes   by period: how the facts of its months move when that period's close knows more
@@ -109,9 +109,9 @@ def bill_account(terms: AccountTerms, changes: Mapping[int, Sequence[Change]], p
         _learn(known, moved)
         first = min([period, *(change.month for change in moved)])
         before = [*prices, NOTHING]
-        prices = _rate(terms, [known[month] for month in range(1, period + 1)], prices[: first - 1])
+        prices = _rate(terms, [known[month] for month in range(1, period + 1)], unchanged=prices[: first - 1])
         after = range(first, period + 1)
-        lines = [line for month in after for line in _lines(month, prices[month - 1], before[month - 1], moved)]
+        lines = [line for month in after for line in _lines(prices[month - 1], before[month - 1], month=month, moved=moved)]
         following = billed.after(sum(line.amount_micros for line in lines), terms.tax_bps)
         subtotal_cents = following.subtotal_cents - billed.subtotal_cents
         yield Bill(
@@ -136,19 +136,19 @@ def _learn(known: dict[int, dict[str, dict[str, int]]], moved: Iterable[Change])
         figures[change.of] = figures.get(change.of, 0) + change.amount
 
 
-def _rate(terms: AccountTerms, months: Sequence[Mapping[str, Shares]], unchanged: Sequence[MonthPrice]) -> list[MonthPrice]:
+def _rate(terms: AccountTerms, months: Sequence[Mapping[str, Shares]], *, unchanged: Sequence[MonthPrice]) -> list[MonthPrice]:
     """The price of every month so far; `unchanged` are the first ones, which nothing new has touched."""
     prices: list[MonthPrice] = []
     earlier = Earlier()
     for index, figures in enumerate(months):
         facts = MonthFacts(**figures)
-        price = unchanged[index] if index < len(unchanged) else rate_month(terms.plan, facts, earlier, take_bps=terms.take_bps)
+        price = unchanged[index] if index < len(unchanged) else rate_month(terms.plan, facts, earlier=earlier, take_bps=terms.take_bps)
         prices.append(price)
         earlier = earlier.followed_by(facts, price)
     return prices
 
 
-def _lines(month: int, now: MonthPrice, before: MonthPrice, moved: Iterable[Change]) -> Iterator[Line]:
+def _lines(now: MonthPrice, before: MonthPrice, *, month: int, moved: Iterable[Change]) -> Iterator[Line]:
     """What a month's price moved by, one line a kind and hardware, lines of 0 left out; kinds in alphabetical order."""
     plain = (
         ("credit", sum(before.credit.values()) - sum(now.credit.values())),

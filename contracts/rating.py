@@ -86,7 +86,7 @@ class MonthPrice(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING = MonthPrice(usage={}, take_micros=0, fee_micros=0, trueup_micros=0, cost={}, credit={})
 
 
-def rate_month(plan: Plan, facts: MonthFacts, earlier: Earlier, *, take_bps: int) -> MonthPrice:
+def rate_month(plan: Plan, facts: MonthFacts, *, earlier: Earlier, take_bps: int) -> MonthPrice:
     """The price of one month on one plan, as known.
 
     usage    by the plan, split over hardware by units (a cleared plan: by seconds at their rates)
@@ -95,10 +95,10 @@ def rate_month(plan: Plan, facts: MonthFacts, earlier: Earlier, *, take_bps: int
     credit   for seconds that failed, never more than all the rest of the month
     """
     cleared = isinstance(plan, MeteredCleared)
-    usage_micros = usage_amount(plan, facts, earlier)
+    usage_micros = usage_amount(plan, facts, earlier=earlier)
     take = half_up(facts.rated_total * take_bps, SECONDS_PER_HOUR * BASIS_POINTS) if cleared else 0
     fee = plan.fee_micros if isinstance(plan, FlatRate) else 0
-    trueup = _trueup(plan, earlier, usage_micros) if isinstance(plan, Committed) else 0
+    trueup = _trueup(plan, earlier, usage_micros=usage_micros) if isinstance(plan, Committed) else 0
     failed = half_up(sum(facts.failed.values()), SECONDS_PER_HOUR * BASIS_POINTS)
     return MonthPrice(
         usage=_split(usage_micros, facts.rated if cleared else facts.units),
@@ -110,7 +110,7 @@ def rate_month(plan: Plan, facts: MonthFacts, earlier: Earlier, *, take_bps: int
     )
 
 
-def usage_amount(plan: Plan, facts: MonthFacts, earlier: Earlier) -> int:
+def usage_amount(plan: Plan, facts: MonthFacts, *, earlier: Earlier) -> int:
     """The usage amount of a month in micros, u being its units and D the units of a PF-day.
 
     graduated  Σ over tiers (min(u, hi) − lo)⁺ · price ÷ D          volume     u · price of the tier with lo < u ≤ hi ÷ D
@@ -135,7 +135,7 @@ def usage_amount(plan: Plan, facts: MonthFacts, earlier: Earlier) -> int:
             return _priced(beyond * price)
 
 
-def _trueup(plan: Committed, earlier: Earlier, usage_micros: int) -> int:
+def _trueup(plan: Committed, earlier: Earlier, *, usage_micros: int) -> int:
     """What lifts the months so far to their commitment: F(m) − F(m−1) − usage, F(m) = max(m · commit, Σ usage of m months).
 
     Negative when a later month's usage makes up for an earlier month's shortfall.

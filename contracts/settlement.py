@@ -95,9 +95,9 @@ def settle(month: SettlementBook, *, as_of: int | None = None) -> Settlement:
     if not 1 <= last <= month.periods.height:
         raise BadInput("there is no such period to settle", file="periods", found=last, would_do=f"1 to {month.periods.height}")
     periods = month.periods.sort("period").head(last)
-    reading = read_usage(month.usage, month.leases, periods)
+    reading = read_usage(month.usage, leases=month.leases, periods=periods)
     changes = _by_account(_measures(reading.changes, month))
-    bills = [bill for terms in _terms(month) for bill in bill_account(terms, changes.get(terms.account_id, {}), last)]
+    bills = [bill for terms in _terms(month) for bill in bill_account(terms, changes.get(terms.account_id, {}), periods=last)]
     closes = periods["closes_at"].to_list()
     entries = [_entry(bill, closes[bill.period - 1]) for bill in bills]
     issued = [bill for bill, entry in zip(bills, entries, strict=True) if bill.lines or entry]
@@ -130,16 +130,16 @@ def _measures(changes: pl.DataFrame, book: SettlementBook) -> pl.DataFrame:
     rated = pl.col("seconds") * pl.col("rate_micros")
     return pl.concat(
         [
-            _summed(billable, "seconds", "hardware", pl.col("seconds")),
-            _summed(billable, "units", "hardware", pl.col("seconds") * pl.col("tflops")),
-            _summed(billable, "rated", "hardware", rated),
-            _summed(billable, "rated_providers", "provider_id", rated),
-            _summed(failed, "failed", "provider_id", rated),
+            _summed(billable, "seconds", of="hardware", amount=pl.col("seconds")),
+            _summed(billable, "units", of="hardware", amount=pl.col("seconds") * pl.col("tflops")),
+            _summed(billable, "rated", of="hardware", amount=rated),
+            _summed(billable, "rated_providers", of="provider_id", amount=rated),
+            _summed(failed, "failed", of="provider_id", amount=rated),
         ]
     )
 
 
-def _summed(rows: pl.DataFrame, measure: str, of: str, amount: pl.Expr) -> pl.DataFrame:
+def _summed(rows: pl.DataFrame, measure: str, *, of: str, amount: pl.Expr) -> pl.DataFrame:
     half = pl.lit(HALF, pl.Int128)
     return (
         rows.group_by("account_id", "period", "month", pl.lit(measure).alias("measure"), pl.col(of).alias("of"), "scale")

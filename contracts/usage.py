@@ -76,7 +76,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     seconds_above: int
 
 
-def read_usage(usage: pl.DataFrame, leases: pl.DataFrame, periods: pl.DataFrame) -> Reading:
+def read_usage(usage: pl.DataFrame, *, leases: pl.DataFrame, periods: pl.DataFrame) -> Reading:
     """Read usage rows as known at each close of `periods` (those to be settled, in order).
 
     usage    columns of `USAGE`, any order of rows

@@ -108,7 +108,7 @@ def cost_and_usage(book: SettledBook) -> pl.DataFrame:
     rows: list[dict[str, Cell]] = []
     for invoice in invoices(book):
         sold = _Sold(book.seller.name, kinds[invoice.plan_id])
-        rows += [_line_row(line, invoice, sold) | {"ChargePeriodEnd": iso(ends[line.month_start])} for line in invoice.lines]
+        rows += [_line_row(line, invoice, sold=sold) | {"ChargePeriodEnd": iso(ends[line.month_start])} for line in invoice.lines]
         if invoice.tax_cents:
             rows.append(_tax_row(invoice, sold))
     schema = {name: MONEY if name in DECIMAL_COLUMNS else pl.String() for name in COLUMNS}
@@ -120,7 +120,7 @@ def _complete(row: dict[str, Cell]) -> dict[str, Cell]:
     return {name: row.get(name) for name in COLUMNS}
 
 
-def _line_row(line: InvoiceLine, invoice: Invoice, sold: _Sold) -> dict[str, Cell]:
+def _line_row(line: InvoiceLine, invoice: Invoice, *, sold: _Sold) -> dict[str, Cell]:
     category = CATEGORIES[line.kind]
     correction = line.month_start < invoice.month_start
     row = _row(invoice, sold, category=category, cents=line.amount_cents, micros=line.amount_micros)
@@ -132,7 +132,7 @@ def _line_row(line: InvoiceLine, invoice: Invoice, sold: _Sold) -> dict[str, Cel
     }
     if category == "Credit":
         return row
-    return row | _consumption(line) | _pricing(line, invoice, sold)
+    return row | _consumption(line) | _pricing(line, invoice, sold=sold)
 
 
 def _tax_row(invoice: Invoice, sold: _Sold) -> dict[str, Cell]:
@@ -178,7 +178,7 @@ def _consumption(line: InvoiceLine) -> dict[str, Cell]:
     return {"ConsumedQuantity": Decimal(1), "ConsumedUnit": "Charges"} if line.kind == "take" else {}
 
 
-def _pricing(line: InvoiceLine, invoice: Invoice, sold: _Sold) -> dict[str, Cell]:
+def _pricing(line: InvoiceLine, invoice: Invoice, *, sold: _Sold) -> dict[str, Cell]:
     """One charge at the price of the charge; a charge that gives back counts −1, because prices are never negative."""
     price = Decimal(abs(line.amount_micros)).scaleb(-6)
     sku = f"{invoice.plan_id}/{line.hardware or line.kind}"

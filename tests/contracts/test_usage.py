@@ -36,7 +36,7 @@ def frame(*rows):
 
 def changes(*rows):
     """(month, period, seconds) of every change."""
-    reading = read_usage(frame(*rows), LEASE_ROWS, PERIOD_ROWS)
+    reading = read_usage(frame(*rows), leases=LEASE_ROWS, periods=PERIOD_ROWS)
     return set(reading.changes.select("month", "period", "seconds").iter_rows())
 
 
