@@ -78,7 +78,9 @@ def test_seconds_up_to_a_month_end_are_rounded_down_and_the_rest_falls_after():
 def test_the_months_of_a_record_and_what_is_later_add_up_to_it(start, length, seconds):
     begins = JAN + timedelta(microseconds=start)
     reading = read_usage(
-        frame(row(start=begins, end=begins + timedelta(microseconds=length), accelerator_seconds=seconds)), LEASE_ROWS, PERIOD_ROWS
+        frame(row(start=begins, end=begins + timedelta(microseconds=length), accelerator_seconds=seconds)),
+        leases=LEASE_ROWS,
+        periods=PERIOD_ROWS,
     )
     assert reading.changes["seconds"].sum() + reading.seconds_later == seconds == reading.seconds
 
