@@ -16,10 +16,10 @@ Spec = dict[str, object]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 PALETTES = {
     "light": {
-        "supply": "#0f6b62", "demand": "#a8480f", "ink": "#15181e", "muted": "#59606c", "rule": "#e3e3dd", "paper": "#ffffff",
+        "supply": "#0f6b62", "demand": "#a8480f", "ink": "#15181e", "muted": "#59606c", "rule": "#e3e3dd", "card": "#ffffff",
     },
     "dark": {
-        "supply": "#5cc7b8", "demand": "#f0a267", "ink": "#eceef1", "muted": "#a2a9b5", "rule": "#2c313a", "paper": "#171a20",
+        "supply": "#5cc7b8", "demand": "#f0a267", "ink": "#eceef1", "muted": "#a2a9b5", "rule": "#2c313a", "card": "#171a20",
     },
 }  # fmt: skip
 TIER_LINES = {"spot": ("supply", [1, 0]), "standard": ("ink", [6, 3]), "guaranteed": ("muted", [2, 3])}
@@ -130,7 +130,7 @@ def svg(spec: Spec, theme: str, *, width: int = 720) -> str:
     """A chart as SVG, for readers without scripts. `theme` is light or dark; raises KeyError for another."""
     painted = painted_with(spec, PALETTES[theme])
     assert isinstance(painted, dict)
-    return str(vl_convert.vegalite_to_svg(painted | {"width": width, "background": PALETTES[theme]["paper"]}))
+    return str(vl_convert.vegalite_to_svg(painted | {"width": width, "background": PALETTES[theme]["card"]}))
 
 
 def painted_with(part: object, palette: Mapping[str, str]) -> object:
@@ -201,6 +201,7 @@ def _clearing_point(curve: Curve, *, x: Spec, y: Spec) -> list[Spec]:
         "color": "role:ink",
         "fontWeight": 600,
     }
+    words = {"x": x, "y": y, "text": {"field": "name"}}
     return [
         {"data": data, "mark": rule, "encoding": {"x": {"datum": 0}, "x2": x, "y": y}},
         {"data": data, "mark": rule, "encoding": {"x": x, "y": {"datum": 0}, "y2": y}},
@@ -209,7 +210,9 @@ def _clearing_point(curve: Curve, *, x: Spec, y: Spec) -> list[Spec]:
             "mark": {"type": "point", "size": 90, "filled": True, "color": "role:ink", "opacity": 1},
             "encoding": {"x": x, "y": y},
         },
-        {"data": data, "mark": label, "encoding": {"x": x, "y": y, "text": {"field": "name"}}},
+        # The halo keeps the words readable where a line runs behind them.
+        {"data": data, "mark": {**label, "stroke": "role:card", "strokeWidth": 5, "strokeJoin": "round"}, "encoding": words},
+        {"data": data, "mark": label, "encoding": words},
     ]
 
 

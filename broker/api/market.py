@@ -1,7 +1,7 @@
 """What anyone may read: offers, prices, curves, cycles and their proofs."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
@@ -24,6 +24,7 @@ from broker.services.views import Page
 
 Hardware = Annotated[str, QueryParameter(min_length=1, max_length=100, description="class of accelerator, e.g. `H100-SXM`")]
 Slot = Annotated[datetime | None, QueryParameter(description="first instant of a slot; without it, the slot that sold most")]
+Tier = Annotated[Literal["guaranteed", "standard", "spot"] | None, QueryParameter(description="one QoS tier; without it, all together")]
 Before = Annotated[int | None, QueryParameter(name="cursor", ge=1, le=2**31 - 1, description="next_cursor of the page before")]
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="how many at most")]
 CycleNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="number of a cycle, from 1")]
@@ -58,9 +59,9 @@ class MarketController(Controller):
         return await services.market.curve(hardware, slot)
 
     @get("/regions", operation_id="ListRegions", summary="Prices by country")
-    async def regions(self, services: NamedDependency[Services], hardware: Hardware) -> Page[RegionPrice]:
-        """The price of one class in each country, cheapest first."""
-        return Page(items=await services.market.regions(hardware))
+    async def regions(self, services: NamedDependency[Services], hardware: Hardware, *, tier: Tier = None) -> Page[RegionPrice]:
+        """The price of one class in each country, cheapest first; of one tier, or of all together."""
+        return Page(items=await services.market.regions(hardware, tier))
 
     @get("/slots", operation_id="ListSlots", summary="Prices by slot")
     async def slots(self, services: NamedDependency[Services], hardware: Hardware) -> Page[SlotPrice]:

@@ -160,10 +160,12 @@ class MarketService:
             clearing_quantity=sold,
         )
 
-    async def regions(self, hardware: str) -> list[RegionPrice]:
-        """The price of a class by country, cheapest first. Raises NotFound before the first cycle."""
+    async def regions(self, hardware: str, tier: str | None = None) -> list[RegionPrice]:
+        """The price of a class by country, cheapest first; of one tier, or of all together. Raises NotFound before the first cycle."""
         cycle = await self._latest()
-        totals = await self._market.totals(cycle.cycle_id, ("country",), hardware=hardware)
+        groups = ("country",) if tier is None else ("tier", "country")
+        found = await self._market.totals(cycle.cycle_id, groups, hardware=hardware)
+        totals = [total for total in found if tier in (None, total.tier)]
         regions = [
             RegionPrice(
                 country=total.country,

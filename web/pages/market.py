@@ -86,7 +86,7 @@ async def market_now(
         "chosen": chosen,
         "curve": shown.curve if shown else None,
         "figures": _figures(shown, now.currency, state=request.app.state) if shown else [],
-        "headline": _headline(rows, chosen, shown=shown, state=request.app.state),
+        "headline": await _headline(rows, chosen, services=services, state=request.app.state, currency=now.currency),
         "query": _address(chosen, slot),
         "origin": str(request.base_url).rstrip("/"),
     }
@@ -178,13 +178,15 @@ def _usual(rows: Sequence[ClassRow]) -> str | None:
     return REFERENCE_CLASS if REFERENCE_CLASS in names else (names[0] if names else None)
 
 
-def _headline(rows: Sequence[ClassRow], chosen: str | None, *, shown: Shown | None, state: State) -> str:
+async def _headline(rows: Sequence[ClassRow], chosen: str | None, *, services: Services, state: State, currency: str) -> str:
+    """The chosen class in a sentence: the tier that sold most, and where that tier was cheapest."""
     row = next((row for row in rows if row.hardware == chosen), None)
-    if row is None or shown is None:
-        return "The market has not cleared yet."
-    traded = next((region for region in shown.regions if region.traded), None)
-    cheapest = (words.country(traded.country, state.countries), traded.rate_micros) if traded else None
-    return words.headline(row.hardware, list(row.tiers.values()), currency=shown.curve.currency, cheapest=cheapest)
+    busiest = words.busiest(row.tiers.values()) if row else None
+    if row is None or busiest is None:
+        return words.headline(chosen or "accelerator", None, currency=currency, cheapest=None)
+    regions = await services.market.regions(row.hardware, busiest.tier)
+    cheapest = next(((words.country(region.country, state.countries), region.rate_micros) for region in regions if region.traded), None)
+    return words.headline(row.hardware, busiest, currency=currency, cheapest=cheapest)
 
 
 def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
@@ -199,7 +201,7 @@ def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
         ),
         Figure(
             name="regions",
-            title="By country",
+            title="By country, all tiers",
             finding=words.region_finding(shown.regions, state.countries),
             spec=charts.region_chart(shown.regions, currency, names=state.countries),
         ),

@@ -1,6 +1,6 @@
 """The sentences of the portal: findings of charts, reasons of exclusions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from broker.services.market_views import ClassPrice, Curve, RegionPrice, SlotPrice
 from contracts.terms.money import BASIS_POINTS, half_up
@@ -41,12 +41,15 @@ REASON_FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def headline(hardware: str, prices: Sequence[ClassPrice], *, currency: str, cheapest: tuple[str, int] | None) -> str:
+def busiest(prices: Iterable[ClassPrice]) -> ClassPrice | None:
+    """The tier that sold most; None when none sold."""
+    return max((price for price in prices if price.traded), key=lambda each: each.sold_hours, default=None)
+
+
+def headline(hardware: str, price: ClassPrice | None, *, currency: str, cheapest: tuple[str, int] | None) -> str:
     """What a class costs now, whether that is rising, and where it is cheapest."""
-    traded = [price for price in prices if price.traded]
-    if not traded:
+    if price is None:
         return f"No {hardware} changed hands in the last cycle; the rates shown are what providers would accept."
-    price = max(traded, key=lambda each: each.sold_hours)
     trend = ""
     if price.change_bps is not None:
         moved = "unchanged from" if price.change_bps == 0 else f"{change(price.change_bps)} on"
@@ -86,13 +89,13 @@ def slot_finding(slots: Sequence[SlotPrice]) -> str:
     if not traded:
         return "Nothing traded in any slot of this cycle."
     sold = {tier: sum(slot.sold for slot in traded if slot.tier == tier) for tier in {slot.tier for slot in traded}}
-    busiest = min(sold, key=lambda tier: (-sold[tier], tier))
-    mine = [slot for slot in traded if slot.tier == busiest]
+    most = min(sold, key=lambda tier: (-sold[tier], tier))
+    mine = [slot for slot in traded if slot.tier == most]
     low, high = min(mine, key=lambda slot: slot.rate_micros), max(mine, key=lambda slot: slot.rate_micros)
     if low.rate_micros == high.rate_micros:
-        return f"The {busiest} tier cleared at {rate(low.rate_micros)} in every slot that traded."
+        return f"The {most} tier cleared at {rate(low.rate_micros)} in every slot that traded."
     return (
-        f"The {busiest} tier was cheapest at {moment(low.slot_start, 'clock')} ({rate(low.rate_micros)}) "
+        f"The {most} tier was cheapest at {moment(low.slot_start, 'clock')} ({rate(low.rate_micros)}) "
         f"and dearest at {moment(high.slot_start, 'clock')} ({rate(high.rate_micros)}) UTC."
     )
 
