@@ -40,18 +40,18 @@ MICROSECONDS = 1_000_000
 HEX_MARK = "\\x"
 
 
-async def copy_in(session: AsyncSession, row: type[SQLModel], frame: pl.DataFrame) -> int:
+async def copy_in(session: AsyncSession, row: type[SQLModel], *, frame: pl.DataFrame) -> int:
     """Append a frame to a table; its columns are named as the table's, in any order. Returns how many rows.
 
     Raises ValueError for a column the table has not, or of a type that does not travel.
     """
     if frame.is_empty():
         return 0
-    await _copy(session, _table(row, frame), frame)
+    await _copy(session, _table(row, frame), frame=frame)
     return frame.height
 
 
-async def merge(session: AsyncSession, row: type[SQLModel], frame: pl.DataFrame) -> int:
+async def merge(session: AsyncSession, row: type[SQLModel], *, frame: pl.DataFrame) -> int:
     """Append the rows whose key the table does not hold yet; returns how many those were.
 
     Doing it twice writes once. Of rows with one key the table's stays, then the frame's first. Keys are inserted in
@@ -64,7 +64,7 @@ async def merge(session: AsyncSession, row: type[SQLModel], frame: pl.DataFrame)
     arrival = Column("arrival", BigInteger)
     incoming = Table(f"incoming_{table.name}", MetaData(), *columns, arrival, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
     await session.execute(CreateTable(incoming))
-    await _copy(session, incoming, frame.with_row_index(arrival.name))
+    await _copy(session, incoming, frame=frame.with_row_index(arrival.name))
     keys = [incoming.c[key.name] for key in table.primary_key if key.name in frame.columns]
     found = select(*(incoming.c[name] for name in frame.columns)).order_by(*keys, incoming.c.arrival)
     statement = insert(table).from_select(frame.columns, found).on_conflict_do_nothing()
@@ -111,7 +111,7 @@ async def _connection(session: AsyncSession) -> Any:
     return (await connection.get_raw_connection()).driver_connection
 
 
-async def _copy(session: AsyncSession, table: Table, frame: pl.DataFrame) -> None:
+async def _copy(session: AsyncSession, table: Table, *, frame: pl.DataFrame) -> None:
     cells = frame.select(_departing(name, dtype) for name, dtype in frame.schema.items())
     data = cells.write_csv(include_header=False, quote_style="non_numeric", datetime_format="%Y-%m-%d %H:%M:%S%.6f+00").encode()
     connection = await _connection(session)

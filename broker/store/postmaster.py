@@ -14,7 +14,7 @@ PR_SET_PDEATHSIG = 1
 GONE = 3
 
 
-def main(parent: int, uid: int, gid: int, command: list[str]) -> None:
+def main(command: list[str], *, parent: int, uid: int, gid: int) -> None:
     """Replace this process by `command`, to be interrupted (a fast, clean stop) when its parent's thread ends.
 
     parent     process id that must still be our parent, or nobody would ever stop the server
@@ -33,4 +33,4 @@ def main(parent: int, uid: int, gid: int, command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(sys.argv[4:], parent=int(sys.argv[1]), uid=int(sys.argv[2]), gid=int(sys.argv[3]))

@@ -116,15 +116,15 @@ class BookRepository:
 
     async def add_facts(self, book: MarketBook) -> None:
         """Enter latencies and transfer costs, where they are not known yet."""
-        await merge(self._session, LatencyRow, book.latency)
+        await merge(self._session, LatencyRow, frame=book.latency)
         if book.transfer is not None:
-            await merge(self._session, TransferRow, book.transfer)
+            await merge(self._session, TransferRow, frame=book.transfer)
 
     async def add_zone_hours(self, book: MarketBook) -> None:
         """Enter energy prices and carbon of the book's slots, where that hour is not known yet."""
         starts = {slot: book.rules.grid.period(slot).start for slot in range(book.rules.slots)}
         hours = book.zones.with_columns(pl.col("slot").replace_strict(starts, return_dtype=pl.Datetime("us", "UTC")).alias("hour"))
-        await merge(self._session, ZoneHourRow, hours.drop("slot"))
+        await merge(self._session, ZoneHourRow, frame=hours.drop("slot"))
 
     async def providers(self) -> list[str]:
         """Provider ids, in order."""

@@ -73,11 +73,11 @@ class CycleRepository:
 
     async def apply(self, cycle: Cycle, clearing: Clearing, *, certificate: Certificate, at: datetime) -> None:
         """Write the four result tables and mark the cycle applied; ids derive from the cycle, so twice writes once."""
-        await merge(self._session, AwardRow, _award_rows(cycle, clearing.awards))
+        await merge(self._session, AwardRow, frame=_award_rows(cycle, clearing.awards))
         prices = _keyed(cycle, clearing.prices, columns=list(PRICES.schema))
-        await merge(self._session, PriceRow, prices.join(await self._countries(), left_on="pool", right_on="offer_id", how="left"))
-        await merge(self._session, OutcomeRow, _keyed(cycle, clearing.outcomes, columns=list(OUTCOMES.schema)))
-        await merge(self._session, ReceiptRow, _keyed(cycle, clearing.receipts, columns=list(RECEIPTS.schema)))
+        await merge(self._session, PriceRow, frame=prices.join(await self._countries(), left_on="pool", right_on="offer_id", how="left"))
+        await merge(self._session, OutcomeRow, frame=_keyed(cycle, clearing.outcomes, columns=list(OUTCOMES.schema)))
+        await merge(self._session, ReceiptRow, frame=_keyed(cycle, clearing.receipts, columns=list(RECEIPTS.schema)))
         row = await self._row(cycle.id)
         row.status, row.applied_at, row.certificate = "applied", at, msgspec.to_builtins(certificate)
         await self._session.flush()

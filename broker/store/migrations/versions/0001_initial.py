@@ -16,6 +16,7 @@ SCRIPTS = ("0001_tables.sql", "0001_guards.sql")
 
 
 def upgrade() -> None:
+    """Run both scripts, statement by statement: asyncpg prepares one at a time."""
     connection = op.get_bind()
     for script in SCRIPTS:
         for statement in Path(__file__).with_name(script).read_text().strip().split("\n\n"):
@@ -23,4 +24,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Raises NotImplementedError: there is no way back from facts."""
     raise NotImplementedError("facts are never unmade: restore a backup")
