@@ -100,10 +100,13 @@ def write_settlement(out: Path, settlement: Settlement, *, record: CloseRecord, 
 
 
 def month_files(book: SettlementBook, providers: pl.DataFrame) -> dict[str, bytes]:
-    """A book as the files of a settlement directory, name → content: what anyone needs to settle it again."""
+    """A book as the files of a settlement directory, name → content: what anyone needs to settle it again.
+
+    Optional tables without rows are left out: no credits and no tiers are the same as no such tables.
+    """
     frames = {table.name: getattr(book, table.name) for table in SETTLEMENT_TABLES if hasattr(book, table.name)} | {"providers": providers}
     tables = {table.name: table for table in (*SETTLEMENT_TABLES, PROVIDERS)}
-    return {f"{name}.csv": _csv(tables[name], frame) for name, frame in frames.items() if frame.height}
+    return {f"{name}.csv": _csv(tables[name], frame) for name, frame in frames.items() if frame.height or not tables[name].optional}
 
 
 def read_previous(out: Path) -> PreviousClose:
