@@ -6,7 +6,7 @@ Takes rows as dictionaries with times as whole microseconds, gives the published
 import duckdb
 
 COLUMNS = {
-    "usage": "usage_id VARCHAR, rev BIGINT, lease_id VARCHAR, start BIGINT, \"end\" BIGINT, accelerator_seconds BIGINT, "
+    "usage": 'usage_id VARCHAR, rev BIGINT, lease_id VARCHAR, start BIGINT, "end" BIGINT, accelerator_seconds BIGINT, '
     "status VARCHAR, received_at BIGINT",
     "leases": "lease_id VARCHAR, account_id VARCHAR, provider_id VARCHAR, hardware VARCHAR, accelerators BIGINT, rate_micros BIGINT, "
     "tier VARCHAR",
