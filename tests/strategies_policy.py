@@ -95,7 +95,12 @@ def bids(name: str, *, picky: bool) -> st.SearchStrategy[Row]:
     demands = _demands()
     some = st.sets(st.sampled_from(sorted(demands)), max_size=len(demands) if picky else 4)
     drawn = st.tuples(some, st.fixed_dictionaries(demands), st.fixed_dictionaries(_wants()))
-    return drawn.map(lambda parts: a_bid(name, **{key: parts[1][key] for key in parts[0]}, **parts[2]))
+    return drawn.map(lambda parts: _wanting(a_bid(name, **{key: parts[1][key] for key in parts[0]}, **parts[2])))
+
+
+def _wanting(bid: Row) -> Row:
+    """The bid, with a limit at spot when it names none."""
+    return bid if any(bid[f"limit_{tier}_micros"] for tier in TIERS) else {**bid, "limit_spot_micros": 300_000}
 
 
 @st.composite

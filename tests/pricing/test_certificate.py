@@ -24,8 +24,8 @@ from tests.oracles.clearing import plain, welfare_by_linear_programme
 from tests.strategies_market import market_books
 from tests.strategies_policy import policy_books
 
-few = settings(max_examples=40, deadline=None)
-some = settings(max_examples=80, deadline=None)
+few = settings(max_examples=25, deadline=None)
+some = settings(max_examples=50, deadline=None)
 
 
 def failing(certificate: Certificate) -> set[str]:
