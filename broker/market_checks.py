@@ -13,7 +13,7 @@ from contracts.terms.orders import MarketRules
 from contracts.terms.tables import BIDS, COMMITMENTS, MARKET_TABLES, OFFER_SLOTS, OFFERS, TIERS, ZONES, Table
 
 COUNTRY = "^[A-Z]{2}$"
-HARDWARE = r"^.+:[0-9]+(\.[0-9]{1,6})?$"
+HARDWARE = r"^\S(.*\S)?:[0-9]+(\.[0-9]{1,6})?$"
 COUNTRY_COLUMNS = {
     "offers": ("country", "operator_country", "parent_country", "chip_origin", "open_to", "closed_to"),
     "bids": (

@@ -58,16 +58,19 @@ def _raw(path: Path, findings: Findings) -> pl.DataFrame | None:
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
-        if not _sound_csv(path, findings):
+        lengths = _row_lengths(path, findings)
+        if lengths is None:
             return None
-        return pl.read_csv(path, infer_schema=False)
+        frame = pl.read_csv(path, infer_schema=False)
+        filled = [row for row, length in enumerate(lengths) if length]
+        return frame if len(filled) == frame.height else frame[filled]
     except PolarsError as error:
         findings.fault(f"the file cannot be read ({str(error).splitlines()[0]})", file=path.name, would_do=f"a {path.suffix[1:]} table")
         return None
 
 
-def _sound_csv(path: Path, findings: Findings) -> bool:
-    """Whether a CSV is UTF-8, has a header of different names, and as many cells in every row."""
+def _row_lengths(path: Path, findings: Findings) -> list[int] | None:
+    """Cells of each row, 0 for a blank line; None unless the file is UTF-8 with as many cells in every row as names in the header."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             rows = csv.reader(text)
@@ -75,12 +78,12 @@ def _sound_csv(path: Path, findings: Findings) -> bool:
             lengths = [len(row) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         findings.fault(f"the file is not CSV in UTF-8 ({error})", file=path.name, would_do="UTF-8 text with commas")
-        return False
+        return None
     twice = sorted({name for name in header if header.count(name) > 1})
     if not header or twice:
         what = f"names column {twice[0]} twice" if twice else "is empty"
         findings.fault(f"the header {what}", file=path.name, row=0, would_do="each column once")
-        return False
+        return None
     ragged = [number for number, length in enumerate(lengths, start=1) if length not in (0, len(header))]
     for number in ragged:
         findings.fault(
@@ -90,7 +93,7 @@ def _sound_csv(path: Path, findings: Findings) -> bool:
             found=f"{lengths[number - 1]} cells",
             would_do=f"{len(header)} cells",
         )
-    return not ragged
+    return None if ragged else lengths
 
 
 def _with_column(frame: pl.DataFrame, column: Column, *, path: Path, findings: Findings, slots: int | None) -> pl.DataFrame:

@@ -73,8 +73,8 @@ def take_stock(book: MarketBook, facts: Facts) -> Stock:
     for pool, rows in enumerate(pools):
         pool_of[rows] = pool
     slots = range(facts.slots)
-    gross = _table([[quantity(offer, facts, slot=slot) for slot in slots] for offer in offers])
-    rates = _table([[rate(offer, facts, slot=slot) for slot in slots] for offer in offers])
+    gross = _table([[quantity(offer, facts, slot=slot) for slot in slots] for offer in offers], facts.slots)
+    rates = _table([[rate(offer, facts, slot=slot) for slot in slots] for offer in offers], facts.slots)
     leased = _leased(book, row_of, shape=(len(offers), facts.slots))
     left = np.maximum(gross - leased.sum(axis=2), 0)
     callable_ = _callable(pools, gross, rates=rates, ceiling=Fraction(book.rules.call_ceiling))
@@ -87,15 +87,16 @@ def take_stock(book: MarketBook, facts: Facts) -> Stock:
         left=left,
         rates=rates,
         callable=callable_,
-        lowest=_table([np.where(left[rows] > 0, rates[rows], NOTHING_LEFT).min(axis=0).tolist() for rows in pools]),
-        offered=_table([left[rows].sum(axis=0).tolist() for rows in pools]),
+        lowest=_table([np.where(left[rows] > 0, rates[rows], NOTHING_LEFT).min(axis=0).tolist() for rows in pools], facts.slots),
+        offered=_table([left[rows].sum(axis=0).tolist() for rows in pools], facts.slots),
         limits=_limits(book.rules, offers, pools=pools, counted=(np.where(callable_, gross, 0), leased, left)),
-        carbon=_table([[carbon_milligrams(offers[rows[0]], facts, slot=slot) for slot in slots] for rows in pools]),
+        carbon=_table([[carbon_milligrams(offers[rows[0]], facts, slot=slot) for slot in slots] for rows in pools], facts.slots),
     )
 
 
-def _table(rows: Sequence[Sequence[int]]) -> Ints:
-    return np.array(rows, dtype=np.int64)
+def _table(rows: Sequence[Sequence[int]], slots: int) -> Ints:
+    """Rows as a matrix that has its columns even without a row."""
+    return np.array(rows, dtype=np.int64).reshape(len(rows), slots)
 
 
 def _gather(offers: list[Offer]) -> list[list[int]]:

@@ -94,6 +94,23 @@ def test_the_order_of_rows_and_columns_is_not_kept(tmp_path: Path):
     assert one.offers.equals(other.offers)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [OFFERS.rstrip(), OFFERS + "\n\n", OFFERS.replace("\n", "\n\n"), OFFERS.replace("\n", "\r\n"), "\ufeff" + OFFERS],
+    ids=["no last newline", "blank lines after", "blank lines between", "of another system", "byte order mark"],
+)
+def test_a_csv_may_come_from_any_program(tmp_path: Path, text: str):
+    (market(tmp_path) / "offers.csv").write_bytes(text.encode())
+    assert read_market(tmp_path).offers.select("offer_id", "rate_micros").rows() == [("o1", 1_000_000)]
+
+
+def test_a_market_may_be_empty(tmp_path: Path):
+    headers = {"offers.csv": OFFERS.splitlines()[0] + "\n", "bids.csv": BIDS.splitlines()[0] + "\n"}
+    empty = read_market(market(tmp_path, **headers))
+    assert (empty.offers.height, empty.bids.height) == (0, 0)
+    assert certify(empty, clear(empty), path="convex").holds
+
+
 def test_parquet_goes_before_csv(tmp_path: Path):
     market(tmp_path)
     pl.read_csv(tmp_path / "offers.csv").with_columns(quantity=3).write_parquet(tmp_path / "offers.parquet")
