@@ -27,6 +27,7 @@ from broker.store.premises import SOCKET_NAME, Premises, ServerFailed, home_of, 
 USER = "gridfare"
 DATABASE = "gridfare"
 PATIENCE_SECONDS = 60.0
+RECOVERY_SECONDS = 900.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.005
 LOG_LINES = 12
@@ -40,7 +41,7 @@ class EmbeddedServer:
 
     data_directory   created on first use; absolute or relative to the working directory
     durable          False lets a power cut lose data, for tests: no fsync
-    patience         seconds to wait for a start, a recovery or another program before giving up
+    patience         seconds to wait for another program, or for an old server's end, before giving up
 
     `with EmbeddedServer(path) as server:` starts and stops; `server.dsn` is the address.
     """
@@ -63,10 +64,12 @@ class EmbeddedServer:
         if self._process is not None and is_serving(self._process.pid, self._data):
             return self.dsn
         self.stop()
+        if sys.platform != "linux":
+            raise ServerFailed("the embedded server needs Linux; set DATABASE_URL")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             self.dsn = self._keep_or_share(time.monotonic() + self._patience)
-        except OSError as error:
+        except (OSError, subprocess.TimeoutExpired) as error:
             raise ServerFailed(f"the data directory {self._directory} cannot be used: {error}", path=str(self._directory)) from error
         return self.dsn
 
@@ -128,12 +131,16 @@ class EmbeddedServer:
         if premises.log.exists():
             premises.log.replace(premises.log.with_suffix(".previous.log"))
         premises.log.touch(mode=0o600)
-        while not self._try(premises, deadline):
+        while not self._try(premises):
             _wait(deadline, f"workers of a killed server still hold {premises.data}")
         return address(premises.sockets)
 
-    def _try(self, premises: Premises, deadline: float) -> bool:
-        """One attempt; False when the workers of a killed server have not gone yet, which takes them a moment."""
+    def _try(self, premises: Premises) -> bool:
+        """One attempt; False when the workers of a killed server have not gone yet, which takes them a moment.
+
+        A server that recovers is given its time: stopped half way it would begin again, and never come up.
+        """
+        deadline = time.monotonic() + RECOVERY_SECONDS
         offset = premises.log.stat().st_size
         self._process = process = self._spawn(premises)
         while process.poll() is None:
@@ -155,8 +162,8 @@ class EmbeddedServer:
         born: Future[subprocess.Popen[bytes]] = Future()
 
         def keep() -> None:
-            with premises.log.open("ab") as log:
-                try:
+            try:
+                with premises.log.open("ab") as log:
                     process = subprocess.Popen(
                         _command(premises, durable=self._durable),
                         stdin=subprocess.DEVNULL,
@@ -166,9 +173,9 @@ class EmbeddedServer:
                         env=CLEAN_ENVIRONMENT,
                         start_new_session=True,
                     )
-                except OSError as error:
-                    born.set_exception(error)
-                    return
+            except OSError as error:
+                born.set_exception(error)
+                return
             born.set_result(process)
             process.wait()
 

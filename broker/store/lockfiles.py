@@ -46,7 +46,7 @@ def is_serving(pid: int, data: Path) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return words[0].endswith(b"/postgres") and os.fsencode(data) in words
+    return words[0].rpartition(b"/")[2] == b"postgres" and os.fsencode(data) in words
 
 
 def disown(data: Path) -> None:
@@ -54,12 +54,15 @@ def disown(data: Path) -> None:
 
     By itself it would be misled by a zombie, or by a stranger of its account who was given the number. The file is
     rewritten, not removed, because its other lines are how PostgreSQL finds a dead server's workers that are still
-    busy, beside which it must not start. Call it only with the keeper's lock held and nobody serving.
+    busy, beside which it must not start. Only one that was never written out, which PostgreSQL would refuse, goes.
+    Call it with the keeper's lock held and nobody serving.
     """
     path = data / POSTMASTER_FILE
-    if read_postmaster(data) is not None:
-        rest = path.read_text().partition("\n")[2]
-        path.write_text(f"{os.getpid()}\n{rest}")
+    if read_postmaster(data) is None:
+        path.unlink(missing_ok=True)
+        return
+    rest = path.read_text().partition("\n")[2]
+    path.write_text(f"{os.getpid()}\n{rest}")
 
 
 class KeeperLock:

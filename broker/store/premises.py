@@ -30,7 +30,7 @@ SOCKET_PATH_MAX = 107
 
 
 class ServerFailed(MarketError):
-    """The embedded server cannot be started here; the message says why and what would work."""
+    """There is no database to be had: it cannot be started here, or is not of this release. The message says what would work."""
 
     code = "server_failed"
     status = 503
