@@ -1,7 +1,9 @@
 """The certificate holds for what the clearing does, and for nothing else."""
 
+import ast
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import pricing.certificate as certificate_module
 from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import AWARDS, OUTCOMES, PRICES, RECEIPTS, RESULT_TABLES
@@ -26,6 +29,10 @@ from tests.strategies_policy import policy_books
 
 few = settings(max_examples=25, deadline=None)
 some = settings(max_examples=50, deadline=None)
+
+
+CHECKS = [*sorted(Path(certificate_module.__file__).parent.glob("audit*.py")), Path(certificate_module.__file__)]
+MAY_IMPORT = {"audit", "canonical", "policy"}
 
 
 def failing(certificate: Certificate) -> set[str]:
@@ -257,3 +264,11 @@ def test_a_stored_certificate_is_held_to_its_figures_and_hashes():
     other = msgspec.structs.replace(stored, hashes={**stored.hashes, "bids": "0" * 64})
     assert failing(verify(market, clearing, stored=other)) == {"hashes"}
     assert verify(market, clearing, stored=other, files={"bids": "0" * 64}).holds
+
+
+@pytest.mark.parametrize("path", CHECKS, ids=lambda path: path.stem)
+def test_the_checks_import_nothing_from_the_paths(path: Path):
+    """Only other checks, the slow policy and the hashes: a mistake of the clearing cannot be theirs too."""
+    modules = {node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+    within = {module.split(".")[1].split("_")[0] for module in modules if module.startswith("pricing.")}
+    assert within <= MAY_IMPORT
