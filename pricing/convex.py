@@ -68,7 +68,7 @@ def optimum(problem: MarketProblem, progress: Progress, *, split_ties: bool = Tr
         return quantity
     rows, supplies = _rows(problem), _supplies(problem)
     cheapest = problem.supply.cheapest[arcs.pool, arcs.slot]
-    worth = arcs.worth - (_tie(problem)[arcs.pool * problem.slots + arcs.slot] if split_ties else 0.0)
+    worth = arcs.worth + (_tie(problem)[arcs.pool * problem.slots + arcs.slot] if split_ties else 0.0)
     chosen = _best(problem.cell, worth - cheapest, most=FIRST_ARCS)
     corner, scale = len(quantity) <= SMALL, float(np.median(arcs.worth))
     for number in range(1, ROUNDS + 1):
@@ -165,13 +165,14 @@ def _programme(problem: MarketProblem, rows: _Rows, *, supplies: _Supplies, chos
 
 
 def _tie(problem: MarketProblem) -> Floats:
-    """What splits equals, in micros by pool and slot (P·T,): the earlier slot first, then the lower pool.
+    """What splits equals, in micros by pool and slot (P·T,): the earlier slot first, then the pool of the lower name.
 
-    A hundredth of a micro at most, so that welfare decides first. Where many of them add up to more than a
-    micro the awards are no optimum of the book: the residual finds that out, and the book is solved without.
+    Little more than a hundredth of a micro, so that welfare decides first, and above nothing, so that a trade that
+    gains nobody anything is made. Where many of them add up to a micro the awards may be no optimum of the book:
+    the residual finds that out, and the book is solved without.
     """
     pool, slot = np.indices((problem.pools, problem.slots))
-    tie: Floats = (EARLIER * slot / problem.slots + LOWER_NAME * pool / problem.pools).ravel()
+    tie: Floats = (EARLIER * (1 - slot / problem.slots) + LOWER_NAME * (1 - pool / problem.pools)).ravel()
     return tie
 
 

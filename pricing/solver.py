@@ -52,7 +52,7 @@ def solve(programme: LinearProgramme, *, corner: bool = True) -> LinearSolution:
         try:
             problem.solve(solver=cp.HIGHS, highs_options=options)
             status = problem.status
-        except cp.error.SolverError as error:
+        except (cp.error.SolverError, ValueError) as error:  # ValueError: the solver ended in a status CVXPY cannot unpack
             status = str(error)
         if status == cp.OPTIMAL:
             return LinearSolution(np.asarray(unknown.value, dtype=np.float64), np.asarray(rows.dual_value, dtype=np.float64))

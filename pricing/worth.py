@@ -46,13 +46,15 @@ def value(book: MarketBook, *, supply: Supply, demand: Demand) -> Worth:
     country_of = np.array([countries.index(country) for country in supply.pools["country"]], dtype=np.int64)
     transfer, delay = _moving(book, demand, countries=countries)
     slots = book.rules.slots
+    carbon = demand.terms["carbon_micros_per_kg"].to_numpy().astype(np.int64)
+    within_range(int(carbon.max(initial=0)) * int(supply.carbon.max(initial=0)), what="what avoiding carbon is worth")
     first = demand.terms["slot_first"].to_numpy()[:, None] + delay
     return Worth(
         gross=_gross(demand, list(classes), fee_bps=book.rules.fee_bps)[:, class_of],
         transfer=transfer[:, country_of],
         first=np.minimum(first, slots)[:, country_of],
         end=np.minimum(demand.terms["slot_end"].to_numpy(), slots),
-        carbon=demand.terms["carbon_micros_per_kg"].to_numpy().astype(np.int64),
+        carbon=carbon,
     )
 
 

@@ -23,8 +23,8 @@ from pricing.residual import BOUNDED, PriceRange, price_range
 from tests.oracles.clearing import PlainMarket, best_welfare_by_hand, dual_prices, plain, welfare_by_linear_programme
 from tests.strategies_market import market_books, tiny_books
 
-few = settings(max_examples=20, deadline=None)
-some = settings(max_examples=30, deadline=None)
+few = settings(max_examples=25, deadline=None)
+some = settings(max_examples=40, deadline=None)
 
 
 def welfare(book: MarketBook, market: PlainMarket | None = None) -> int:

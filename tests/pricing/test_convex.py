@@ -45,7 +45,7 @@ def test_a_programme_without_an_optimum_is_refused_with_its_status():
 def test_sifting_finds_what_the_whole_book_finds(market: MarketBook):
     whole = clear(market)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("SMALL", 0), ("FIRST_ARCS", 1), ("MORE_ARCS", 1), ("FEW", 0)):
+        for name, value in (("SMALL", 0), ("FIRST_ARCS", 1), ("MORE_ARCS", 1), ("FEW", 0), ("NEAR", 0.0), ("FAR", 0.0)):
             patch.setattr(convex, name, value)
         patch.setattr(solver, "INTERIOR_FROM", 0)
         sifted = clear(market)
@@ -61,6 +61,11 @@ def _traded(result: Clearing) -> dict[tuple[str, int, str], tuple[int, int]]:
 
 def _one_trade() -> MarketProblem:
     return build(book(offers=[an_offer(quantity=2, firm=False)], bids=[a_bid(width=2, limit_spot_micros=2_000_000)]))
+
+
+def test_a_trade_that_gains_nothing_is_made():
+    """A limit equal to the rate is served: who names the price need not fear to miss it."""
+    assert clear(book(offers=[an_offer(firm=False)], bids=[a_bid(limit_spot_micros=1_000_000)])).outcomes["status"].to_list() == ["filled"]
 
 
 def test_awards_that_leave_a_gain_have_no_prices():
