@@ -32,10 +32,9 @@ def share(problem: MarketProblem, quantity: Ints, *, price: Ints) -> Lots:
     """Share the quantity on each arc (N,) among its group's bids, at tier prices (3, P, T)."""
     found: list[tuple[int, int, int]] = []
     used = np.flatnonzero(quantity)
-    group_of = problem.arcs.group[used]
-    for group in np.unique(group_of):
-        arcs = used[group_of == group]
-        found += _share_group(problem, int(group), lot={int(arc): int(quantity[arc]) for arc in arcs})
+    groups = problem.arcs.group[used]
+    for arcs in np.split(used, np.flatnonzero(np.diff(groups)) + 1) if len(used) else []:
+        found += _share_group(problem, int(problem.arcs.group[arcs[0]]), lot={int(arc): int(quantity[arc]) for arc in arcs})
     lots = _upgrade(problem, found, price=price)
     columns = np.array(lots, dtype=np.int64).reshape(-1, 4).T
     return Lots(*columns)

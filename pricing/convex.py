@@ -13,24 +13,32 @@ import scipy.sparse as sp
 
 from contracts.terms.errors import ClearingFailed
 from contracts.terms.tables import TIERS
-from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Bools, Floats, Ints
+from pricing.arrays import GUARANTEED, SPOT, STANDARD, Bools, Floats, Ints
 from pricing.problem import MarketProblem
 from pricing.solver import LinearProgramme, solve
 
+# Sifting. A book of so few arcs is solved to a corner at once; a larger one starts with the best arcs of every bid and
+# slot and takes in the best of those that would gain, until few are left; then a corner on the arcs near their price.
+SMALL = 20_000
 FIRST_ARCS = 6
 MORE_ARCS = 12
+FEW = 500
 ROUNDS = 200
-EARLIER = 1e-2
-LOWER_NAME = 1e-4
-WHOLE = 1e-4
+PRUNED = 20  # rounds in which arcs may also be dropped; later ones only add, so that they end
+
+# Gains in micros, or as shares of the median worth. The least stands clear of the solver's own tolerance of 1e-7.
 LEAST_GAIN = 1e-6
 ROUGH_GAIN = 1e-4
 NEAR = 1e-2
 FAR = 1e-1
-SERVED = 0.01
-FEW = 500
-PRUNED = 20
-SMALL = 20_000
+
+# Accelerators, as the solver's floats tell them: served at all between two corners; whole at one.
+SERVED = 1e-2
+WHOLE = 1e-4
+
+# What leans among equals, in micros.
+EARLIER = 1e-2
+LOWER_NAME = 1e-4
 
 Progress = Callable[[str], None]
 
@@ -192,7 +200,7 @@ def _costs(problem: MarketProblem, rows: _Rows, *, dual: Floats, sold: Bools) ->
     spot = duals[rows.pool].reshape(sold.shape)
     tiers = np.stack([duals[rows.guaranteed], duals[rows.standard], np.zeros(sold.size)]).reshape(len(TIERS), *sold.shape)
     premium = np.cumsum(tiers[::-1], axis=0)[::-1]
-    price = np.where(sold, spot + premium, np.minimum(problem.supply.cheapest, NEVER))
+    price = np.where(sold, spot + premium, problem.supply.cheapest)
     own = duals[rows.cell][problem.cell] + duals[rows.group][problem.arcs.group]
     costs: Floats = price.ravel()[problem.node] + own
     return costs
