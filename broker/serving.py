@@ -41,5 +41,5 @@ async def serve(market: Market, *, host: str, port: int) -> None:
     try:
         await asyncio.shield(serving)
     finally:
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
         await serving

@@ -1,7 +1,9 @@
 """A market small enough to check by hand: one site, two offers of 8 at 1.00 and 2.00 USD, two buyers."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 import polars as pl
@@ -25,6 +27,7 @@ H100 = HardwareClass(
     name="H100-SXM", vendor="NVIDIA", variant="", tflops=989, memory_gb=80, watts=700, chip_origin="US", confidence="high", source="tests"
 )
 USD = 1_000_000
+T = TypeVar("T")
 
 
 def offer(offer_id: str, rate_micros: int, **facts: object) -> dict[str, object]:
@@ -93,11 +96,11 @@ def cycle_of(market: Market, worker: Executor | None = None) -> MarketCycle:
 class Tampering(Executor):
     """A worker whose result somebody has changed."""
 
-    def __init__(self, change: object) -> None:
+    def __init__(self, change: Callable[[object], object]) -> None:
         self._change = change
 
-    def submit(self, work: object, /, *arguments: object, **_: object) -> Future[object]:
+    def submit(self, fn: Callable[..., T], /, *args: object, **kwargs: object) -> Future[T]:
         """The result of the work, changed."""
-        done: Future[object] = Future()
-        done.set_result(self._change(work(*arguments)))  # type: ignore[operator]
+        done: Future[T] = Future()
+        done.set_result(self._change(fn(*args, **kwargs)))
         return done

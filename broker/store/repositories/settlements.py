@@ -5,11 +5,14 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from sqlalchemy import Select
+from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from broker.services.views import StatementLine, StatementView
+from broker.store.copying import copy_out
 from broker.store.rows import (
     AccountRow,
     CloseRow,
@@ -81,34 +84,28 @@ class SettlementRepository:
 
     async def _rated_leases(self) -> pl.DataFrame:
         """Every lease slot with its settlement lease: lease_id, slot_start, rate_micros, quantity, rated_id."""
-        statement = select(
-            LeaseSlotRow.lease_id, LeaseSlotRow.slot_start, LeaseSlotRow.slot_end, LeaseSlotRow.rate_micros, LeaseSlotRow.quantity
+        statement = select_columns(
+            col(LeaseSlotRow.lease_id), col(LeaseSlotRow.slot_start), col(LeaseSlotRow.rate_micros), col(LeaseSlotRow.quantity)
         )
-        rows = (await self._session.execute(statement)).all()
-        schema = {
-            "lease_id": pl.String(),
-            "slot_start": pl.Datetime("us", "UTC"),
-            "slot_end": pl.Datetime("us", "UTC"),
-            "rate_micros": pl.Int64(),
-            "quantity": pl.Int64(),
-        }
-        slots = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+        slots = await copy_out(self._session, statement)
         number = pl.col("rate_micros").rank("dense").over("lease_id").cast(pl.Int64)
         return slots.with_columns(rated_id=pl.format("{}@{}", "lease_id", number))
 
     async def _leases(self, rated: pl.DataFrame) -> pl.DataFrame:
         most = rated.group_by("lease_id", "rated_id", "rate_micros").agg(pl.col("quantity").max().alias("accelerators"))
-        statement = select(LeaseRow.id, LeaseRow.account_id, LeaseRow.provider_id, LeaseRow.hardware, LeaseRow.tier)
-        rows = [tuple(row) for row in await self._session.execute(statement)]
-        names = ["lease_id", "account_id", "provider_id", "hardware", "tier"]
-        leases = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String()), orient="row")
+        statement: Select[Any] = select_columns(
+            col(LeaseRow.id).label("lease_id"),
+            col(LeaseRow.account_id),
+            col(LeaseRow.provider_id),
+            col(LeaseRow.hardware),
+            col(LeaseRow.tier),
+        )
+        leases = await copy_out(self._session, statement)
         joined = most.join(leases, on="lease_id").drop("lease_id").rename({"rated_id": "lease_id"})
         return joined.select(list(LEASES.schema))
 
     async def _usage(self, rated: pl.DataFrame) -> pl.DataFrame:
-        statement = select(UsageRow)
-        rows = [row.model_dump() for row in await self._session.scalars(statement)]
-        usage = pl.DataFrame([{name: row[name] for name in USAGE.schema} for row in rows], schema=USAGE.schema)
+        usage = await copy_out(self._session, select_columns(*(col(getattr(UsageRow, name)) for name in USAGE.schema)))
         slots = rated.select("lease_id", "slot_start", "rated_id").sort("slot_start")
         found = usage.sort("start").join_asof(slots, left_on="start", right_on="slot_start", by="lease_id", check_sortedness=False)
         return found.with_columns(pl.col("rated_id").alias("lease_id")).select(list(USAGE.schema))
@@ -159,9 +156,9 @@ class SettlementRepository:
 
 
 def _statement(invoice: InvoiceRow, account: AccountRow, *, close: CloseRow, lines: list[StatementLine]) -> StatementView:
-    named = {"account_name": account.name, "month_start": close.month_start, "month_end": close.month_end, "lines": lines}
-    facts = {name: getattr(invoice, name) for name in StatementView.__struct_fields__ if name not in named}
-    return StatementView(**facts, **named)
+    own = StatementView.__struct_fields__
+    facts = {name: value for name, value in invoice.model_dump().items() if name in own}
+    return StatementView(account_name=account.name, month_start=close.month_start, month_end=close.month_end, lines=lines, **facts)
 
 
 def _frame(rows: list[dict[str, Any]], table: Table) -> pl.DataFrame:

@@ -20,17 +20,17 @@ def micros(*, nullable: bool = False) -> Any:
 
 def moment(*, index: bool = False) -> Any:
     """A UTC time: TIMESTAMPTZ, never null."""
-    return Field(sa_type=DateTime(timezone=True), nullable=False, index=index)  # type: ignore[call-overload]
+    return Field(sa_type=DateTime(timezone=True), nullable=False, index=index)
 
 
 def moment_key() -> Any:
     """A UTC time that is part of the primary key."""
-    return Field(sa_type=DateTime(timezone=True), primary_key=True)  # type: ignore[call-overload]
+    return Field(sa_type=DateTime(timezone=True), primary_key=True)
 
 
 def moment_or_none(*, index: bool = False) -> Any:
     """A UTC time that may not have come yet."""
-    return Field(sa_type=DateTime(timezone=True), nullable=True, default=None, index=index)  # type: ignore[call-overload]
+    return Field(sa_type=DateTime(timezone=True), nullable=True, default=None, index=index)
 
 
 def document() -> Any:
@@ -40,7 +40,7 @@ def document() -> Any:
 
 def texts() -> Any:
     """A list of text."""
-    return Field(sa_type=ARRAY(Text), nullable=False)  # type: ignore[call-overload]
+    return Field(sa_type=ARRAY(Text), nullable=False)
 
 
 Moment = datetime
