@@ -5,7 +5,9 @@ async with open_market(settings, clock=...) as market:
         await services.orders.submit(request, caller)
 """
 
+import ctypes
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -36,6 +38,8 @@ from broker.store.repositories.settlements import SettlementRepository
 from broker.store.repositories.usage import UsageRepository
 from broker.store.unit_of_work import Sessions, WorkSession, open_sessions, unit_of_work
 from contracts.terms.hardware import HardwareClass
+
+PR_SET_PDEATHSIG = 1
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,5 +118,12 @@ async def open_market(dsn: str, *, clock: Clock, timetable: Timetable, hardware:
 
 
 def clearing_worker() -> ProcessPoolExecutor:
-    """The process that clears: one, started fresh, so that neither its memory nor its crash is the broker's."""
-    return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+    """The process that clears: one, started fresh, so that neither its memory nor its crash is the broker's; it dies with the broker."""
+    return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), initializer=_die_with_parent, initargs=(os.getpid(),))
+
+
+def _die_with_parent(parent: int) -> None:
+    """Ask Linux to end this process with its parent, however that ends: a killed broker leaves no worker behind."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

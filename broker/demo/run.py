@@ -22,6 +22,7 @@ from broker.store.engine import open_engine
 from broker.store.migrate import upgrade, wipe
 from broker.store.repositories.cycles import CycleRepository
 from broker.store.repositories.settlements import SettlementRepository
+from broker.store.sole import sole_runner
 from broker.store.unit_of_work import open_sessions, unit_of_work
 from contracts.terms.errors import MarketError
 from contracts.terms.time import iso
@@ -51,20 +52,21 @@ async def run_demo(settings: Settings, plan: DemoPlan, *, dsn: str, console: Con
     """Run the demo on a database; whether certificates, close and trial balance hold. Without `once` it serves until interrupted.
 
     A run that was killed is taken up where it was. A finished one is run afresh with `once`, on our own server only:
-    a database somebody named is never emptied.
+    a database somebody named is never emptied. Raises Conflict when another demo runs on the database.
     """
-    teller = Teller(console, STAGES)
-    with teller.stage("database") as said:
-        if plan.once and settings.database_url is None and await _is_finished(dsn):
-            await wipe(dsn)
-        await upgrade(dsn)
-        said.append("PostgreSQL, embedded" if settings.database_url is None else "PostgreSQL, yours (DATABASE_URL)")
-    async with _demo_market(dsn) as demo:
-        story = await _tell(demo, teller, plan=plan)
-        console.print(summary(story))
-        if not plan.once:
-            await _keep_trading(demo, settings, plan=plan, console=console)
-    return story.holds
+    async with sole_runner(dsn, name="demo"):
+        teller = Teller(console, STAGES)
+        with teller.stage("database") as said:
+            if plan.once and settings.database_url is None and await _is_finished(dsn):
+                await wipe(dsn)
+            await upgrade(dsn)
+            said.append("PostgreSQL, embedded" if settings.database_url is None else "PostgreSQL, yours (DATABASE_URL)")
+        async with _demo_market(dsn) as demo:
+            story = await _tell(demo, teller, plan=plan)
+            console.print(summary(story))
+            if not plan.once:
+                await _keep_trading(demo, settings, plan=plan, console=console)
+        return story.holds
 
 
 @asynccontextmanager

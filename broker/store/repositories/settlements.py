@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import Select
+from sqlalchemy import Label
 from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -93,14 +93,9 @@ class SettlementRepository:
 
     async def _leases(self, rated: pl.DataFrame) -> pl.DataFrame:
         most = rated.group_by("lease_id", "rated_id", "rate_micros").agg(pl.col("quantity").max().alias("accelerators"))
-        statement: Select[Any] = select_columns(
-            col(LeaseRow.id).label("lease_id"),
-            col(LeaseRow.account_id),
-            col(LeaseRow.provider_id),
-            col(LeaseRow.hardware),
-            col(LeaseRow.tier),
-        )
-        leases = await copy_out(self._session, statement)
+        lease_id: Label[str] = col(LeaseRow.id).label("lease_id")
+        rest = [col(getattr(LeaseRow, name)) for name in ("account_id", "provider_id", "hardware", "tier")]
+        leases = await copy_out(self._session, select_columns(lease_id, *rest))
         joined = most.join(leases, on="lease_id").drop("lease_id").rename({"rated_id": "lease_id"})
         return joined.select(list(LEASES.schema))
 
