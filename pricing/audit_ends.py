@@ -75,7 +75,7 @@ class EndsOfTies:
         broken = slack < 0
         if broken.any():
             for edge in np.flatnonzero(broken)[:3]:
-                yield f"{self._name(edges.tail[edge])} and {self._name(edges.head[edge])} are {-slack[edge]} micros too far apart"
+                yield f"{self._name(edges.tail[edge])} and {self._name(edges.head[edge])} are too far apart by {-slack[edge]} micros"
             return
         tight = slack == 0
         tail, head = edges.tail[tight], edges.head[tight]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import pricing.certificate as certificate_module
 from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.orders import MarketBook
-from contracts.terms.tables import AWARDS, OUTCOMES, PRICES, RECEIPTS, RESULT_TABLES
+from contracts.terms.tables import AWARDS, OUTCOMES, PRICES, RECEIPTS, RESULT_TABLES, TRANSFER
 from pricing.audit import Audit, examine
 from pricing.audit_bound import bound, welfare
 from pricing.audit_supply import take_stock
@@ -147,6 +147,82 @@ def test_an_ineligible_award_is_named():
     certificate = certify(stricter, by_hand(), path="convex")
     assert "eligibility" in failing(certificate)
     assert "bid b1 is at offer o1 in slot 0 against countries" in str(certificate.checks)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "whose", "value", "named"),
+    [
+        ("bids", "width", "b1", 7, "bids"),
+        ("bids", "hours", "b1", 7.5, "bids"),
+        ("bids", "limit_guaranteed_micros", "b1", 2_400_000, "winners"),
+        ("bids", "data_tb", "b1", 9.0, "outcomes"),
+        ("offers", "rate_micros", "o2", 1_990_000, "providers"),
+        ("offers", "quantity", "o1", 5, "capacity"),
+        ("offers", "node_size", "o1", 3, "tier limits"),
+        ("offers", "firm", "o1", False, "tables"),
+    ],
+)
+def test_the_same_result_of_another_book_is_refused(table: str, column: str, whose: str, value: object, named: str):
+    """One fact of the book differs from the one the result was cleared from."""
+    market = book_with_data()
+    frame = market.tables()[table]
+    here = pl.col(frame.columns[0]) == whose
+    other = frame.with_columns(pl.when(here).then(pl.lit(value, dtype=frame.schema[column])).otherwise(pl.col(column)).alias(column))
+    assert failing(certify(market, by_hand(), path="convex")) == set()
+    assert named in failing(certify(msgspec.structs.replace(market, **{table: other}), by_hand(), path="convex"))
+
+
+def book_with_data() -> MarketBook:
+    """`scarce`, with a tariff for data that nobody has yet."""
+    tariff = [{"from_country": "SE", "to_country": "FR", "micros_per_tb": 1, "gbps": 1.0}]
+    frame = frame_of(TRANSFER, tariff, slots=1)
+    return msgspec.structs.replace(scarce(), transfer=frame, bids=scarce().bids.with_columns(data_country=pl.lit("SE")))
+
+
+def test_a_dearer_offer_may_not_sell_before_a_cheaper_one():
+    awards = by_hand().awards.with_columns(quantity=pl.Series([5, 3, 2]))
+    swapped = msgspec.structs.replace(by_hand(), awards=awards)
+    assert "offer o2 sold in slot 0 before a cheaper one of its pool" in str(certify(scarce(), swapped, path="convex").checks)
+
+
+def test_of_equal_bids_the_earlier_is_served_first():
+    """Two bids alike but for their time, one accelerator: given to the later one."""
+    bids = [a_bid("b1", entered=5, limit_spot_micros=2_000_000), a_bid("b2", entered=3, limit_spot_micros=2_000_000)]
+    market = book(offers=[an_offer()], bids=bids)
+    right = clear(market)
+    assert right.awards["bid_id"].to_list() == ["b2"]
+    swap = pl.col("bid_id").replace({"b1": "b2", "b2": "b1"})
+    wrong = msgspec.structs.replace(right, awards=right.awards.with_columns(swap), outcomes=right.outcomes.with_columns(swap))
+    assert failing(certify(market, right, path="convex")) == set()
+    assert failing(certify(market, wrong, path="convex")) == {"choice"}
+
+
+def test_the_better_of_equal_tiers_is_served_while_it_has_room():
+    market = book(offers=[an_offer()], bids=[a_bid("b1", limit_standard_micros=2_000_000, limit_spot_micros=2_000_000)])
+    right = clear(market)
+    assert right.awards["tier"].to_list() == ["standard"]
+    moved = right.prices.with_columns(sold=pl.when(pl.col("tier") == "spot").then(1).otherwise(0).cast(pl.Int64))
+    wrong = msgspec.structs.replace(right, awards=right.awards.with_columns(tier=pl.lit("spot")), prices=moved)
+    assert "choice" in failing(certify(market, wrong, path="convex"))
+
+
+def test_an_uplift_beyond_the_fund_is_named():
+    market = msgspec.structs.replace(scarce(), rules=msgspec.structs.replace(scarce().rules, uplift_fund_micros=0))
+    certificate = certify(market, changed(by_hand(), "outcomes", row=0, by={"uplift_micros": 1}), path="convex")
+    assert "uplift of 1 micros is due, the fund holds 0" in str(certificate.checks)
+
+
+@pytest.mark.parametrize(
+    ("by", "finding"),
+    [
+        ({"rate_high_micros": 1}, "what bid b1 gains and pool o1, slot 0, guaranteed are too far apart by 1 micros"),
+        ({"rate_high_micros": -1}, "pool o1, slot 0, guaranteed could be higher"),
+        ({"rate_low_micros": 1}, "pool o1, slot 0, guaranteed could be lower"),
+        ({"rate_low_micros": -1}, "are too far apart by 1 micros"),
+    ],
+)
+def test_an_end_is_neither_too_far_nor_too_near(by: dict[str, int], finding: str):
+    assert finding in str(certify(scarce(), changed(by_hand(), "prices", row=0, by=by), path="convex").checks)
 
 
 @pytest.mark.parametrize(

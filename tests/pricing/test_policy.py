@@ -81,6 +81,22 @@ def test_every_clause_is_among_the_cases():
     assert cases == set(CLAUSES)
 
 
+@pytest.mark.parametrize(
+    ("bid", "offer"),
+    [
+        ({"memory_gb_min": 80.0}, {"memory_gb": 80.0}),
+        ({"uptime_min": 99.9}, {"uptime": 99.9}),
+        ({"trust_min": "verified"}, {"trust": "verified"}),
+        ({"place": "P", "rtt_ms_max": 12.5}, {}),
+        ({"latitude": 1.0, "longitude": 2.0, "distance_km_max": 0.0}, {"latitude": 1.0, "longitude": 2.0}),
+        ({"limit_spot_micros": 1_000_000}, {}),
+        ({"certifications": ["c5"]}, {"certifications": ["hds", "c5"]}),
+    ],
+)
+def test_just_enough_is_enough(bid: Row, offer: Row):
+    assert refused(bid, offer) == []
+
+
 def test_what_is_not_asked_may_stay_unknown():
     unknown = {"country": None, "operator_country": None, "parent_country": None, "trust": None, "certifications": None}
     assert refused({"buyer_country": None, "buyer_parent_country": None}, unknown) == []
@@ -107,6 +123,15 @@ def test_data_arrives_and_is_paid_by_the_hour():
     assert earliest_slot(bid, offer, facts=facts) == 1
     assert transfer_rate(bid, offer, facts=facts) == 450_000
     assert worth(bid, offer, facts=facts, slot=1, tier="spot") == 9_550_000
+
+
+def test_transfer_is_rounded_up_and_worth_down():
+    """0.9 over 0.7 hours is 1.2857142…; a limit of 1.00 with a factor of 0.333333 and a fee of 1 % is 0.3300326…"""
+    wants = a_bid(data_tb=0.45, data_country="DE", hours=0.7, limit_spot_micros=1_000_000, hardware=["GPU:0.333333"])
+    market = book(offers=[an_offer()], bids=[wants], around=AROUND, slots=4, fee_bps=100)
+    bid, offer, facts = bids_of(market)[0], offers_of(market)[0], facts_of(market)
+    assert transfer_rate(bid, offer, facts=facts) == 1_285_715
+    assert worth(bid, offer, facts=facts, slot=1, tier="spot") == 330_032 - 1_285_715
 
 
 def test_data_moves_freely_within_a_country_the_table_does_not_name():
