@@ -4,17 +4,19 @@ Every step is one transaction and may be taken again: moves are those of the sta
 derive from the lease and the slot.
 """
 
+from collections import Counter
 from datetime import datetime
 
 import msgspec
 
 from broker.store.repositories.bids import BidRepository
-from broker.store.repositories.leases import LeaseRepository
+from broker.store.repositories.leases import LeaseMove, LeaseRepository
 from broker.store.repositories.usage import UsageRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.leasing import reopened
 from contracts.simulated_delivery import Reliability, fate, meter
 from contracts.terms.leases import Lease, LeaseSlot
+from contracts.usage import UsageRecord
 
 LEASES_PER_STEP = 200
 
@@ -46,34 +48,47 @@ class SimulatedGrid:
         return totals
 
     async def _step(self, leases: list[Lease], now: datetime) -> DeliveryReport:
-        records = started = completed = failed = 0
+        passages = [_passage(self._reliability, lease, now=now) for lease in leases]
         async with unit_of_work(self._sessions) as work:
             repository = LeaseRepository(work)
-            for lease in leases:
-                if lease.state == "awarded":
-                    await repository.move(lease.id, "provisioning", at=lease.starts_at, reason="the grid prepares")
-                    await repository.move(lease.id, "active", at=lease.starts_at, reason="the holder has access")
-                    started += 1
-                over = [slot for slot in lease.slots if slot.end <= now and slot.quantity]
-                broken = next((slot for slot in over if fate(self._reliability, lease, slot=slot) == "failed"), None)
-                served = [slot for slot in over if broken is None or slot.start <= broken.start]
-                reports = [meter(self._reliability, lease, slot=slot, received_at=slot.end) for slot in served]
-                records += await UsageRepository(work).add([record for report in reports for record in report])
-                if broken is not None:
-                    await repository.move(lease.id, "failed", at=broken.end, reason="the grid lost it")
-                    await _give_back(work_bids=BidRepository(work), leases=repository, lease=lease, broken=broken)
-                    failed += 1
-                elif lease.ends_at <= now:
-                    await repository.move(lease.id, "completed", at=lease.ends_at, reason="delivered to the end")
-                    completed += 1
-        return DeliveryReport(records=records, started=started, completed=completed, failed=failed)
+            new = await UsageRepository(work).add([record for passage in passages for record in passage.records])
+            await repository.move_all([step for passage in passages for step in passage.moves])
+            for lease, passage in zip(leases, passages, strict=True):
+                if passage.broken is not None:
+                    await _give_back(BidRepository(work), repository, lease=lease, broken=passage.broken)
+        reached = Counter(step.to for passage in passages for step in passage.moves)
+        return DeliveryReport(records=new, started=reached["active"], completed=reached["completed"], failed=reached["failed"])
 
 
-async def _give_back(work_bids: BidRepository, leases: LeaseRepository, *, lease: Lease, broken: LeaseSlot) -> None:
+class _Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """What time did to a lease: what was metered, how it moved, and the slot in which it broke."""
+
+    records: list[UsageRecord]
+    moves: list[LeaseMove]
+    broken: LeaseSlot | None
+
+
+def _passage(reliability: Reliability, lease: Lease, *, now: datetime) -> _Passage:
+    moves = []
+    if lease.state == "awarded":
+        moves.append(LeaseMove(lease.id, "provisioning", lease.starts_at, "the grid prepares"))
+        moves.append(LeaseMove(lease.id, "active", lease.starts_at, "the holder has access"))
+    over = [slot for slot in lease.slots if slot.end <= now and slot.quantity]
+    broken = next((slot for slot in over if fate(reliability, lease, slot=slot) == "failed"), None)
+    if broken is not None:
+        moves.append(LeaseMove(lease.id, "failed", broken.end, "the grid lost it"))
+    elif lease.ends_at <= now:
+        moves.append(LeaseMove(lease.id, "completed", lease.ends_at, "delivered to the end"))
+    served = [slot for slot in over if broken is None or slot.start <= broken.start]
+    records = [record for slot in served for record in meter(reliability, lease, slot=slot, received_at=slot.end)]
+    return _Passage(records=records, moves=moves, broken=broken)
+
+
+async def _give_back(bids: BidRepository, leases: LeaseRepository, *, lease: Lease, broken: LeaseSlot) -> None:
     """A failed lease's remaining hours go back to its bid, which enters the next gate if its window allows."""
     rest = [slot for slot in lease.slots if slot.start > broken.start]
     hours = sum(slot.quantity * (slot.end - slot.start).total_seconds() / 3600 for slot in rest)
     await leases.cut(lease.id, broken.end)
-    bid = await work_bids.bid(lease.bid_id, locked=True)
+    bid = await bids.bid(lease.bid_id, locked=True)
     if hours and bid.status in {"open", "filled"} and bid.request.window_end > broken.end:
-        await work_bids.replace(reopened(bid, hours))
+        await bids.replace(reopened(bid, hours))

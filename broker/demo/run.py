@@ -100,8 +100,9 @@ async def _tell(demo: DemoMarket, teller: Teller, *, plan: DemoPlan) -> Story:
     with teller.stage("two market days") as said:
         cycles += [await demo.run_gate(gate) for gate in gates[1:]]
         said.append(f"{len(gates) - 1} gates more, {sum(each.awards for each in cycles[1:]):,} awards")
-        delivered = await demo.deliver(FIRST_MONTH.end + CLOSE_DELAY)
-        said.append(f"the grid delivers, {delivered.failed} leases failed in the last hours")
+        await demo.deliver(FIRST_MONTH.end + CLOSE_DELAY)
+        states = await demo.lease_states()
+        said.append(f"{states.get('completed', 0)} leases delivered to the end, {states.get('failed', 0)} failed under way")
     with teller.stage("month close") as said:
         closes = await demo.close_months()
         said.extend(_close_words(closes[0]))

@@ -21,6 +21,7 @@ from broker.services.accounts import key_digest
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.book import BookRepository
+from broker.store.repositories.leases import LeaseRepository
 from broker.store.unit_of_work import unit_of_work
 from broker.world.book import shipped_book
 from broker.world.catalogue import hardware_classes
@@ -130,6 +131,11 @@ class DemoMarket:
         """Let the grid deliver up to a moment."""
         self.pass_to(until)
         return await self._grid.deliver(until)
+
+    async def lease_states(self) -> dict[str, int]:
+        """How many leases are in each state."""
+        async with unit_of_work(self.market.sessions) as work:
+            return await LeaseRepository(work).counts()
 
     async def close_months(self) -> list[CloseReport]:
         """Close every month that is due, six hours after its end; a closed one is settled again from what it knew."""

@@ -1,16 +1,16 @@
 """Cycles: opening, claiming, and writing down what a clearing decided, once."""
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import polars as pl
 from sqlalchemy import func
+from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from broker.store.copying import merge
+from broker.store.copying import copy_out, merge
 from broker.store.rows import AwardRow, CycleRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
 from contracts.terms.clearing import Certificate, Clearing, Cycle
 from contracts.terms.errors import NotFound, StaleToken
@@ -103,16 +103,13 @@ class CycleRepository:
 
     async def clearing(self, cycle: Cycle) -> Clearing:
         """The result of an applied cycle as the public tables."""
-        numbers = {cycle.grid.period(slot).start: slot for slot in range(cycle.slots)}
         frames = {}
-        for name, row, table in (
-            ("awards", AwardRow, AWARDS),
-            ("prices", PriceRow, PRICES),
-            ("outcomes", OutcomeRow, OUTCOMES),
-            ("receipts", ReceiptRow, RECEIPTS),
-        ):
-            found = await self._session.scalars(select(row).where(col(row.cycle_id) == cycle.id))
-            frames[name] = _frame([_public(each, numbers) for each in found], table.schema).sort(table.key)
+        for row, table in ((AwardRow, AWARDS), (PriceRow, PRICES), (OutcomeRow, OUTCOMES), (ReceiptRow, RECEIPTS)):
+            stored = ["slot_start" if name == "slot" else name for name in table.schema]
+            statement = select_columns(*(col(getattr(row, name)) for name in stored)).where(col(row.cycle_id) == cycle.id)
+            frame = await copy_out(self._session, statement)
+            numbered = frame.join(_slot_starts(cycle), on="slot_start") if "slot_start" in stored else frame
+            frames[table.name] = numbered.select(list(table.schema)).cast(table.schema).sort(table.key)  # type: ignore[arg-type]
         return Clearing(**frames)
 
     async def _countries(self) -> pl.DataFrame:
@@ -147,14 +144,3 @@ def _keyed(cycle: Cycle, frame: pl.DataFrame, *, columns: list[str]) -> pl.DataF
 def _award_rows(cycle: Cycle, awards: pl.DataFrame) -> pl.DataFrame:
     ids = [derived_id("awd", cycle.id, *key) for key in awards.select("bid_id", "offer_id", "slot", "tier").iter_rows()]
     return _keyed(cycle, awards, columns=list(AWARDS.schema)).with_columns(pl.Series("id", ids, dtype=pl.String))
-
-
-def _public(row: Any, numbers: dict[datetime, int]) -> dict[str, object]:
-    facts = dict(row.model_dump())
-    if "slot_start" in facts:
-        facts["slot"] = numbers[facts["slot_start"]]
-    return facts
-
-
-def _frame(rows: list[dict[str, object]], schema: dict[str, pl.DataType]) -> pl.DataFrame:
-    return pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema)

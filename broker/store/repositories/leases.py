@@ -1,6 +1,7 @@
 """Leases, their slots, their moves, and what they delivered."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import delete, func, update
 from sqlalchemy.dialects.postgresql import insert
@@ -10,6 +11,15 @@ from sqlmodel import col, select
 from broker.store.rows import LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
 from contracts.terms.errors import NotFound
 from contracts.terms.leases import IN_FORCE, Lease, LeaseSlot, LeaseState, move
+
+
+class LeaseMove(NamedTuple):
+    """One move of one lease."""
+
+    lease_id: str
+    to: LeaseState
+    at: datetime
+    reason: str
 
 
 class LeaseRepository:
@@ -57,13 +67,23 @@ class LeaseRepository:
 
     async def move(self, lease_id: str, to: LeaseState, *, at: datetime, reason: str) -> None:
         """Move a lease and write the event. Raises NotFound or WrongState."""
-        row = await self._session.get(LeaseRow, lease_id, with_for_update=True)
-        if row is None:
-            raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
-        row.state = move(lease_id, row.state, to=to)  # type: ignore[arg-type]
-        count = select(func.count()).select_from(LeaseEventRow).where(col(LeaseEventRow.lease_id) == lease_id)
-        sequence = int((await self._session.scalars(count)).one())
-        self._session.add(LeaseEventRow(lease_id=lease_id, sequence=sequence, state=to, at=at, reason=reason))
+        await self.move_all([LeaseMove(lease_id, to, at, reason)])
+
+    async def move_all(self, moves: list[LeaseMove]) -> None:
+        """Make these moves in their order, each with its event. Raises NotFound or WrongState; nothing is moved then."""
+        ids = sorted({each.lease_id for each in moves})
+        locked = select(LeaseRow).where(col(LeaseRow.id).in_(ids)).order_by(col(LeaseRow.id)).with_for_update()
+        rows = {row.id: row for row in await self._session.scalars(locked, execution_options={"populate_existing": True})}
+        written = select(LeaseEventRow.lease_id, func.count()).where(col(LeaseEventRow.lease_id).in_(ids)).group_by(LeaseEventRow.lease_id)
+        sequences = {lease_id: int(count) for lease_id, count in await self._session.execute(written)}
+        for each in moves:
+            if each.lease_id not in rows:
+                raise NotFound(f"no lease has the id {each.lease_id}", lease_id=each.lease_id)
+            row = rows[each.lease_id]
+            row.state = move(row.id, row.state, to=each.to)  # type: ignore[arg-type]
+            sequence = sequences.get(row.id, 0)
+            sequences[row.id] = sequence + 1
+            self._session.add(LeaseEventRow(lease_id=row.id, sequence=sequence, state=each.to, at=each.at, reason=each.reason))
         await self._session.flush()
 
     async def cut(self, lease_id: str, at: datetime) -> None:

@@ -103,7 +103,7 @@ class SettlementRepository:
         usage = await copy_out(self._session, select_columns(*(col(getattr(UsageRow, name)) for name in USAGE.schema)))
         slots = rated.select("lease_id", "slot_start", "rated_id").sort("slot_start")
         found = usage.sort("start").join_asof(slots, left_on="start", right_on="slot_start", by="lease_id", check_sortedness=False)
-        return found.with_columns(pl.col("rated_id").alias("lease_id")).select(list(USAGE.schema))
+        return found.with_columns(pl.col("rated_id").alias("lease_id")).select(list(USAGE.schema)).sort(USAGE.key)
 
     async def keep(self, closed: ClosedPeriod, settlement: Settlement, *, record: CloseRecord) -> None:
         """Write what the period decided; those already there are left alone, so a close that is run again writes nothing."""

@@ -3,12 +3,14 @@
 import hashlib
 
 import msgspec
-from sqlalchemy import func, tuple_
-from sqlalchemy.dialects.postgresql import insert
+import polars as pl
+from sqlalchemy import tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from broker.store.copying import merge
 from broker.store.rows import UsageRow
+from contracts.ledger_tables import USAGE
 from contracts.terms.errors import KeyReused
 from contracts.usage import UsageRecord
 
@@ -26,19 +28,11 @@ class UsageRepository:
         if not records:
             return 0
         rows = {(record.usage_id, record.rev): _row(record) for record in records}
-        statement = insert(UsageRow).values(list(rows.values())).on_conflict_do_nothing().returning(col(UsageRow.usage_id))
-        new = len((await self._session.execute(statement)).all())
+        schema = USAGE.schema | {"digest": pl.Binary()}
+        new = await merge(self._session, UsageRow, frame=pl.DataFrame(list(rows.values()), schema=schema))
         if new < len(rows):
             await self._refuse_conflicts(rows)
         return new
-
-    async def count(self) -> int:
-        """How many records there are, revisions included."""
-        return int((await self._session.scalars(select(func.count()).select_from(UsageRow))).one())
-
-    async def known(self, usage_ids: list[str]) -> set[str]:
-        """Which of these ids have a record."""
-        return set(await self._session.scalars(select(UsageRow.usage_id).where(col(UsageRow.usage_id).in_(usage_ids))))
 
     async def _refuse_conflicts(self, rows: dict[tuple[str, int], dict[str, object]]) -> None:
         keys = tuple_(col(UsageRow.usage_id), col(UsageRow.rev))
