@@ -1,0 +1,97 @@
+"""The demo as a person runs it: to its summary, from an empty folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from beancount import loader
+
+from broker.demo.demand import first_bids, returning_bids
+from broker.demo.stages import FIRST_SLOT, SEED, demo_timetable
+from broker.demo.story import cents, grouped
+from broker.world.book import shipped_book
+
+
+@pytest.fixture(scope="module")
+def told(scratch: Path) -> tuple[Path, str]:
+    """A folder in which the demo ran once, and what it said."""
+    folder = scratch / "demo"
+    folder.mkdir(mode=0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "broker.cli", "demo", "--once"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd()), "GRIDFARE_DATA_DIRECTORY": str(folder / "postgres"), "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return folder / ".gridfare" / "demo" / "period-1", done.stdout
+
+
+@pytest.mark.xdist_group("demo")
+def test_the_demo_tells_a_whole_market(told: tuple[Path, str]):
+    _, said = told
+    for words in (
+        "offers of 25 grids at 71 sites in 26 countries",
+        "93 bids cleared against 135 offers",
+        "certified gap",
+        "0.000000%",
+        "trial balance",
+        "stand in other countries (countries)",
+        "payable",
+    ):
+        assert words in said
+    assert said.count("] ") >= 6, "a line a stage"
+
+
+@pytest.mark.xdist_group("demo")
+def test_the_month_can_be_settled_again_to_the_same_hash(told: tuple[Path, str], tmp_path: Path):
+    """`gridfare settle` on the directory the demo closed from."""
+    period, _ = told
+    command = [sys.executable, "-m", "broker.cli", "settle", str(period / "month"), "--out", str(tmp_path / "again")]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    first, again = (json.loads((folder / "close.json").read_text()) for folder in (period / "close", tmp_path / "again"))
+    assert again["hash"] == first["hash"]
+
+
+@pytest.mark.xdist_group("demo")
+def test_bean_check_accepts_the_journal(told: tuple[Path, str]):
+    period, _ = told
+    entries, errors, _ = loader.load_file(str(period / "exports" / "journal.beancount"))
+    assert not errors
+    assert entries
+
+
+@pytest.mark.xdist_group("demo")
+def test_focus_adds_up_to_the_invoices(told: tuple[Path, str]):
+    """Every mandatory column, and BilledCost by invoice to the cent."""
+    period, _ = told
+    focus = pl.read_parquet(period / "exports" / "focus.parquet")
+    invoices = pl.read_csv(period / "close" / "invoices.csv")
+    billed = dict(focus.group_by("InvoiceId").agg((pl.col("BilledCost").sum() * 100).cast(pl.Int64)).iter_rows())
+    owed = {f"{row['account_id']}:{row['period']}": row["payable_cents"] for row in invoices.iter_rows(named=True)}
+    assert len(focus.columns) == 57
+    assert billed == {name: amount for name, amount in owed.items() if name in billed}
+    assert all(amount == 0 for name, amount in owed.items() if name not in billed)
+
+
+def test_returning_buyers_are_the_same_whoever_asks():
+    """Killed or not, a demo meets the same buyers at a gate, under ids of their own."""
+    book, table = shipped_book(FIRST_SLOT), demo_timetable()
+    bids = first_bids(book)
+    gate = FIRST_SLOT + 3 * table.gate_interval
+    come = [returning_bids(bids, gate_at=gate, shift=3 * table.gate_interval, seed=SEED) for _ in range(2)]
+    assert come[0] == come[1]
+    assert 0.2 < len(come[0]) / len(bids) < 0.55
+    assert not {bid.id for bid in come[0]} & {bid.id for bid in bids}
+    assert all(bid.entered_at < gate for bid in come[0])
+
+
+def test_amounts_are_grouped_with_their_sign():
+    assert (grouped(1_234_567_890), grouped(-1_234_567_890), cents(-123_456), cents(5)) == ("1,234.57", "-1,234.57", "-1,234.56", "0.05")
