@@ -15,6 +15,7 @@ import pytest
 from broker.cli import COMMANDS
 from broker.commands import clear as clear_module
 from broker.files import write_market
+from pricing.clearing import clear
 from tests.broker.terminal import run
 from tests.builders import a_bid, an_offer, book
 
@@ -122,10 +123,9 @@ def test_a_market_that_was_touched_is_found_out(gridfare, market: Path, tmp_path
 
 def test_a_result_that_fails_is_written_marked_and_refused(gridfare, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A clearing that forgets its last receipt: exit 3, the files there, `holds` false."""
-    honest = clear_module.clear
 
     def forgetful(book_, **options):
-        result = honest(book_, **options)
+        result = clear(book_, **options)
         return msgspec.structs.replace(result, receipts=result.receipts.head(1))
 
     monkeypatch.setattr(clear_module, "clear", forgetful)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import polars as pl
@@ -62,7 +63,7 @@ def test_an_empty_cell_is_unknown_and_no_default(tmp_path: Path):
 
 def test_decimals_are_read_as_written(tmp_path: Path):
     rules = read_rules(market(tmp_path, **{"market.toml": TOML + "headroom_standard = 0.1\nslot_hours = 0.25\ncall_ceiling = 3\n"}))
-    assert (rules.headroom_standard, rules.hours * 4, rules.call_ceiling) == (Decimal("0.1"), 1, 3)
+    assert (rules.headroom_standard, rules.hours * 4, rules.call_ceiling) == (Decimal("0.1"), Fraction(1), Decimal(3))
     (tmp_path / "market.toml").write_text(rules_text(rules), encoding="utf-8")
     assert read_rules(tmp_path) == rules
 
