@@ -1,8 +1,8 @@
 """`gridfare`: one program, a command for each thing a person does.
 
 A command is imported when it is run, not before: `gridfare --help` answers at once although some commands bring a
-solver or a server. A refusal by the rules is one clear sentence and exit code 2; a certificate or reconciliation
-that fails is 3; a fault of our own is 1, with its traces in a file. No traceback reaches the terminal.
+solver or a server. A refusal, by the rules or the file system, is one clear sentence and exit code 2; a certificate
+or reconciliation that fails is 3; a fault of our own is 1, with its traces in a file. No traceback reaches the terminal.
 """
 
 import importlib
@@ -22,7 +22,6 @@ from contracts.terms.errors import MarketError
 
 REFUSED = 2
 BROKEN = 1
-ERROR_LOG = "gridfare-error.log"
 
 COMMANDS = {
     "demo": ("broker.commands.demo:demo_command", "Run a whole market on this machine, portal and all."),
@@ -98,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except MarketError as refusal:
         errors.print(f"[bold red]Refused:[/] {escape(str(refusal))}")
         sys.exit(REFUSED)
+    except OSError as refusal:
+        errors.print(f"[bold red]Refused:[/] {escape(str(refusal.filename or 'the system'))}: {escape(refusal.strerror or str(refusal))}")
+        sys.exit(REFUSED)
     except Exception as fault:  # noqa: BLE001 (the last line: whatever comes is a bug, told in one sentence)
         errors.print(f"[bold red]Something broke:[/] {escape(type(fault).__name__)}: {escape(str(fault))}")
         errors.print(f"This is a fault of the program. Its traces are in {_log(fault)}.")
@@ -106,10 +108,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _log(fault: Exception) -> Path:
-    """Write the traces of a fault where the user may read them."""
-    path = Path(tempfile.gettempdir()) / ERROR_LOG
-    path.write_text("".join(traceback.format_exception(fault)), encoding="utf-8")
-    return path
+    """Write the traces of a fault where only this user reads them."""
+    with tempfile.NamedTemporaryFile("w", prefix="gridfare-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write("".join(traceback.format_exception(fault)))
+    return Path(log.name)
 
 
 if __name__ == "__main__":

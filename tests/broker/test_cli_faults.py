@@ -68,6 +68,11 @@ def test_a_result_that_is_not_there(capsys, market: Path, tmp_path: Path):
     assert (ended.code, "the result has no such table" in ended.err) == (2, True)
 
 
+def test_a_place_that_cannot_be_written(capsys, market: Path):
+    ended = run(capsys, "clear", market, "--out", market / "market.toml")
+    assert (ended.code, "market.toml: File exists" in ended.err.replace("\n", "")) == (2, True)
+
+
 def test_a_bid_of_a_later_release(capsys, market: Path, tmp_path: Path):
     """A block is read and understood; this release cannot clear it and says which bid it is."""
     path = market / "bids.csv"
