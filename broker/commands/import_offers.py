@@ -11,7 +11,7 @@ from rich.table import Table
 
 from broker.feeds.catalogue_table import Parsed, Terms, parse, read
 from broker.market_toml import FILE, read_rules
-from broker.settlement_files import replace_file
+from broker.replacing import replace_file
 from broker.table_files import table_path
 from broker.world import hardware_classes
 from contracts.terms.errors import BadInput
@@ -19,7 +19,8 @@ from contracts.terms.tables import OFFERS
 from pricing.canonical import canonical_text
 
 REJECTED_FILE = "rejected.csv"
-import_app = typer.Typer(help="Bring in what others publish.", no_args_is_help=True)
+HELP = "Bring in what others publish.\n\nExample: gridfare import offers prices.csv --to market"
+import_app = typer.Typer(help=HELP, no_args_is_help=True)
 
 PriceList = Annotated[Path, typer.Argument(metavar="FILE", help="Price list, Parquet or CSV: one row an instance type.")]
 Target = Annotated[Path | None, typer.Option("--to", metavar="DIR", help=f"Write offers.csv and {REJECTED_FILE} there.")]

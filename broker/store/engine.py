@@ -8,6 +8,8 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from broker.store.premises import ServerFailed
+
 APPLICATION = "gridfare"
 POOL_SIZE = 10
 CONNECT_SECONDS = 10.0
@@ -19,16 +21,20 @@ def open_engine(dsn: str, *, pool_size: int = POOL_SIZE) -> AsyncEngine:
     dsn         a PostgreSQL URL, with or without `+asyncpg`
     pool_size   connections kept; as many again may be opened in a rush
 
-    A connection is tried before it is lent, so that a server that came back is found without an error.
+    A connection is tried before it is lent, so that a server that came back is found without an error; one that
+    cannot be made raises ServerFailed.
     """
     address = plain_dsn(dsn)
 
     async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(
-            address,
-            timeout=CONNECT_SECONDS,
-            server_settings={"application_name": APPLICATION, "timezone": "UTC"},
-        )
+        try:
+            return await asyncpg.connect(
+                address,
+                timeout=CONNECT_SECONDS,
+                server_settings={"application_name": APPLICATION, "timezone": "UTC"},
+            )
+        except (OSError, asyncpg.PostgresError) as error:
+            raise ServerFailed(f"PostgreSQL does not answer: {error}; start it, or look at DATABASE_URL") from error
 
     return create_async_engine(
         "postgresql+asyncpg://",

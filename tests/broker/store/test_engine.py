@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from broker.store.engine import open_engine, plain_dsn
+from broker.store.premises import ServerFailed
 from broker.store.rows import PlanRow
 from broker.store.unit_of_work import WorkSession
 
@@ -52,3 +53,11 @@ async def test_a_connection_the_server_closed_is_replaced_without_an_error(datab
         assert (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one() != backend
     await engine.dispose()
     await other.dispose()
+
+
+@pytest.mark.anyio
+async def test_a_server_that_does_not_answer_is_named_in_a_sentence():
+    engine = open_engine("postgresql://127.0.0.1:1/nothing")
+    with pytest.raises(ServerFailed, match="does not answer"):
+        async with engine.connect():
+            pass
