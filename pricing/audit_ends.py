@@ -81,7 +81,7 @@ class EndsOfTies:
         tail, head = edges.tail[tight], edges.head[tight]
         if not greatest:
             tail, head = head, tail
-        graph = coo_array((np.ones(len(tail), dtype=np.int8), (tail, head)), shape=(self._nodes, self._nodes)).tocsr()
+        graph = coo_array((np.ones(len(tail), dtype=np.int32), (tail, head)), shape=(self._nodes, self._nodes)).tocsr()
         reached = np.zeros(self._nodes, dtype=np.bool_)
         reached[breadth_first_order(graph, ZERO, return_predecessors=False)] = True
         stray = self._audit.stock.on_sale & ~reached[self._prices]
