@@ -179,12 +179,6 @@ def book_with_data() -> MarketBook:
     return msgspec.structs.replace(scarce(), transfer=frame, bids=scarce().bids.with_columns(data_country=pl.lit("SE")))
 
 
-def test_many_offers_at_one_rate_bound_a_price_together():
-    """257 offers alike and one sold: 256 times the same reason why the price may not rise."""
-    market = book(offers=[an_offer(f"o{number:03}") for number in range(257)], bids=[a_bid(limit_spot_micros=2_000_000)])
-    assert failing(certify(market, clear(market), path="convex")) == set()
-
-
 def test_a_dearer_offer_may_not_sell_before_a_cheaper_one():
     awards = by_hand().awards.with_columns(quantity=pl.Series([5, 3, 2]))
     swapped = msgspec.structs.replace(by_hand(), awards=awards)
