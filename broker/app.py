@@ -8,7 +8,7 @@ async with open_market(settings, clock=...) as market:
 import ctypes
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from multiprocessing import get_context
@@ -26,6 +26,7 @@ from broker.services.offers import OfferService
 from broker.services.orders import OrderService
 from broker.services.replies import ReplyService
 from broker.services.usage import UsageService
+from broker.services.views import ShownKey
 from broker.store.engine import open_engine
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.bids import BidRepository
@@ -61,13 +62,25 @@ OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 class Market:
-    """A market: its stores, its timetable, its clock."""
+    """A market: its stores, its timetable, its clock.
 
-    def __init__(self, sessions: Sessions, *, clock: Clock, timetable: Timetable, hardware: list[HardwareClass]) -> None:
+    shown_keys  keys that open nothing but a demo, for its sign-in page to show; none in a real market
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        *,
+        clock: Clock,
+        timetable: Timetable,
+        hardware: list[HardwareClass],
+        shown_keys: Sequence[ShownKey] = (),
+    ) -> None:
         self.sessions = sessions
         self.clock = clock
         self.timetable = timetable
         self.hardware = hardware
+        self.shown_keys = tuple(shown_keys)
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:
@@ -108,11 +121,13 @@ class Market:
 
 
 @asynccontextmanager
-async def open_market(dsn: str, *, clock: Clock, timetable: Timetable, hardware: list[HardwareClass]) -> AsyncIterator[Market]:
+async def open_market(
+    dsn: str, *, clock: Clock, timetable: Timetable, hardware: list[HardwareClass], shown_keys: Sequence[ShownKey] = ()
+) -> AsyncIterator[Market]:
     """A market on a database that is already migrated; its connections are closed at the end."""
     engine = open_engine(dsn)
     try:
-        yield Market(open_sessions(engine), clock=clock, timetable=timetable, hardware=hardware)
+        yield Market(open_sessions(engine), clock=clock, timetable=timetable, hardware=hardware, shown_keys=shown_keys)
     finally:
         await engine.dispose()
 

@@ -10,6 +10,11 @@ from typing import Protocol
 class Clock(Protocol):
     """Whatever can say what time it is."""
 
+    @property
+    def runs(self) -> bool:
+        """Whether time passes by itself, second by second: only then may a page count down."""
+        ...
+
     def now(self) -> datetime:
         """The present moment, in UTC."""
         ...
@@ -18,6 +23,8 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
+    runs = True
+
     def now(self) -> datetime:
         """The present moment, in UTC, to the microsecond."""
         return datetime.now(UTC)
@@ -25,6 +32,8 @@ class SystemClock:
 
 class FixedClock:
     """A clock that stands still: for tests and replays. Raises ValueError for a moment that is not UTC."""
+
+    runs = False
 
     def __init__(self, moment: datetime) -> None:
         self._moment = _in_utc(moment)
@@ -39,6 +48,8 @@ class SimulatedClock:
 
     Raises ValueError for a start that is not UTC.
     """
+
+    runs = False
 
     def __init__(self, start: datetime) -> None:
         self._moment = _in_utc(start)

@@ -3,6 +3,7 @@
 import hashlib
 
 from broker.cycle import Timetable
+from broker.services.views import ShownKey
 from broker.world.catalogue import accounts, providers
 from contracts.terms.accounts import Account, Provider
 
@@ -55,3 +56,10 @@ def keys() -> dict[str, str]:
         row["account_id"]: f"gf_demo_{hashlib.sha256(row['account_id'].encode()).hexdigest()[:24]}"
         for row in accounts().iter_rows(named=True)
     }
+
+
+def shown_keys(timetable: Timetable, *, first: str) -> list[ShownKey]:
+    """The same keys for the sign-in page: one account's first, then the rest by name."""
+    known = keys()
+    accounts_by_name = sorted(buyers(timetable), key=lambda account: (account.id != first, account.name))
+    return [ShownKey(account_name=account.name, story=account.story, key=known[account.id]) for account in accounts_by_name]

@@ -13,6 +13,7 @@ from broker.app import clearing_worker, open_market
 from broker.closing import CloseReport
 from broker.cycle import CycleReport
 from broker.demo.artefacts import write_artefacts
+from broker.demo.parties import shown_keys
 from broker.demo.stages import CLOSE_DELAY, FIRST_MONTH, DemoMarket, catalogue, demo_clock, demo_timetable
 from broker.demo.story import Story, Teller, summary
 from broker.serving import free_port, serve
@@ -73,7 +74,9 @@ async def run_demo(settings: Settings, plan: DemoPlan, *, dsn: str, console: Con
 async def _demo_market(dsn: str) -> AsyncIterator[DemoMarket]:
     clock = demo_clock()
     with clearing_worker() as worker:
-        async with open_market(dsn, clock=clock, timetable=demo_timetable(), hardware=catalogue()) as market:
+        async with open_market(
+            dsn, clock=clock, timetable=demo_timetable(), hardware=catalogue(), shown_keys=shown_keys(demo_timetable(), first=INVOICED)
+        ) as market:
             yield DemoMarket(market, clock, worker)
 
 

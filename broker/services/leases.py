@@ -15,11 +15,16 @@ class LeaseService:
         self._leases = leases
         self._clock = clock
 
-    async def leases(self, caller: Caller, *, cursor: str | None = None, limit: int = 50) -> Page[LeaseView]:
-        """The caller's leases by id."""
-        found = await self._leases.of_account(caller.account_id, after=cursor, limit=limit + 1)
+    async def leases(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[LeaseView]:
+        """The caller's leases by id, or those that start last first. Raises NotFound for a cursor that is no lease."""
+        found = await self._leases.of_account(caller.account_id, after=cursor, limit=limit + 1, newest_first=newest_first)
         views = await self._views(found[:limit])
         return Page(items=views, next_cursor=found[limit - 1].id if len(found) > limit else None)
+
+    async def of_bid(self, bid_id: str, caller: Caller) -> list[LeaseView]:
+        """What one of the caller's bids won, by start and id; nothing for anybody else's."""
+        found = await self._leases.of_bid(bid_id)
+        return await self._views([lease for lease in found if lease.account_id == caller.account_id])
 
     async def lease(self, lease_id: str, caller: Caller) -> LeaseView:
         """One of the caller's leases. Raises NotFound."""

@@ -18,6 +18,7 @@ from broker.services.market_views import (
     Curve,
     CurveStep,
     CycleView,
+    GateView,
     MarketNow,
     PriceView,
     RegionPrice,
@@ -127,6 +128,15 @@ class MarketService:
             stale=bool(latest and self._gate_interval and now > latest.gate_at + self._gate_interval + GRACE),
             prices=[_class_price(total, latest, previous=rates.get((total.hardware, total.tier))) for total in current if latest],
         )
+
+    async def gate(self) -> GateView:
+        """The next gate; nothing is scheduled before the first cycle."""
+        now = self._clock.now()
+        latest = next(iter(await self._market.cycles(limit=1, applied_only=True)), None)
+        gate_at = self._next_gate(latest, now)
+        first = gate_at + (latest.start - latest.gate_at) if gate_at and latest else None
+        end = first + (latest.end - latest.start) if first and latest else None
+        return GateView(as_of=now, next_gate_at=gate_at, first_slot_at=first, last_slot_end=end, clock_runs=self._clock.runs)
 
     async def curve(self, hardware: str, slot: datetime | None = None) -> Curve:
         """Supply and demand of a class in one slot of the last applied cycle; without a slot, the one that sold most.

@@ -74,6 +74,20 @@ class MarketNow(msgspec.Struct, frozen=True, kw_only=True):
     prices: list[ClassPrice]
 
 
+class GateView(msgspec.Struct, frozen=True, kw_only=True):
+    """The gate that comes next, and what it will clear.
+
+    next_gate_at, first_slot_at, last_slot_end  null while no gate is scheduled
+    clock_runs                                  whether market time passes by itself, second by second
+    """
+
+    as_of: datetime
+    next_gate_at: datetime | None
+    first_slot_at: datetime | None
+    last_slot_end: datetime | None
+    clock_runs: bool
+
+
 class CurveStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step: from `quantity_from` to `quantity_to` accelerators somebody sells, or buys, at `rate_micros`."""
 

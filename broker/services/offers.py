@@ -203,7 +203,7 @@ class OfferService:
     def _candidate(
         self, offer: OfferRecord, query: OfferQuery, *, rtt: dict[str, float], transfers: dict[str, TransferRate] | None, now: datetime
     ) -> _Candidate:
-        worth = self._factor(offer.hardware, query.stack)
+        worth = self.factor(offer.hardware, query.stack)
         way = _way(offer, query, transfers=transfers)
         reference_hours = query.quantity * query.hours
         arrival = math.ceil(BITS_PER_TERABYTE_BY_GIGABIT * Fraction(query.data_tb) / Fraction(way.gbps)) if way and way.gbps else 0
@@ -226,7 +226,7 @@ class OfferService:
             ready_at=ready_at,
         )
 
-    def _factor(self, hardware: str, stack: str | None) -> Fraction | None:
+    def factor(self, hardware: str, stack: str | None) -> Fraction | None:
         """Reference hours per accelerator-hour; None for a class without throughput on record."""
         found, reference = self._catalogue.get(hardware), self._catalogue.get(REFERENCE_CLASS)
         if found is None or reference is None:

@@ -7,7 +7,7 @@ import msgspec
 from broker.clock import Clock
 from broker.services.accounts import require
 from broker.services.ports import Accounts, Bids, Journal
-from broker.services.views import BidView, Caller, Page
+from broker.services.views import BidView, Caller, CreditView, Page
 from contracts.holds import Hold
 from contracts.terms.accounts import Account
 from contracts.terms.bids import Bid, BidRequest
@@ -64,11 +64,15 @@ class OrderService:
         """One of the caller's bids. Raises NotFound."""
         return (await self._views([await self._own(bid_id, caller)]))[0]
 
-    async def bids(self, caller: Caller, *, cursor: str | None = None, limit: int = 50) -> Page[BidView]:
-        """The caller's bids by id."""
-        found = await self._bids.of_account(caller.account_id, after=cursor, limit=limit + 1)
+    async def bids(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[BidView]:
+        """The caller's bids by id, or those entered last first. Raises NotFound for a cursor that is no bid."""
+        found = await self._bids.of_account(caller.account_id, after=cursor, limit=limit + 1, newest_first=newest_first)
         views = await self._views(found[:limit])
         return Page(items=views, next_cursor=found[limit - 1].id if len(found) > limit else None)
+
+    async def credit(self, caller: Caller) -> CreditView:
+        """What the caller's account may still promise."""
+        return await self._credit(await self._accounts.account(caller.account_id))
 
     async def _own(self, bid_id: str, caller: Caller, *, locked: bool = False) -> Bid:
         bid = await self._bids.bid(bid_id, locked=locked)
@@ -78,9 +82,7 @@ class OrderService:
         return bid
 
     async def _check_credit(self, account: Account, amount_micros: int) -> None:
-        owed = await self._journal.owed_micros(account.id)
-        held = await self._journal.held_micros(account.id)
-        free = account.credit_limit_micros - owed - held
+        free = (await self._credit(account)).free_micros
         if amount_micros > free:
             raise CreditExceeded(
                 f"the bid's worst case is {micros_text(amount_micros, places=2)} {account.currency}, "
@@ -89,6 +91,13 @@ class OrderService:
                 available_micros=max(0, free),
                 currency=account.currency,
             )
+
+    async def _credit(self, account: Account) -> CreditView:
+        owed, held = await self._journal.owed_micros(account.id), await self._journal.held_micros(account.id)
+        free = account.credit_limit_micros - owed - held
+        return CreditView(
+            currency=account.currency, limit_micros=account.credit_limit_micros, owed_micros=owed, held_micros=held, free_micros=free
+        )
 
     async def _views(self, bids: list[Bid]) -> list[BidView]:
         ids = [bid.id for bid in bids]

@@ -51,8 +51,8 @@ class Bids(Protocol):
         """One bid. Raises NotFound."""
         ...
 
-    async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Bid]:
-        """An account's bids by id, those after a given one."""
+    async def of_account(self, account_id: str, *, after: str | None, limit: int, newest_first: bool = False) -> list[Bid]:
+        """An account's bids by id, or those entered last first; those after a given one."""
         ...
 
     async def replace(self, bid: Bid) -> None:
@@ -103,8 +103,12 @@ class Leases(Protocol):
         """One lease. Raises NotFound."""
         ...
 
-    async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Lease]:
-        """An account's leases by id, those after a given one."""
+    async def of_account(self, account_id: str, *, after: str | None, limit: int, newest_first: bool = False) -> list[Lease]:
+        """An account's leases by id, or those that start last first; those after a given one."""
+        ...
+
+    async def of_bid(self, bid_id: str) -> list[Lease]:
+        """What a bid won, by start and id."""
         ...
 
     async def move(self, lease_id: str, to: LeaseState, *, at: datetime, reason: str) -> None:

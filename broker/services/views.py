@@ -35,6 +35,20 @@ class BidView(msgspec.Struct, frozen=True, kw_only=True):
     request: BidRequest
 
 
+class CreditView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account may still promise: limit = owed + held + free, and free is negative when it promised too much.
+
+    owed_micros  invoiced and not paid
+    held_micros  set aside for open bids and for awards whose month is not settled
+    """
+
+    currency: str
+    limit_micros: int
+    owed_micros: int
+    held_micros: int
+    free_micros: int
+
+
 class LeaseSlotView(msgspec.Struct, frozen=True, kw_only=True):
     """One slot of a lease."""
 
@@ -103,6 +117,14 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     account_name: str
     scopes: frozenset[str]
+
+
+class ShownKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key anybody may use, as a demo's are: whose it is, who that is, and the key."""
+
+    account_name: str
+    story: str
+    key: str
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

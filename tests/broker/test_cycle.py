@@ -1,7 +1,7 @@
 """Load, clear, apply: once, fenced, and able to be played again."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import polars as pl
@@ -11,6 +11,7 @@ from sqlmodel import select
 
 from broker.app import Market
 from broker.cycle import clear_book
+from broker.services.views import LeaseView
 from broker.store.repositories.cycles import CycleRepository
 from broker.store.rows import AwardRow, LeaseRow, LeaseSlotRow
 from broker.store.unit_of_work import Sessions, unit_of_work
@@ -45,6 +46,26 @@ async def test_a_gate_turns_a_bid_into_leases(sessions: Sessions):
     assert bid.hold_micros == 16 * USD, "what was awarded is held instead of the worst case"
     assert [(slot.quantity, slot.rate_micros) for slot in lease.slots] == [(8, USD), (8, USD)]
     assert (lease.state, lease.provider, lease.site) == ("awarded", "prv_a", "de-1")
+
+
+async def test_what_a_bid_won_is_shown_to_its_buyer_only(sessions: Sessions):
+    """Eight wide on two offers of eight: 40 hours take all four slots of one and one of the other, two leases."""
+    market, _ = await open_small_market(sessions)
+    bid_id = await submit(market, width=16, hours=40.0)
+    await cycle_of(market).run(GATE)
+    async with market.services() as services:
+        won = await services.leases.of_bid(bid_id, A)
+        first = await services.leases.leases(A, limit=1, newest_first=True)
+        rest = await services.leases.leases(A, cursor=first.next_cursor, limit=1, newest_first=True)
+        assert await services.leases.of_bid(bid_id, caller("acct_b")) == []
+    assert sum(slot.quantity for lease in won for slot in lease.slots) == 40
+    assert [lease.lease_id for lease in won] == sorted((lease.lease_id for lease in won), key=lambda id_: starts(won)[id_])
+    assert [each.lease_id for each in (*first.items, *rest.items)] == sorted(starts(won), key=lambda id_: starts(won)[id_], reverse=True)
+
+
+def starts(leases: list[LeaseView]) -> dict[str, tuple[datetime, str]]:
+    """Where a lease stands in time: its start, then its id."""
+    return {lease.lease_id: (lease.starts_at, lease.lease_id) for lease in leases}
 
 
 async def test_running_a_gate_again_writes_nothing(sessions: Sessions):

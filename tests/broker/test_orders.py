@@ -117,3 +117,28 @@ async def test_bids_come_in_pages(sessions: Sessions):
 def test_a_bid_cannot_exist_wrongly(facts: dict[str, object], words: str):
     with pytest.raises(ValueError, match=words):
         request(**facts).__post_init__()
+
+
+async def test_credit_is_what_was_granted_less_what_is_promised(sessions: Sessions):
+    """1,000 of credit, 48 held for 16 hours at up to 3.00: 952 are free."""
+    market, _ = await open_small_market(sessions)
+    async with market.services() as services:
+        await services.orders.submit(request(), A)
+        credit = await services.orders.credit(A)
+    assert (credit.limit_micros, credit.owed_micros, credit.held_micros, credit.free_micros) == (1000 * USD, 0, 48 * USD, 952 * USD)
+
+
+async def test_people_see_their_latest_bid_first(sessions: Sessions):
+    """Three bids a minute apart, two to a page: the third and second, then the first."""
+    market, clock = await open_small_market(sessions)
+    entered = []
+    for _ in range(3):
+        async with market.services() as services:
+            entered.append((await services.orders.submit(request(hours=1.0), A)).bid_id)
+        clock.advance(timedelta(minutes=1))
+    async with market.services() as services:
+        first = await services.orders.bids(A, limit=2, newest_first=True)
+        rest = await services.orders.bids(A, cursor=first.next_cursor, limit=2, newest_first=True)
+        assert (await services.orders.bids(B, newest_first=True)).items == []
+    assert [bid.bid_id for bid in (*first.items, *rest.items)] == entered[::-1]
+    assert rest.next_cursor is None

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import func, update
+from sqlalchemy import func, tuple_, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -41,11 +41,18 @@ class BidRepository:
             raise NotFound(f"no bid has the id {bid_id}", bid_id=bid_id)
         return _bid(row)
 
-    async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Bid]:
-        """An account's bids by id, those after a given one."""
-        statement = select(BidRow).where(col(BidRow.account_id) == account_id, col(BidRow.id) > (after or ""))
-        rows = await self._session.scalars(statement.order_by(col(BidRow.id)).limit(limit))
-        return [_bid(row) for row in rows]
+    async def of_account(self, account_id: str, *, after: str | None, limit: int, newest_first: bool = False) -> list[Bid]:
+        """An account's bids by id, or those entered last first; those after a given one. Raises NotFound when that is no bid."""
+        statement = select(BidRow).where(col(BidRow.account_id) == account_id)
+        if newest_first:
+            place = tuple_(col(BidRow.entered_at), col(BidRow.id))
+            if after:
+                last = await self.bid(after)
+                statement = statement.where(place < tuple_(last.entered_at, last.id))
+            statement = statement.order_by(col(BidRow.entered_at).desc(), col(BidRow.id).desc())
+        else:
+            statement = statement.where(col(BidRow.id) > (after or "")).order_by(col(BidRow.id))
+        return [_bid(row) for row in await self._session.scalars(statement.limit(limit))]
 
     async def open_between(self, start: datetime, end: datetime) -> list[Bid]:
         """Open bids whose window touches a span, by id."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import delete, func, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -55,10 +55,23 @@ class LeaseRepository:
             raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
         return (await self._leases([row]))[0]
 
-    async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Lease]:
-        """An account's leases by id, those after a given one."""
-        statement = select(LeaseRow).where(col(LeaseRow.account_id) == account_id, col(LeaseRow.id) > (after or ""))
-        return await self._leases(list(await self._session.scalars(statement.order_by(col(LeaseRow.id)).limit(limit))))
+    async def of_account(self, account_id: str, *, after: str | None, limit: int, newest_first: bool = False) -> list[Lease]:
+        """An account's leases by id, or those that start last first; those after a given one. Raises NotFound when that is no lease."""
+        statement = select(LeaseRow).where(col(LeaseRow.account_id) == account_id)
+        if newest_first:
+            place = tuple_(col(LeaseRow.starts_at), col(LeaseRow.id))
+            if after:
+                last = await self.lease(after)
+                statement = statement.where(place < tuple_(last.starts_at, last.id))
+            statement = statement.order_by(col(LeaseRow.starts_at).desc(), col(LeaseRow.id).desc())
+        else:
+            statement = statement.where(col(LeaseRow.id) > (after or "")).order_by(col(LeaseRow.id))
+        return await self._leases(list(await self._session.scalars(statement.limit(limit))))
+
+    async def of_bid(self, bid_id: str) -> list[Lease]:
+        """What a bid won, by start and id."""
+        statement = select(LeaseRow).where(col(LeaseRow.bid_id) == bid_id).order_by(col(LeaseRow.starts_at), col(LeaseRow.id))
+        return await self._leases(list(await self._session.scalars(statement)))
 
     async def due(self, now: datetime) -> list[Lease]:
         """Leases in force that have begun, by start and id."""

@@ -67,6 +67,18 @@ async def test_the_next_gate_is_ahead_and_a_missed_one_is_said(minutes, next_gat
     assert now.stale is stale
 
 
+async def test_the_next_gate_clears_a_day_that_begins_a_quarter_of_an_hour_later():
+    """The last gate was at 23:45 for the day from midnight, gates are hourly: 00:45, for the day from 01:00."""
+    gate = await FakeMarket().desk.market.gate()
+    assert (gate.next_gate_at, gate.first_slot_at, gate.last_slot_end) == (
+        GATE + timedelta(hours=1),
+        DAY + timedelta(hours=1),
+        DAY + timedelta(hours=25),
+    )
+    assert not gate.clock_runs, "a clock that stands still must not be counted down"
+    assert (await FakeMarket(cycles=0).desk.market.gate()).first_slot_at is None
+
+
 async def test_before_the_first_cycle_there_is_nothing_to_show():
     services = FakeMarket(cycles=0).desk
     now = await services.market.now()
