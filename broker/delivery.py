@@ -14,9 +14,9 @@ from broker.store.repositories.leases import LeaseMove, LeaseRepository
 from broker.store.repositories.usage import UsageRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.leasing import reopened
-from contracts.simulated_delivery import Reliability, fate, meter
 from contracts.terms.leases import Lease, LeaseSlot
 from contracts.usage import UsageRecord
+from pricing.simulation.delivery import Reliability, fate, meter
 
 LEASES_PER_STEP = 200
 

@@ -131,27 +131,6 @@ def reverse(entry: JournalEntry, *, at: datetime, reason: str = "reversal") -> t
     return msgspec.structs.replace(entry, state="reversed"), opposite
 
 
-def hold_entry(*, bid_id: str, account_id: str, amount_micros: int, currency: str, at: datetime) -> JournalEntry:
-    """The pending entry that holds a bid's worst case before it enters the book: debit hold, credit commitment.
-
-    amount_micros is positive; the id derives from the bid, so a bid is held once.
-    """
-    if amount_micros <= 0:
-        raise ValueError(f"bid {bid_id}: a hold must be positive, was {amount_micros}")
-    return JournalEntry(
-        id=derived_id("hld", bid_id),
-        kind="hold",
-        state="pending",
-        at=at,
-        reason="worst case of an open bid",
-        postings=(
-            Posting(account="hold", party=account_id, amount_micros=amount_micros, currency=currency),
-            Posting(account="commitment", party=account_id, amount_micros=-amount_micros, currency=currency),
-        ),
-        subject=bid_id,
-    )
-
-
 def trial_balance(postings: pl.DataFrame) -> pl.DataFrame:
     """Balance of every account of the chart, and a last row `total` per currency, which is 0 in a sound ledger.
 

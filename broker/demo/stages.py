@@ -26,12 +26,12 @@ from broker.store.unit_of_work import unit_of_work
 from broker.world.book import shipped_book
 from broker.world.catalogue import hardware_classes
 from broker.world.demand import told_bids
-from contracts.simulated_delivery import Reliability
 from contracts.terms.bids import Bid
 from contracts.terms.errors import CreditExceeded
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.orders import MarketBook
 from contracts.terms.time import month_of
+from pricing.simulation.delivery import Reliability
 
 FIRST_SLOT = datetime(2027, 3, 30, tzinfo=UTC)
 FIRST_MONTH = month_of(FIRST_SLOT)

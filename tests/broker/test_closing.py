@@ -10,7 +10,7 @@ from broker.delivery import SimulatedGrid
 from broker.store.repositories.journal import JournalRepository
 from broker.store.rows import InvoiceLineRow, PostingRow, UsageRow
 from broker.store.unit_of_work import Sessions, unit_of_work
-from contracts.simulated_delivery import Reliability
+from pricing.simulation.delivery import Reliability
 from contracts.terms.errors import KeyReused
 from contracts.terms.time import month_of
 from contracts.usage import UsageRecord

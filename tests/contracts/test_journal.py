@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.exports.beancount import BRANCHES
-from contracts.journal import ACCOUNTS, JournalEntry, Posting, hold_entry, post, reverse, totals, trial_balance, void
+from contracts.journal import ACCOUNTS, JournalEntry, Posting, post, reverse, totals, trial_balance, void
 from contracts.terms.errors import WrongState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,7 +20,7 @@ def an_entry(*amounts: int, state="posted") -> JournalEntry:
 
 
 def a_hold() -> JournalEntry:
-    return hold_entry(bid_id="bid_1", account_id="acct_1", amount_micros=5_000_000, currency="EUR", at=NOW)
+    return an_entry(5_000_000, -5_000_000, state="pending")
 
 
 def test_an_entry_that_does_not_sum_to_zero_cannot_exist():
@@ -53,16 +53,6 @@ def test_an_entry_has_two_postings_and_none_of_them_is_nothing():
 def test_an_account_outside_the_chart_is_refused():
     with pytest.raises(ValueError, match="petty_cash"):
         Posting(account="petty_cash", amount_micros=1, currency="EUR")
-
-
-def test_a_hold_keeps_the_worst_case_of_a_bid_pending():
-    hold = a_hold()
-    assert hold.state == "pending"
-    assert [(p.account, p.party, p.amount_micros) for p in hold.postings] == [
-        ("hold", "acct_1", 5_000_000),
-        ("commitment", "acct_1", -5_000_000),
-    ]
-    assert hold.id == a_hold().id
 
 
 def test_a_pending_entry_is_posted_or_voided_once():

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from contracts.holds import Hold
 from contracts.journal import totals
 from contracts.leasing import Place, after_award, ended, leases_of, reopened
-from contracts.simulated_delivery import Reliability, fate, meter
 from contracts.terms.accounts import Account
 from contracts.terms.bids import Bid, BidRequest
 from contracts.terms.clearing import Cycle
 from contracts.terms.leases import Lease
 from contracts.terms.tables import AWARDS
 from contracts.usage import plausible
+from pricing.simulation.delivery import Reliability, fate, meter
 
 START = datetime(2027, 1, 1, tzinfo=UTC)
 CYCLE = Cycle(id="cyc_1", number=1, gate_at=START - timedelta(minutes=15), start=START, slots=4, slot_seconds=3600)
