@@ -42,7 +42,8 @@ class PeriodClose:
     async def run(self, month_start: datetime, *, closes_at: datetime) -> CloseReport:
         """Close the month that begins then with what is known at `closes_at`; a closed month is settled again from its own knowledge.
 
-        Raises ClearingFailed when a reconciliation is off: nothing is written then.
+        Raises ClearingFailed when a reconciliation is off, or when a month that was closed comes out otherwise now:
+        nothing is written then.
         """
         async with unit_of_work(self._sessions) as work:
             settlements, journal = SettlementRepository(work), JournalRepository(work)
@@ -59,7 +60,16 @@ class PeriodClose:
             if not record.holds:
                 off = "; ".join(f"{line.name}: {line.difference}" for line in record.reconciliations if line.difference)
                 raise ClearingFailed(f"the close does not add up: {off}", period=closed.period)
+            await _as_before(settlements, closed, record)
             await settlements.keep(closed, settlement, record=record)
             await journal.add_many(list(settlement.entries))
             await journal.void(await journal.award_holds_over(closed.month.end))
         return CloseReport(closed=closed, files=files, settlement=settlement, record=record)
+
+
+async def _as_before(settlements: SettlementRepository, closed: ClosedPeriod, record: CloseRecord) -> None:
+    """A closed period never changes. Raises ClearingFailed when it would."""
+    stored = await settlements.record(closed.period)
+    if stored is not None and stored.outputs != record.outputs:
+        changed = ", ".join(name for name, digest in record.outputs.items() if stored.outputs.get(name) != digest)
+        raise ClearingFailed(f"period {closed.period} is closed and would come out otherwise now: {changed}", period=closed.period)

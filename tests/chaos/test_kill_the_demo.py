@@ -49,14 +49,15 @@ QUESTIONS = {
 
 def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     """The demo as a program of its own, in a session of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "broker.cli", "demo", *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd()), "GRIDFARE_DATA_DIRECTORY": str(folder / "postgres")},
-        stdout=(folder / "said.txt").open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    with (folder / "said.txt").open("wb") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "broker.cli", "demo", *words],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(Path.cwd()), "GRIDFARE_DATA_DIRECTORY": str(folder / "postgres")},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def run_once(folder: Path) -> float:

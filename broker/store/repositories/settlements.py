@@ -56,14 +56,20 @@ class SettlementRepository:
             for row in rows
         ]
 
-    async def book(self, periods: list[ClosedPeriod], hardware: list[HardwareClass]) -> SettlementBook:
-        """Everything these periods are settled from.
+    async def record(self, period: int) -> CloseRecord | None:
+        """The close record of a period, or None while it is open."""
+        row = await self._session.get(CloseRow, period)
+        return msgspec.convert(row.record, CloseRecord) if row else None
 
-        A lease whose rate changes by slot is one settlement lease per rate, `{lease_id}@{n}`, rates in order.
+    async def book(self, periods: list[ClosedPeriod], hardware: list[HardwareClass]) -> SettlementBook:
+        """Everything these periods are settled from: what was known at the last of their closes, and nothing later.
+
+        A lease whose rate changes by slot is one settlement lease per rate, `{lease_id}@{n}`, rates in order of time.
         """
-        rated = await self._rated_leases()
+        known_until = periods[-1].closes_at
+        rated = await self._rated_leases(known_until)
         frames = {
-            "usage": await self._usage(rated),
+            "usage": await self._usage(rated, known_until),
             "leases": await self._leases(rated),
             "accounts": _frame(
                 [row.model_dump() | {"account_id": row.id} for row in await self._session.scalars(select(AccountRow))], ACCOUNTS
@@ -82,13 +88,15 @@ class SettlementRepository:
         rows = await self._session.scalars(select(ProviderRow).order_by(col(ProviderRow.id)))
         return _frame([row.model_dump() | {"provider_id": row.id} for row in rows], PROVIDERS)
 
-    async def _rated_leases(self) -> pl.DataFrame:
-        """Every lease slot with its settlement lease: lease_id, slot_start, rate_micros, quantity, rated_id."""
+    async def _rated_leases(self, until: datetime) -> pl.DataFrame:
+        """Every lease slot that began before a moment, with its settlement lease: lease_id, slot_start, rate_micros, quantity, rated_id."""
         statement = select_columns(
             col(LeaseSlotRow.lease_id), col(LeaseSlotRow.slot_start), col(LeaseSlotRow.rate_micros), col(LeaseSlotRow.quantity)
         )
-        slots = await copy_out(self._session, statement)
-        number = pl.col("rate_micros").rank("dense").over("lease_id").cast(pl.Int64)
+        slots = await copy_out(self._session, statement.where(col(LeaseSlotRow.slot_start) < until))
+        # Numbered by when a rate first held: slots dropped later, by a release or a failure, renumber nothing.
+        first = pl.col("slot_start").min().over("lease_id", "rate_micros")
+        number = first.rank("dense").over("lease_id").cast(pl.Int64)
         return slots.with_columns(rated_id=pl.format("{}@{}", "lease_id", number))
 
     async def _leases(self, rated: pl.DataFrame) -> pl.DataFrame:
@@ -99,8 +107,10 @@ class SettlementRepository:
         joined = most.join(leases, on="lease_id").drop("lease_id").rename({"rated_id": "lease_id"})
         return joined.select(list(LEASES.schema))
 
-    async def _usage(self, rated: pl.DataFrame) -> pl.DataFrame:
-        usage = await copy_out(self._session, select_columns(*(col(getattr(UsageRow, name)) for name in USAGE.schema)))
+    async def _usage(self, rated: pl.DataFrame, until: datetime) -> pl.DataFrame:
+        usage = await copy_out(
+            self._session, select_columns(*(col(getattr(UsageRow, name)) for name in USAGE.schema)).where(col(UsageRow.received_at) < until)
+        )
         slots = rated.select("lease_id", "slot_start", "rated_id").sort("slot_start")
         found = usage.sort("start").join_asof(slots, left_on="start", right_on="slot_start", by="lease_id", check_sortedness=False)
         return found.with_columns(pl.col("rated_id").alias("lease_id")).select(list(USAGE.schema)).sort(USAGE.key)
