@@ -5,6 +5,7 @@ result or none: the certificate goes last, and a directory without one holds no 
 """
 
 import hashlib
+import io
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from broker.faults import Findings
 from broker.market_checks import MarketChecks
 from broker.market_toml import FILE as RULES_FILE
 from broker.market_toml import read_rules, rules_text
-from broker.settlement_files import replace_file
+from broker.replacing import replace_file
 from broker.table_files import read_table, table_path
 from contracts.terms.clearing import Certificate, Check, Clearing
 from contracts.terms.errors import BadInput
@@ -149,9 +150,9 @@ def _write_table(directory: Path, table: Table, *, frame: pl.DataFrame, parquet:
     _remove_table(directory, table)
     if parquet:
         keys = [pl.col(name).cast(pl.String) for name in table.key]
-        beside = directory / f".{table.name}.parquet"
-        frame.sort(keys).select(list(table.schema)).write_parquet(beside)
-        beside.replace(directory / f"{table.name}.parquet")
+        parquet_bytes = io.BytesIO()
+        frame.sort(keys).select(list(table.schema)).write_parquet(parquet_bytes)
+        replace_file(directory / f"{table.name}.parquet", parquet_bytes.getvalue())
     else:
         replace_file(directory / f"{table.name}.csv", canonical_text(table, frame).encode())
 

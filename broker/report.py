@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from broker.curve_chart import chart
-from broker.settlement_files import replace_file
+from broker.replacing import replace_file
 from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.money import micros_text
 from contracts.terms.orders import MarketBook
