@@ -20,10 +20,11 @@ PATIENCE_SECONDS = 400
 SEED = 7
 SOLD_TWICE = """
     SELECT count(*) FROM (
-        SELECT a.offer_id, a.slot_start FROM awards a JOIN offers o ON o.id = a.offer_id AND o.superseded_at IS NULL
-        LEFT JOIN offer_hours h ON h.offer_id = a.offer_id AND h.hour = extract(hour FROM a.slot_start AT TIME ZONE 'UTC')
-        GROUP BY a.offer_id, a.slot_start, o.quantity, h.quantity
-        HAVING sum(a.quantity) > coalesce(h.quantity, o.quantity)
+        SELECT l.offer_id, s.slot_start FROM leases l JOIN lease_slots s ON s.lease_id = l.id
+        JOIN offers o ON o.id = l.offer_id AND o.superseded_at IS NULL
+        LEFT JOIN offer_hours h ON h.offer_id = l.offer_id AND h.hour = extract(hour FROM s.slot_start AT TIME ZONE 'UTC')
+        GROUP BY l.offer_id, s.slot_start, o.quantity, h.quantity
+        HAVING sum(s.quantity) > coalesce(h.quantity, o.quantity)
     ) AS oversold
 """
 BEYOND_ITS_HOURS = """
@@ -34,7 +35,9 @@ BEYOND_ITS_HOURS = """
     ) AS overserved
 """
 QUESTIONS = {
-    "oversold slots": SOLD_TWICE,
+    "awards written twice": """
+        SELECT count(*) FROM (SELECT 1 FROM awards GROUP BY cycle_id, bid_id, offer_id, slot_start, tier HAVING count(*) > 1) AS twice""",
+    "slots leased beyond the offer": SOLD_TWICE,
     "bids given more than they asked": BEYOND_ITS_HOURS,
     "entries off balance": """
         SELECT count(*) FROM (SELECT 1 FROM postings GROUP BY entry_id, currency HAVING sum(amount_micros) <> 0) AS off""",
