@@ -15,6 +15,7 @@ import msgspec
 import polars as pl
 
 from broker.faults import Findings
+from broker.replacing import replace_file
 from broker.table_files import SUFFIXES, read_table, table_path
 from contracts.close import CloseRecord, PreviousClose
 from contracts.ledger_checks import settlement_faults
@@ -22,6 +23,7 @@ from contracts.ledger_tables import (
     ACCOUNTS,
     INVOICES,
     LINES,
+    PARTIES,
     PAYOUTS,
     PERIODS,
     PLANS,
@@ -117,15 +119,8 @@ def read_previous(out: Path) -> PreviousClose:
 def read_settled(out: Path) -> SettledBook:
     """A close with the small tables beside it: all that an export needs. Raises BadInput for a missing or unreadable part."""
     record = _record(out)
-    frames = _read(out, (INVOICES, LINES, POSTINGS, PAYOUTS, ACCOUNTS, PLANS, PERIODS, PROVIDERS))
+    frames = _read(out, (INVOICES, LINES, POSTINGS, PAYOUTS, ACCOUNTS, PLANS, PERIODS, PROVIDERS, PARTIES))
     return SettledBook(record=record, seller=_seller(out / SELLER_FILE), **frames)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that a reader never sees half a file."""
-    beside = path.with_name(f".{path.name}")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def _paths(directory: Path, tables: tuple[Table, ...], *, findings: Findings, would_do: str) -> dict[str, Path]:

@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 
 from contracts.close import CloseRecord
-from contracts.ledger_tables import PROVIDERS
+from contracts.ledger_tables import PARTIES, PROVIDERS
 from contracts.terms.money import half_up, micros_text
 
 WIDTH = 78
@@ -24,9 +24,20 @@ Row = tuple[str, str, str]
 
 
 class Seller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who issues the invoices (`seller.toml`)."""
+    """Who issues the invoices (`seller.toml`). Only the name stands on a page; the rest is for files that need it.
+
+    address, country, vat_id   of the firm; the country as ISO 3166-1 alpha-2; e-invoices need all three
+    iban, bic                  its account: what payouts leave from, and invoices are paid to
+    payment_terms              when an invoice is due, in words
+    """
 
     name: str = "Gridfare"
+    address: str = ""
+    country: str = ""
+    vat_id: str = ""
+    iban: str = ""
+    bic: str = ""
+    payment_terms: str = "Due on receipt"
 
 
 class SettledBook(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +52,7 @@ class SettledBook(msgspec.Struct, frozen=True, kw_only=True):
     plans: pl.DataFrame
     periods: pl.DataFrame
     providers: pl.DataFrame = PROVIDERS.empty()
+    parties: pl.DataFrame = PARTIES.empty()
     seller: Seller = Seller()
 
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from broker.closing import CloseReport
-from broker.settlement_files import read_settled, replace_file, write_settlement
+from broker.replacing import replace_file
+from broker.settlement_files import read_settled, write_settlement
 from contracts.exports import export
 
-FORMATS = ("focus", "beancount", "statements")
+FORMATS = ("focus", "beancount", "hledger", "statements", "pain001")
 
 
 def write_artefacts(directory: Path, report: CloseReport) -> list[str]:

@@ -172,7 +172,13 @@ def test_an_unknown_column_is_left_out_aloud(gridfare, month, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "files"),
-    [("focus", ["focus.csv", "focus.parquet"]), ("beancount", ["journal.beancount"]), ("statements", ["invoices.txt", "payouts.txt"])],
+    [
+        ("focus", ["focus.csv", "focus.parquet"]),
+        ("beancount", ["journal.beancount"]),
+        ("hledger", ["journal.hledger"]),
+        ("statements", ["invoices.txt", "payouts.txt"]),
+        ("pain001", ["pain001-000001-EUR.xml", "pain001-000002-EUR.xml"]),
+    ],
 )
 def test_an_export_needs_nothing_but_the_close(gridfare, month, tmp_path, name, files):
     (month / "seller.toml").write_text('name = "Compute Exchange of Utopia"\n')
@@ -185,11 +191,45 @@ def test_an_export_needs_nothing_but_the_close(gridfare, month, tmp_path, name, 
     assert b"Utopia" in (tmp_path / "one" / files[0]).read_bytes()
 
 
-def test_a_later_format_says_so(gridfare, month, tmp_path):
+def test_e_invoices_say_which_fields_they_miss_and_are_written_with_them(gridfare, month, tmp_path):
     gridfare("settle", month, "--out", tmp_path / "closed")
     code, _, err = gridfare("export", tmp_path / "closed", "--format", "ubl", "--to", tmp_path / "x")
     assert code == 2
-    assert "not written by this release" in err
+    assert "seller.toml: address, country, vat_id" in err
+    assert "account_id cleared: legal_name, address, country" in err
+    assert not (tmp_path / "x").exists()
+    (month / "seller.toml").write_text('name = "Market"\naddress = "1 Place"\ncountry = "DE"\nvat_id = "DE123456789"\n')
+    accounts = pl.read_csv(month / "accounts.csv")["account_id"]
+    rows = "".join(f"{account},{account} Ltd,2 Rue,FR,\n" for account in accounts)
+    (month / "parties.csv").write_text(f"account_id,legal_name,address,country,vat_id\n{rows}")
+    gridfare("settle", month, "--out", tmp_path / "closed")
+    assert gridfare("export", tmp_path / "closed", "--format", "ubl", "--to", tmp_path / "x")[0] == 0
+    assert b"committed Ltd" in (tmp_path / "x" / "ubl-000002-Committed.xml").read_bytes()
+
+
+def test_a_close_that_does_not_add_up_is_not_exported(gridfare, month, tmp_path):
+    gridfare("settle", month, "--out", tmp_path / "closed")
+    rewrite(tmp_path / "closed" / "close.json", '"difference": 0', '"difference": 7')
+    code, _, err = gridfare("export", tmp_path / "closed", "--format", "pain001", "--to", tmp_path / "x")
+    assert code == 3
+    assert "entries sum to zero, micros (by 7)" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_table_changed_after_the_close_is_not_exported(gridfare, month, tmp_path):
+    gridfare("settle", month, "--out", tmp_path / "closed")
+    rewrite(tmp_path / "closed" / "payouts.csv", "583700000,0,583700000", "983700000,0,983700000")
+    code, _, err = gridfare("export", tmp_path / "closed", "--format", "pain001", "--to", tmp_path / "x")
+    assert code == 3
+    assert "payouts is not the table its close record has the hash of" in err
+
+
+def test_nothing_to_export_is_said(gridfare, month, tmp_path):
+    (month / "usage.csv").write_text((month / "usage.csv").read_text().splitlines()[0] + "\n")
+    gridfare("settle", month, "--out", tmp_path / "closed")
+    code, out, _ = gridfare("export", tmp_path / "closed", "--format", "pain001", "--to", tmp_path / "x")
+    assert code == 0
+    assert "Nothing to write" in out
 
 
 @pytest.mark.parametrize("command", ["settle", "export"])
