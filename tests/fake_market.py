@@ -18,7 +18,7 @@ from broker.services.market import MarketService, PriceFilter, PriceTotal
 from broker.services.market_views import CycleView, PriceView
 from broker.services.offers import OfferRecord, OfferService, TransferRate
 from broker.services.replies import Reply, ReplyService, RequestKey
-from broker.services.views import BidView, Caller, LeaseView, Page, StatementView
+from broker.services.views import BidView, Caller, CreditView, LeaseView, Page, ShownKey, StatementView
 from broker.world import catalogue, shipped_book
 from contracts.terms.accounts import Account
 from contracts.terms.bids import BidRequest
@@ -255,16 +255,24 @@ class FakeOrders:
         self.kept[bid_id] = msgspec.structs.replace(await self.bid(bid_id, caller), status="withdrawn", hold_micros=0)
         return self.kept[bid_id]
 
-    async def bids(self, caller: Caller, *, cursor: str | None = None, limit: int = 50) -> Page[BidView]:
+    async def credit(self, caller: Caller) -> CreditView:
+        held = sum(bid.hold_micros for bid in self.kept.values() if bid.account_id == caller.account_id)
+        return CreditView(currency="USD", limit_micros=CREDIT, owed_micros=0, held_micros=held, free_micros=CREDIT - held)
+
+    async def bids(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[BidView]:
         mine = [bid for key, bid in sorted(self.kept.items()) if bid.account_id == caller.account_id and key > (cursor or "")]
+        mine = mine[::-1] if newest_first else mine
         return Page(items=mine[:limit], next_cursor=mine[limit - 1].bid_id if len(mine) > limit else None)
 
 
 class FakeLeases:
     """No leases."""
 
-    async def leases(self, caller: Caller, *, cursor: str | None = None, limit: int = 50) -> Page[LeaseView]:
+    async def leases(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[LeaseView]:
         return Page(items=[])
+
+    async def of_bid(self, bid_id: str, caller: Caller) -> list[LeaseView]:
+        return []
 
     async def lease(self, lease_id: str, caller: Caller) -> LeaseView:
         raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
@@ -309,6 +317,8 @@ class FakeReplies:
 
 class FakeMarket:
     """`services()` like the real market's, on the fakes."""
+
+    shown_keys = (ShownKey(account_name="Atelier Lumière", story="Renders light.", key=KEY),)
 
     def __init__(self, *, cycles: int = 2, now: datetime = NOW) -> None:
         clock = FixedClock(now)

@@ -1,9 +1,10 @@
 """The site: the API of a market with the portal's pages beside it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.plugins.htmx import HTMXPlugin
 from litestar.plugins.jinja import JinjaTemplateEngine
@@ -12,15 +13,20 @@ from litestar.template import TemplateConfig
 
 from broker.app import OpenServices
 from broker.application import application
+from broker.services.views import ShownKey
 from broker.world import catalogue
+from contracts.terms.errors import NotSignedIn
 from web.formats import FILTERS
-from web.pages.bids import bid_list, bid_page, sign_in, sign_in_form, sign_out
+from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.find import find
-from web.pages.market import chart_svg, market_now, table, table_csv
+from web.pages.market import chart_svg, market_now, next_gate, table, table_csv
+from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
 from web.pages.refusals import problem_page, refusal_page
+from web.pages.signing import sign_in, sign_in_form, sign_out, to_sign_in
 
 HERE = Path(__file__).parent
-PAGES = (market_now, table, table_csv, chart_svg, find, problem_page, sign_in_form, sign_in, sign_out, bid_list, bid_page)
+PAGES = (market_now, next_gate, table, table_csv, chart_svg, find, problem_page, sign_in_form, sign_in, sign_out)
+OWN_PAGES = (bid_form, enter_bid, bid_list, bid_page, withdraw_bid)
 
 
 class OpensServices(Protocol):
@@ -31,20 +37,27 @@ class OpensServices(Protocol):
         """Opens one unit of work and gives its services."""
         ...
 
+    @property
+    def shown_keys(self) -> Sequence[ShownKey]:
+        """Keys anybody may use, for the sign-in page; none in a real market."""
+        ...
+
 
 def site(market: OpensServices) -> Litestar:
     """The API and the portal of one market."""
     static = create_static_files_router(path="/static", directories=[HERE / "static"], include_in_schema=False)
+    own = Router("/", route_handlers=OWN_PAGES, exception_handlers={NotSignedIn: to_sign_in, BackToForm: back_to_form})
     state = State(
         {
             "countries": dict(catalogue.countries().select("country", "name").iter_rows()),
             "places": list(catalogue.places().sort("name").select("place", "name").iter_rows()),
+            "shown_keys": list(market.shown_keys),
             "stacks": sorted({each.vendor for each in catalogue.hardware_classes().values()}),
         }
     )
     return application(
         market.services,
-        [*PAGES, static],
+        [*PAGES, own, static],
         plugins=[HTMXPlugin()],
         refusal_page=refusal_page,
         configure={"template_config": _templates(), "state": state},

@@ -5,7 +5,7 @@ Money and rates come as integer micros and leave without their unit, which stand
 
 from datetime import datetime
 
-from contracts.terms.money import micros_text
+from contracts.terms.money import MICROS_PER_CENT, half_up, micros_text
 
 MINUS = "−"
 NOTHING = "–"
@@ -76,6 +76,24 @@ def change(bps: int | None) -> str:
     return f"{sign}{abs(bps) / 100:.1f} %"
 
 
+def cents(amount: int | None) -> str:
+    """An amount in cents, written as money.
+
+    >>> cents(123_456), cents(-5)
+    ('1,234.56', '−0.05')
+    """
+    return NOTHING if amount is None else money(amount * MICROS_PER_CENT)
+
+
+def hours(seconds: int | None) -> str:
+    """Seconds as hours with two decimals: what was delivered is measured in seconds and sold in hours.
+
+    >>> hours(86_400), hours(90)
+    ('24.00', '0.03')
+    """
+    return NOTHING if seconds is None else _grouped(f"{half_up(seconds * 100, HOUR) / 100:.2f}")
+
+
 def duration(seconds: int) -> str:
     """A span in hours and minutes.
 
@@ -88,7 +106,27 @@ def duration(seconds: int) -> str:
     return " ".join(part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part)
 
 
-FILTERS = {"money": money, "rate": rate, "moment": moment, "quantity": quantity, "age": age, "change": change, "duration": duration}
+def capitalize_first(text: str) -> str:
+    """A sentence's first letter as a capital, the rest as it is: names keep theirs.
+
+    >>> capitalize_first("from 5 Jan")
+    'From 5 Jan'
+    """
+    return text[:1].upper() + text[1:]
+
+
+FILTERS = {
+    "age": age,
+    "capitalize_first": capitalize_first,
+    "cents": cents,
+    "change": change,
+    "duration": duration,
+    "hours": hours,
+    "moment": moment,
+    "money": money,
+    "quantity": quantity,
+    "rate": rate,
+}
 
 
 def _grouped(text: str) -> str:

@@ -136,7 +136,14 @@ class MarketService:
         gate_at = self._next_gate(latest, now)
         first = gate_at + (latest.start - latest.gate_at) if gate_at and latest else None
         end = first + (latest.end - latest.start) if first and latest else None
-        return GateView(as_of=now, next_gate_at=gate_at, first_slot_at=first, last_slot_end=end, clock_runs=self._clock.runs)
+        return GateView(
+            as_of=now,
+            next_gate_at=gate_at,
+            seconds_left=int((gate_at - now).total_seconds()) if gate_at else None,
+            first_slot_at=first,
+            last_slot_end=end,
+            clock_runs=self._clock.runs,
+        )
 
     async def curve(self, hardware: str, slot: datetime | None = None) -> Curve:
         """Supply and demand of a class in one slot of the last applied cycle; without a slot, the one that sold most.

@@ -78,11 +78,13 @@ class GateView(msgspec.Struct, frozen=True, kw_only=True):
     """The gate that comes next, and what it will clear.
 
     next_gate_at, first_slot_at, last_slot_end  null while no gate is scheduled
+    seconds_left                                until the gate, in market time
     clock_runs                                  whether market time passes by itself, second by second
     """
 
     as_of: datetime
     next_gate_at: datetime | None
+    seconds_left: int | None
     first_slot_at: datetime | None
     last_slot_end: datetime | None
     clock_runs: bool

@@ -148,4 +148,5 @@ def test_bids_are_shown_to_who_holds_the_key():
         assert "the most you can still pay is 57.60 USD" in page
         assert client.get("/bids").text.count(bid_id) == 1
         client.post("/sign-out")
-        assert client.get(f"/bids/{bid_id}").status_code == 401
+        away = client.get(f"/bids/{bid_id}", follow_redirects=False)
+        assert away.headers["location"] == f"/sign-in?next=%2Fbids%2F{bid_id}"

@@ -1,6 +1,6 @@
 """*Find compute*: what a person needs, in a person's order; offers compared all-in; why the others are out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
@@ -16,9 +16,8 @@ from broker.services.market_views import OfferQuery, OfferSearch
 from broker.services.queries import read_query, write_query
 from contracts.terms.errors import BadInput
 from contracts.terms.money import MICROS, half_up
+from web.pages.order_form import Factor, Fields, proposal
 from web.pages.words import REASON_FIELDS, REASONS
-
-Fields = Mapping[str, Sequence[str]]
 
 
 class Excluded(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +57,7 @@ async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Tem
         "countries": request.app.state.countries,
         "places": request.app.state.places,
         "stacks": request.app.state.stacks,
+        "bids": {} if fault else bids(found, given, factor=services.offers.factor),
         "data_countries": sorted({value.value for value in found.facets["countries"]} | {*given.get("data_country", ())}),
     }
     name = "_find.html" if request.htmx else "find.html"
@@ -77,6 +77,17 @@ def wanted(given: Fields) -> OfferQuery:
     return read_query(fields, OfferQuery)
 
 
+def bids(found: OfferSearch, given: Fields, *, factor: Factor) -> dict[str, str]:
+    """The address of a bid for each offer's class, by offer; under `""` for the classes asked for, or the first offer's."""
+
+    def address(hardware: Sequence[str], all_in_micros: int) -> str:
+        return "/bids/new" + _question(proposal(given, hardware=hardware, all_in_micros=all_in_micros, factor=factor))
+
+    addresses = {offer.offer_id: address([offer.hardware], offer.all_in_micros) for offer in found.offers}
+    first = found.offers[0] if found.offers else None
+    return addresses | ({"": address(given.get("hardware") or [first.hardware], first.all_in_micros)} if first else {})
+
+
 def excluded(found: OfferSearch, given: Fields) -> list[Excluded]:
     """The account of what was left out, each reason with the way to drop it."""
     return [
@@ -92,11 +103,6 @@ def excluded(found: OfferSearch, given: Fields) -> list[Excluded]:
         )
         for row in found.exclusions
     ]
-
-
-def _without(reason: str, given: Fields) -> str | None:
-    fields = REASON_FIELDS.get(reason)
-    return "/find" + _question(_pairs(given, leave=(*fields, "cursor"))) if fields else None
 
 
 def _micros(text: str) -> int:

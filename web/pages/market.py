@@ -84,6 +84,7 @@ async def market_now(
         "rows": rows,
         "tiers": TIERS[::-1],
         "chosen": chosen,
+        "gate": await services.market.gate(),
         "curve": shown.curve if shown else None,
         "figures": _figures(shown, now.currency, state=request.app.state) if shown else [],
         "headline": await _headline(rows, chosen, services=services, state=request.app.state, currency=now.currency),
@@ -92,6 +93,12 @@ async def market_now(
     }
     name = "_market.html" if request.htmx else "market.html"
     return Template(name, context=context, headers={"Vary": "HX-Request", "Cache-Control": "no-cache"})
+
+
+@get("/market/gate", include_in_schema=False)
+async def next_gate(services: NamedDependency[Services]) -> Template:
+    """How long until the next gate, in market time: what a page under a clock of its own reads anew."""
+    return Template("_gate.html", context={"gate": await services.market.gate()}, headers={"Cache-Control": "no-cache"})
 
 
 @get("/market/{name:str}", include_in_schema=False)

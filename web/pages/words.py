@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from broker.services.market_views import ClassPrice, Curve, RegionPrice, SlotPrice
+from contracts.terms.bids import BidRequest
 from contracts.terms.money import BASIS_POINTS, half_up
-from web.formats import change, moment, quantity, rate
+from web.formats import change, moment, money, quantity, rate
 
 REASONS: dict[str, str] = {
     "hardware": "another class of accelerator",
@@ -39,6 +40,53 @@ REASON_FIELDS: dict[str, tuple[str, ...]] = {
     "budget": ("budget",),
     "text": ("text",),
 }
+
+DEMAND_LABELS: dict[str, str] = {
+    "stack": "code written for",
+    "countries": "site in",
+    "operator_countries": "operator and owner from",
+    "certifications": "certified",
+    "trust_min": "operator at least",
+    "memory_gb_min": "memory each, GB, at least",
+    "uptime_min": "uptime, %, at least",
+    "place": "close to",
+    "rtt_ms_max": "within, ms",
+    "data_tb": "data to move, TB",
+    "data_country": "data in",
+}
+REFUSED: dict[str, str] = {
+    "credit_exceeded": "The bid was not entered: its worst case is more than the account has left. Lower the hours or the limit, "
+    "or withdraw another bid.",
+    "window_closed": "The bid was not entered: its window has passed. Choose a later end.",
+    "key_reused": "This form has entered a bid already, and this is another one. Enter it again if you want both.",
+    "not_permitted": "The bid was not entered: this key may not bid, or the form was opened under another key.",
+}
+
+
+def bid_sentence(request: BidRequest, worst_case_micros: int, *, currency: str) -> str:
+    """The worst case of a bid in one line: quantity, period, rate and the most it can cost."""
+    classes = " or ".join(sorted(request.hardware))
+    accelerators = "accelerator" if request.width == 1 else "accelerators"
+    return (
+        f"Up to {quantity(request.width)} {accelerators} of {classes} between {moment(request.window_start)} and "
+        f"{moment(request.window_end)}, {quantity(request.hours)} accelerator-hours in all, "
+        f"at no more than {rate(request.limit_micros_max)} {currency} per reference hour: "
+        f"the most you can pay is {money(worst_case_micros)} {currency} before tax."
+    )
+
+
+def demand_words(values: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The demands that go with a bid, each with its label; countries by name."""
+    return [
+        (label, ", ".join(country(value, names) if "countr" in name else value for value in values[name]))
+        for name, label in DEMAND_LABELS.items()
+        if values.get(name)
+    ]
+
+
+def refused_words(code: str | None) -> str | None:
+    """Why a bid was not entered, by the code of its refusal."""
+    return None if code is None else REFUSED.get(code, "The bid was not entered; nothing was promised. Look it over and try again.")
 
 
 def busiest(prices: Iterable[ClassPrice]) -> ClassPrice | None:

@@ -75,6 +75,7 @@ async def test_the_next_gate_clears_a_day_that_begins_a_quarter_of_an_hour_later
         DAY + timedelta(hours=1),
         DAY + timedelta(hours=25),
     )
+    assert gate.seconds_left == 56 * 60, "four minutes past the last gate"
     assert not gate.clock_runs, "a clock that stands still must not be counted down"
     assert (await FakeMarket(cycles=0).desk.market.gate()).first_slot_at is None
 

@@ -21,11 +21,12 @@ function drawWhenReady(root) {
   if (window.vegaEmbed) document.fonts.ready.then(() => draw(root));
 }
 
-// Clocks run on the server's time: what it said when the page was made, plus what has passed since.
-const loaded = performance.now();
+// Clocks run on the server's time: what it said when the clock was made, plus what has passed since it came.
+const came = new WeakMap();
 function tick() {
-  const seconds = (performance.now() - loaded) / 1000;
   for (const clock of document.querySelectorAll("[data-countdown]")) {
+    if (!came.has(clock)) came.set(clock, performance.now());
+    const seconds = (performance.now() - came.get(clock)) / 1000;
     const left = Math.round((Date.parse(clock.dateTime) - Date.parse(clock.dataset.now)) / 1000 - seconds);
     const two = (number) => String(number).padStart(2, "0");
     const hours = Math.floor(left / 3600);
@@ -92,9 +93,9 @@ document.addEventListener("htmx:afterSettle", (event) => {
 
 // Live refresh waits while nobody looks, and while somebody is choosing.
 document.addEventListener("htmx:beforeRequest", (event) => {
-  const market = document.getElementById("market");
-  if (event.detail.elt !== market) return;
-  if (document.hidden || (market.contains(document.activeElement) && typing(document.activeElement))) event.preventDefault();
+  const live = event.detail.elt;
+  if (!live.matches("[data-live]")) return;
+  if (document.hidden || (live.contains(document.activeElement) && typing(document.activeElement))) event.preventDefault();
 });
 
 // On a narrow screen the results of a search come first.

@@ -1,0 +1,146 @@
+"""Signing in with an API key, and telling our own forms from others'.
+
+The key is kept in a cookie that scripts cannot read and other sites cannot send; nothing is kept on our side.
+Every form that acts also carries a token only the holder of the key could have been given.
+"""
+
+import hashlib
+import hmac
+import secrets
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, QueryParameter
+from litestar.response import Redirect, Template
+
+from broker.app import Services
+from broker.services.replies import RequestKey
+from broker.services.views import Caller
+from contracts.terms.errors import NotPermitted, NotSignedIn
+
+COOKIE = "gridfare_key"
+HOURS_SIGNED_IN = 12
+HOME = "/bids"
+NO_STORE = {"Cache-Control": "no-store"}
+AnyRequest = Request[object, object, object]  # type: ignore[type-var]
+After = Annotated[str, QueryParameter(name="next", max_length=4000)]
+
+
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sign-in form sends; `after` is where its reader was going."""
+
+    key: str
+    after: str = HOME
+
+
+class FormMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """The hidden fields of a form that acts.
+
+    token  shows that the form is ours and its sender the one who was given it
+    once   one act a form: sent twice, it happens once
+    """
+
+    token: str = ""
+    once: str = ""
+
+
+async def page_caller(request: AnyRequest, services: Services) -> Caller:
+    """Whose key the browser carries. Raises NotSignedIn."""
+    key = request.cookies.get(COOKIE)
+    if not key:
+        raise NotSignedIn("sign in with an API key to see this")
+    return await services.accounts.authenticate(key)
+
+
+async def page_caller_if_any(request: AnyRequest, services: Services) -> Caller | None:
+    """The same for pages that anyone may read; a key nobody was given counts as none."""
+    try:
+        return await page_caller(request, services)
+    except NotSignedIn:
+        return None
+
+
+def marks(request: AnyRequest) -> FormMarks:
+    """Fresh marks for a form of the signed-in reader."""
+    return FormMarks(token=_token(request), once=secrets.token_urlsafe(12))
+
+
+def act_key(request: AnyRequest, caller: Caller, *, sent: FormMarks, content: bytes = b"") -> RequestKey:
+    """The key under which a form's act happens once. Raises NotPermitted for a form that is not ours.
+
+    content  what the form says, so that the same form with other words is another act
+    """
+    if not hmac.compare_digest(sent.token.encode(), _token(request).encode()):
+        raise NotPermitted("this form was not made for you, or you signed in again since; open its page again and send that")
+    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + content).digest()
+    return RequestKey(account_id=caller.account_id, key=f"portal {sent.once}"[:200], digest=digest)
+
+
+def to_sign_in(request: AnyRequest, _refusal: Exception) -> Redirect:
+    """Lead a reader without a key through sign-in and back to where they were: for a form, the page it stands on."""
+    path = request.url.path if request.method == "GET" else request.url.path.rpartition("/")[0]
+    query = f"?{request.url.query}" if request.method == "GET" and request.url.query else ""
+    return Redirect(sign_in_address(path + query), status_code=303)
+
+
+def sign_in_address(after: str) -> str:
+    """The sign-in page for a reader who was going somewhere."""
+    return f"/sign-in?{urlencode({'next': after})}"
+
+
+@get("/sign-in", include_in_schema=False, sync_to_thread=False)
+def sign_in_form(request: AnyRequest, *, after: After = HOME) -> Template:
+    """The form."""
+    return _form(request, after=after)
+
+
+@post("/sign-in", include_in_schema=False, status_code=200)
+async def sign_in(
+    data: Annotated[SignIn, Body(media_type=RequestEncodingType.URL_ENCODED)], request: AnyRequest, *, services: NamedDependency[Services]
+) -> Template | Redirect:
+    """Take the key if somebody was given it; say so on the form if nobody was. Raises NotPermitted for another site's form."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise NotPermitted("another site sent this form; sign in on our own")
+    try:
+        await services.accounts.authenticate(data.key.strip())
+    except NotSignedIn:
+        return _form(request, after=data.after, fault="Nobody was given this key, or it was revoked.")
+    cookie = Cookie(
+        COOKIE,
+        value=data.key.strip(),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+        max_age=HOURS_SIGNED_IN * 3600,
+        path="/",
+    )
+    return Redirect(_ours(data.after), status_code=303, cookies=[cookie])
+
+
+@post("/sign-out", include_in_schema=False, status_code=303, sync_to_thread=False)
+def sign_out() -> Response[None]:
+    """Forget the key."""
+    answer: Response[None] = Redirect("/", status_code=303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+def _form(request: AnyRequest, *, after: str, fault: str | None = None) -> Template:
+    context = {"fault": fault, "after": _ours(after), "shown_keys": request.app.state.shown_keys}
+    return Template("sign_in.html", context=context, status_code=401 if fault else 200, headers=NO_STORE)
+
+
+def _ours(address: str) -> str:
+    """An address on this site, or the first page of a signed-in reader: sign-in leads nowhere else."""
+    elsewhere = not address.startswith("/") or address.startswith(("//", "/\\")) or any(ord(letter) < 32 for letter in address)
+    return HOME if elsewhere else address
+
+
+def _token(request: AnyRequest) -> str:
+    key = request.cookies.get(COOKIE, "")
+    return hmac.new(key.encode(), b"forms of the portal", hashlib.sha256).hexdigest()
