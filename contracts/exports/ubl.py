@@ -6,6 +6,7 @@ what is payable. As in the other exports a line is one charge whose price is the
 is −1, because a price may not be negative. Invoices without a line, for nothing, are no documents.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,7 +14,6 @@ from decimal import Decimal
 
 import msgspec
 
-from contracts.exports.beancount import component_names
 from contracts.exports.markup import Element, amount, check_currency, document, element, one_line
 from contracts.exports.pain001 import iban_of
 from contracts.statements import WORDS, Invoice, InvoiceLine, Seller, SettledBook, invoices
@@ -74,11 +74,16 @@ def export(book: SettledBook) -> dict[str, bytes]:
     issued = [invoice for invoice in invoices(book) if invoice.lines]
     parties = _parties(book)
     _refuse_what_lacks(book.seller, parties, accounts=sorted({invoice.account_id for invoice in issued}))
-    names = component_names(sorted({invoice.account_id for invoice in issued}))
     return {
-        f"ubl-{made.invoice.period:06d}-{names[made.invoice.account_id]}.xml": document(_document(made))
+        f"ubl-{made.invoice.period:06d}-{_for_files(made.invoice.account_id)}.xml": document(_document(made))
         for made in _documents(issued, book, parties=parties)
     }
+
+
+def _for_files(account: str) -> str:
+    """An account's id where any disk takes it as it is, or what is left of it and the start of its hash."""
+    plain = re.sub("[^A-Za-z0-9._-]", "-", account)[:60]
+    return account if plain == account else f"{plain}-{hashlib.sha256(account.encode()).hexdigest()[:8]}"
 
 
 def _documents(issued: list[Invoice], book: SettledBook, *, parties: dict[str, Party]) -> Iterator[Document]:

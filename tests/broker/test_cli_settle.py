@@ -204,7 +204,7 @@ def test_e_invoices_say_which_fields_they_miss_and_are_written_with_them(gridfar
     (month / "parties.csv").write_text(f"account_id,legal_name,address,country,vat_id\n{rows}")
     gridfare("settle", month, "--out", tmp_path / "closed")
     assert gridfare("export", tmp_path / "closed", "--format", "ubl", "--to", tmp_path / "x")[0] == 0
-    assert b"committed Ltd" in (tmp_path / "x" / "ubl-000002-Committed.xml").read_bytes()
+    assert b"committed Ltd" in (tmp_path / "x" / "ubl-000002-committed.xml").read_bytes()
 
 
 def test_a_close_that_does_not_add_up_is_not_exported(gridfare, month, tmp_path):

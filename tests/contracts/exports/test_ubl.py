@@ -43,12 +43,12 @@ def is_credit_note(document):
 def test_a_month_worked_out_by_hand():
     """January again 0.06, February 1.05, 0.30 credited for what failed: 0.81, of which January's belongs to lab:1."""
     files = export(addressed(golden("corrections")))
-    second = ET.fromstring(files["ubl-000002-Lab.xml"])
+    second = ET.fromstring(files["ubl-000002-lab.xml"])
     assert [text(line, "cbc:LineExtensionAmount") for line in lines(second)] == ["0.06", "-0.30", "1.05"]
     assert [text(line, "cbc:InvoicedQuantity") for line in lines(second)] == ["1", "-1", "1"]
     assert money(second, "cac:LegalMonetaryTotal/cbc:PayableAmount") == Decimal("0.81")
     assert text(second, "cac:BillingReference/cac:InvoiceDocumentReference/cbc:ID") == "lab:1"
-    assert files["ubl-000002-Lab.xml"] == (GOLDEN / "corrections" / "exports" / "ubl-000002-Lab.xml").read_bytes()
+    assert files["ubl-000002-lab.xml"] == (GOLDEN / "corrections" / "exports" / "ubl-000002-lab.xml").read_bytes()
 
 
 def test_a_credit_note_says_what_is_given_back_as_positive():
@@ -178,6 +178,17 @@ def test_schema_and_rules_accept_every_document(book):
         assert xsd.validate_xsd(content) == (True, [])
         broken = [str(finding) for finding in rules.check_rules(etree.fromstring(content))]
         assert not [sentence for sentence in broken if not any(term in sentence for term in PEPPOL_ONLY)]
+
+
+def test_files_of_accounts_that_differ_in_a_sign_stay_apart():
+    """And an account's file has the same name whoever else is billed."""
+    book = addressed(golden("plans"))
+    odd = {"flat": "a/b", "reached": "a:b", "stepped": "a-b"}
+    frames = {
+        name: getattr(book, name).with_columns(pl.col("account_id").replace(odd)) for name in ("invoices", "lines", "accounts", "parties")
+    }
+    files = [name for name in export(msgspec.structs.replace(book, **frames)) if name.startswith("ubl-000001-a")]
+    assert files == ["ubl-000001-a-b.xml", "ubl-000001-a-b-c14cddc0.xml", "ubl-000001-a-b-6783a31e.xml"]
 
 
 def test_twice_the_same_bytes():
