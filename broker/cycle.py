@@ -101,6 +101,12 @@ class MarketCycle:
             raise ClearingFailed(f"the certificate of cycle {cycle.number} does not hold: {broken}", cycle_id=cycle.id)
         return await self._apply(cycle, clearing, certificate=certificate)
 
+    async def applied(self, gate_at: datetime) -> CycleReport | None:
+        """What the cycle of a gate did, or None while it is not applied."""
+        async with unit_of_work(self._sessions) as work:
+            cycle = await CycleRepository(work).at_gate(gate_at)
+            return await _report(work, cycle) if cycle is not None and cycle.status == "applied" else None
+
     async def _load(self, gate_at: datetime) -> tuple[Cycle, bytes] | CycleReport:
         rules = self._timetable.rules(gate_at)
         async with unit_of_work(self._sessions) as work:

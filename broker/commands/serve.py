@@ -51,8 +51,6 @@ async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, console:
             port = free_port(settings.host, settings.port)
             gate = next_gate(timetable, market.clock.now())
             console.print(f"[bold]Portal[/bold]  http://{settings.host}:{port}   next gate {iso(gate)}   stop with Ctrl-C")
-            gates = asyncio.create_task(keep_gates(market, worker, say=console.print))
-            try:
-                await serve(market, host=settings.host, port=port)
-            finally:
-                gates.cancel()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(keep_gates(market, worker, say=console.print))
+                tasks.create_task(serve(market, host=settings.host, port=port))

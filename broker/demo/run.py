@@ -158,11 +158,10 @@ async def _keep_trading(demo: DemoMarket, settings: Settings, *, plan: DemoPlan,
     console.print(
         f"\n[bold]Portal[/bold]  http://{settings.host}:{port}   [dim]API  http://{settings.host}:{port}/schema   stop with Ctrl-C[/dim]"
     )
-    trading = asyncio.create_task(_trade(demo, plan, console=console))
-    try:
-        await serve(demo.market, host=settings.host, port=port)
-    finally:
-        trading.cancel()
+    await demo.resume()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_trade(demo, plan, console=console))
+        tasks.create_task(serve(demo.market, host=settings.host, port=port))
 
 
 async def _trade(demo: DemoMarket, plan: DemoPlan, *, console: Console) -> None:

@@ -21,6 +21,7 @@ from broker.services.accounts import key_digest
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.book import BookRepository
+from broker.store.repositories.cycles import CycleRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.unit_of_work import unit_of_work
 from broker.world.book import shipped_book
@@ -121,8 +122,13 @@ class DemoMarket:
         return entered
 
     async def run_gate(self, gate: Gate) -> CycleReport:
-        """Everything up to and including one gate: delivery until then, bids, cycle."""
+        """Everything up to and including one gate: delivery until then, bids, cycle; nothing for a gate that is applied.
+
+        A bid that was turned away at a gate must not come back to it, with other credit, when the demo is started again.
+        """
         self.pass_to(gate.at)
+        if (done := await self._cycle.applied(gate.at)) is not None:
+            return done
         await self._grid.deliver(gate.at)
         await self.enter_bids(gate)
         return await self._cycle.run(gate.at)
@@ -131,6 +137,13 @@ class DemoMarket:
         """Let the grid deliver up to a moment."""
         self.pass_to(until)
         return await self._grid.deliver(until)
+
+    async def resume(self) -> None:
+        """Let time pass up to the last gate that was cleared: market time does not turn back."""
+        async with unit_of_work(self.market.sessions) as work:
+            latest = await CycleRepository(work).latest_applied()
+        if latest is not None:
+            self.pass_to(latest.gate_at)
 
     async def lease_states(self) -> dict[str, int]:
         """How many leases are in each state."""

@@ -28,7 +28,7 @@ class CycleRepository:
         """The cycle of a gate; the same one however often it is opened."""
         highest = (await self._session.scalars(select(func.max(CycleRow.number)))).one()
         fresh = {
-            "id": derived_id("cyc", gate_at.isoformat()),
+            "id": _id_at(gate_at),
             "number": (highest or 0) + 1,
             "gate_at": gate_at,
             "start": start,
@@ -44,6 +44,11 @@ class CycleRepository:
     async def cycle(self, cycle_id: str) -> Cycle:
         """One cycle. Raises NotFound."""
         return _cycle(await self._row(cycle_id))
+
+    async def at_gate(self, gate_at: datetime) -> Cycle | None:
+        """The cycle of a gate, or None when it was never opened."""
+        row = await self._session.get(CycleRow, _id_at(gate_at))
+        return _cycle(row) if row else None
 
     async def claim(self, cycle_id: str, book: bytes) -> Cycle:
         """Take over a cycle that is not applied yet: a higher token, the book this run has read. Raises StaleToken when it is applied."""
@@ -123,6 +128,10 @@ class CycleRepository:
         if row is None:
             raise NotFound(f"no cycle has the id {cycle_id}", cycle_id=cycle_id)
         return row
+
+
+def _id_at(gate_at: datetime) -> str:
+    return derived_id("cyc", gate_at.isoformat())
 
 
 def _cycle(row: CycleRow) -> Cycle:
