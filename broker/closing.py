@@ -60,14 +60,14 @@ class PeriodClose:
             if not record.holds:
                 off = "; ".join(f"{line.name}: {line.difference}" for line in record.reconciliations if line.difference)
                 raise ClearingFailed(f"the close does not add up: {off}", period=closed.period)
-            await _as_before(settlements, closed, record)
+            await _as_before(settlements, closed, record=record)
             await settlements.keep(closed, settlement, record=record)
             await journal.add_many(list(settlement.entries))
             await journal.void(await journal.award_holds_over(closed.month.end))
         return CloseReport(closed=closed, files=files, settlement=settlement, record=record)
 
 
-async def _as_before(settlements: SettlementRepository, closed: ClosedPeriod, record: CloseRecord) -> None:
+async def _as_before(settlements: SettlementRepository, closed: ClosedPeriod, *, record: CloseRecord) -> None:
     """A closed period never changes. Raises ClearingFailed when it would."""
     stored = await settlements.record(closed.period)
     if stored is not None and stored.outputs != record.outputs:
