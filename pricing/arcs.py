@@ -1,4 +1,4 @@
-"""The arcs of the market: which group may run where, when and at which tier, and what that is worth.
+"""The arcs of the market: which flexible group may run where, when and at which tier, and what that is worth.
 
 An arc exists where every clause holds: the timeless ones of `eligibility.py`, the window (asked for,
 and data arrived), the tier (wanted, and its limit above nothing) and worth ≥ the pool's lowest rate.
@@ -33,13 +33,26 @@ class Arcs(msgspec.Struct, frozen=True, eq=False):
     reachable: Bools
 
 
-def find_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility) -> Arcs:
-    """Every arc of the book, a few groups at a time so that memory stays in bounds."""
+class Cells(msgspec.Struct, frozen=True, eq=False):
+    """Every (group, slot, pool, tier) of some groups, g of them.
+
+    allowed     (g, T, P, 3) whether every clause holds but worth
+    worth       (g, T, P, 3) micros per accelerator-hour; of no meaning where not allowed
+    reachable   (g,) as in Arcs
+    """
+
+    allowed: Bools
+    worth: Ints
+    reachable: Bools
+
+
+def find_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility, flexible: Bools) -> Arcs:
+    """Every arc of the flexible groups (of G), a few groups at a time so that memory stays in bounds."""
     groups, pools, tiers = worth.gross.shape
     slots = supply.offered.shape[1]
     step = max(1, CELLS_AT_ONCE // max(1, pools * tiers * slots))
     found = [
-        _some_arcs(supply, worth, eligibility=eligibility, groups=np.arange(start, min(start + step, groups)))
+        _some_arcs(supply, worth, eligibility=eligibility, groups=np.arange(start, min(start + step, groups)), flexible=flexible)
         for start in range(0, groups, step)
     ]
     nothing: Ints = np.empty(0, dtype=np.int64)
@@ -48,11 +61,20 @@ def find_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility) -> Arcs
     return Arcs(group=group, slot=slot, pool=pool, tier=tier, worth=worth_, reachable=reachable)
 
 
-def _some_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility, groups: Ints) -> tuple[tuple[Ints, ...], Bools]:
+def _some_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility, groups: Ints, flexible: Bools) -> tuple[tuple[Ints, ...], Bools]:
     """The arcs of some groups as columns, and whether each group has a pool at all.
 
     Cells are laid out (group, slot, pool, tier), which is the order of the arcs.
     """
+    cells = read_cells(supply, worth, eligibility=eligibility, groups=groups)
+    arc = cells.allowed & (cells.worth >= supply.cheapest.T[..., None]) & flexible[groups][:, None, None, None]
+    which = np.nonzero(arc)
+    group, slot, pool, tier = (index.astype(np.int64) for index in which)
+    return (groups[group], slot, pool, tier, cells.worth[which]), cells.reachable
+
+
+def read_cells(supply: Supply, worth: Worth, *, eligibility: Eligibility, groups: Ints) -> Cells:
+    """Where and when some groups (g,) may run, and what an accelerator-hour is worth there."""
     hour = np.arange(supply.offered.shape[1])[:, None]
     eligible = eligibility.of(groups)
     window = (hour >= worth.first[groups][:, None, :]) & (hour < worth.end[groups][:, None, None])
@@ -61,11 +83,8 @@ def _some_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility, groups
     allowed = there[..., None] & wanted[:, None] & served(supply.limits).transpose(1, 0, 2)
     carbon = -(-worth.carbon[groups][:, None, None] * supply.carbon.T // KILOGRAM)
     net = worth.gross[groups][:, None] - (worth.transfer[groups][:, None, :] + carbon)[..., None]
-    which = np.nonzero(allowed & (net >= supply.cheapest.T[..., None]))
-    group, slot, pool, tier = (index.astype(np.int64) for index in which)
     carries = wanted[..., SPOT] | (wanted[..., :SPOT].any(axis=2) & supply.pools["firm"].to_numpy())
-    reachable: Bools = np.any(eligible & carries, axis=1)
-    return (groups[group], slot, pool, tier, net[which]), reachable
+    return Cells(allowed, net, np.any(eligible & carries, axis=1))
 
 
 def served(limits: Ints) -> Bools:

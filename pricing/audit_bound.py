@@ -44,7 +44,7 @@ def _best_responses(audit: Audit, prices: Ints) -> int:
     total = 0
     for number, bid in enumerate(audit.bids):
         total += (
-            _best_run(audit, number, prices=prices)
+            best_run(audit, number, prices=prices)
             if bid.kind == "block"
             else _greedy(best[number], width=bid.width, units=audit.units(number))
         )
@@ -63,18 +63,21 @@ def _greedy(gains: Ints, *, width: int, units: int) -> int:
     return total
 
 
-def _best_run(audit: Audit, number: int, *, prices: Ints) -> int:
-    """The best column of a block: pool, tier and first slot, at its width; nothing when none gains."""
+def best_run(audit: Audit, number: int, *, prices: Ints) -> int:
+    """What the best column of a block gains: pool, tier and first slot, at its width; nothing when none gains.
+
+    Its worth has to reach the pool's lowest rates over the run, as an arc's does in its slot. How wide the pool is does not
+    count: a bound has to hold for whatever a bid could ask, and supply speaks through the prices.
+    """
     bid = audit.bids[number]
     pools, worth, fits = audit.reader.worths(bid)
     run = audit.units(number) // bid.width
     best = 0
     for place, first, tier in np.argwhere(_whole_runs(fits, run)):
-        slots = slice(first, first + run)
-        pool = pools[place]
-        cost = sum(_cheapest(audit, pool, slot=slot, width=bid.width) for slot in range(first, first + run))
-        if int(worth[place, slots, tier].sum()) * bid.width >= cost:
-            best = max(best, int((worth[place, slots, tier] - prices[pool, slots, tier]).sum()) * bid.width)
+        slots, pool = slice(first, first + run), pools[place]
+        valued = int(worth[place, slots, tier].sum())
+        if valued >= int(audit.stock.lowest[pool, slots].sum()):
+            best = max(best, (valued - int(prices[pool, slots, tier].sum())) * bid.width)
     return best
 
 
@@ -84,16 +87,6 @@ def _whole_runs(fits: Bools, run: int) -> Bools:
     for first in range(fits.shape[1] - run + 1):
         whole[:, first, :] = fits[:, first : first + run, :].all(axis=1)
     return whole
-
-
-def _cheapest(audit: Audit, pool: int, *, slot: int, width: int) -> int:
-    """What `width` accelerators of a pool cost their providers in a slot, cheapest first, micros an hour."""
-    stock, total = audit.stock, 0
-    for row in sorted(stock.pools[pool], key=lambda row: int(stock.rates[row, slot])):
-        take = min(width, int(stock.left[row, slot]))
-        total += take * int(stock.rates[row, slot])
-        width -= take
-    return total
 
 
 def _rents(audit: Audit, prices: Ints) -> int:

@@ -19,7 +19,8 @@ _BESIDE_TERMS = frozenset({"id", "entered_at"})
 def check_goods(audit: Audit) -> list[Check]:
     """Every check that needs no money."""
     sold = int(audit.layout.quantity.sum())
-    out_of_place = [*_out_of_turn(audit), *_out_of_order(audit), *_below_best(audit)]
+    # With blocks the integer optimum alone decides on tiers.
+    out_of_place = [*_out_of_turn(audit), *_out_of_order(audit), *([] if audit.has_blocks else _below_best(audit))]
     return [
         verdict("capacity", list(_oversold(audit)), finding=f"{sold} accelerator-slots sold, none beyond what leases left"),
         verdict("tier limits", list(_over_limits(audit)), finding="the headroom of every pool and slot is kept"),
@@ -98,8 +99,8 @@ def _out_of_turn(audit: Audit) -> Iterator[str]:
         order = sorted(group, key=lambda number: (audit.bids[number].entered_at, audit.bids[number].id))
         for place, earlier in enumerate(order):
             bid = audit.bids[earlier]
-            room = audit.taken[earlier] < bid.width
-            if bid.kind != "flexible" or audit.taken[earlier].sum() >= audit.units(earlier):
+            room = (audit.taken[earlier] < bid.width) | (bid.kind == "block")
+            if audit.taken[earlier].sum() >= audit.units(earlier):
                 continue
             for later in order[place + 1 :]:
                 if (room & (audit.taken[later] > 0)).any():

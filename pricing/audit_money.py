@@ -9,6 +9,7 @@ from contracts.terms.clearing import Check
 from contracts.terms.money import half_up, largest_remainder
 from contracts.terms.tables import TIERS
 from pricing.audit import Audit, verdict
+from pricing.audit_bound import best_run
 from pricing.audit_supply import GUARANTEED, SPOT, STANDARD
 
 BASIS_POINTS = 10_000
@@ -22,8 +23,8 @@ def check_money(audit: Audit) -> list[Check]:
             "prices", [*_odd_rows(audit), *_odd_rates(audit)], finding=f"{audit.clearing.prices.height} rows, each the middle of its ends"
         ),
         verdict("charges", list(_odd_charges(audit)), finding=f"{audit.layout.charge.size} charges, {paid} micros in all"),
-        verdict("winners", list(_losing_bids(audit)), finding="nobody pays more than it is worth to them"),
-        verdict("providers", list(_losing_offers(audit)), finding="no offer is sold below its rate"),
+        verdict("winners", list(_losing_bids(audit)), finding=f"nobody pays more than it is worth to them{_made_whole(audit)}"),
+        verdict("providers", list(_losing_offers(audit)), finding=f"no offer is sold below its rate{_made_whole(audit)}"),
         verdict("receipts", list(_odd_receipts(audit)), finding="spot parts and premium shares are exact in every pool and slot"),
         verdict("paid is received", [] if paid == received else [f"paid {paid}, received {received}"], finding=f"{paid} micros either way"),
         verdict("outcomes", list(_odd_outcomes(audit)), finding=f"{len(audit.bids)} bids agree with their awards"),
@@ -76,6 +77,10 @@ def _odd_charges(audit: Audit) -> Iterator[str]:
             yield f"{who} is charged {layout.charge[row]}, due {due}"
 
 
+def _made_whole(audit: Audit) -> str:
+    return ", or is made whole from the uplift fund" if audit.has_blocks else ""
+
+
 def _shortfalls(audit: Audit) -> list[Fraction]:
     """Of each bid, h · Σ (rate − worth)·x: what it pays beyond its worth, negative where it gains."""
     short = [0] * len(audit.bids)
@@ -86,11 +91,11 @@ def _shortfalls(audit: Audit) -> list[Fraction]:
 
 
 def _losing_bids(audit: Audit) -> Iterator[str]:
-    """All-in: the worth of an award is its limit less fee, transfer and carbon; only a block may lose, and is made whole."""
+    """All-in: the worth of an award is its limit less fee, transfer and carbon. Beside blocks a winner may lose, and is made whole."""
     layout = audit.layout
     for row in np.flatnonzero(layout.rate > audit.award_worth):
         bid = audit.bids[layout.bid[row]]
-        if bid.kind == "flexible":
+        if not audit.has_blocks:
             yield f"bid {bid.id} pays {layout.rate[row]} in slot {layout.slot[row]} for what is worth {audit.award_worth[row]}"
 
 
@@ -143,7 +148,7 @@ def _odd_outcomes(audit: Audit) -> Iterator[str]:
     due = _due_outcomes(audit)
     for bid_id, status, *amounts, reason in audit.clearing.outcomes.iter_rows():
         expected_status, *expected, expected_reason = due.pop(bid_id)
-        if status != expected_status and not (status == "paradoxical" and expected_status == "rejected" and audit.has_blocks):
+        if status != expected_status:
             yield f"bid {bid_id} is called {status}, but is {expected_status}"
         if amounts != expected:
             yield f"bid {bid_id} has hours, reference hours, paid, fee, transfer, uplift {amounts}, due {expected}"
@@ -167,6 +172,8 @@ def _due_outcomes(audit: Audit) -> dict[str, list[str | int | float]]:
     for b, bid in enumerate(audit.bids):
         taken = int(audit.taken[b].sum())
         status = "rejected" if not taken else "filled" if audit.hours_of(b) == bid.hours else "partial"
+        if not taken and bid.kind == "block" and best_run(audit, b, prices=layout.rates) > 0:
+            status = "paradoxical"
         reason = "" if taken else "priced out" if audit.arcs.welcome[b] else "no eligible pool"
         fee = half_up(paid[b] * audit.book.rules.fee_bps, BASIS_POINTS)
         uplift = half_up(max(Fraction(0), shortfalls[b]))

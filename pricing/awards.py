@@ -80,7 +80,7 @@ def award_table(problem: MarketProblem, awards: list[Award]) -> pl.DataFrame:
 
 
 def receipt_table(problem: MarketProblem, awards: list[Award], *, price: Ints, hours: Fraction) -> pl.DataFrame:
-    """Rows of `receipts`: every offer and slot that sold, or stood by for a premium."""
+    """Rows of `receipts`: every offer and slot that sold, or stood by for a premium; uplift where the spot price is below its rate."""
     supply = problem.supply
     spot_part: dict[tuple[int, int], int] = defaultdict(int)
     sold: dict[tuple[int, int], int] = defaultdict(int)
@@ -97,9 +97,11 @@ def receipt_table(problem: MarketProblem, awards: list[Award], *, price: Ints, h
         shares = largest_remainder(surplus, [int(supply.gross[offer, slot]) for offer in callable_]) if surplus else []
         for offer, micros in zip(callable_, shares, strict=False):
             premium[offer, slot] += micros
-    rows = [
-        (supply.offer_ids[offer], slot, sold[offer, slot], spot_part[offer, slot] + premium[offer, slot], premium[offer, slot], 0)
-        for offer, slot in {**sold, **premium}
-        if sold[offer, slot] or premium[offer, slot]
-    ]
+    rows = []
+    for offer, slot in {**sold, **premium}:
+        quantity, extra = sold[offer, slot], premium[offer, slot]
+        if quantity or extra:
+            short = max(0, int(supply.rates[offer, slot] - price[SPOT, supply.pool_of[offer], slot]))
+            received = spot_part[offer, slot] + extra
+            rows.append((supply.offer_ids[offer], slot, quantity, received, extra, half_up(hours * short * quantity)))
     return pl.DataFrame(rows, schema=RECEIPTS.schema, orient="row").sort(RECEIPTS.key)

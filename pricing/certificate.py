@@ -46,7 +46,8 @@ def certify(
 
     A result that fails is still given its certificate, which then does not hold: it names what is wrong first.
     """
-    claims = Claims(path=path, approximate=approximate, bound_integer_micros=bound_integer_micros)
+    claimed = clearing.bound_integer_micros if bound_integer_micros is None else bound_integer_micros
+    claims = Claims(path=path, approximate=approximate, bound_integer_micros=claimed)
     bids, facts = bids_of(book), facts_of(book)
     stock = take_stock(book, facts)
     faults = misfits(clearing, bids, stock=stock)
@@ -96,6 +97,9 @@ FIGURES = (
 def _check_gap(audit: Audit, claims: Claims) -> Check:
     made, most = welfare(audit), bound(audit, audit.layout.rates)
     missing = most - made
+    claimed = claims.bound_integer_micros
+    if claimed is not None and half_up(made) > claimed:
+        return verdict("bound", [f"welfare {half_up(made)} is above the {claimed} micros claimed by branch and bound"], finding="")
     text = f"welfare {half_up(made)}, no clearing can have more than {half_up(most)} micros"
     allowed = claims.approximate or audit.has_blocks
     return verdict("bound", [] if missing == 0 or (missing > 0 and allowed) else [f"{text}: {half_up(missing)} apart"], finding=text)

@@ -27,15 +27,23 @@ class Lots(msgspec.Struct, frozen=True, eq=False):
         np.add.at(total, (self.tier, problem.arcs.pool[self.arc], problem.arcs.slot[self.arc]), self.quantity)
         return total
 
+    def joined(self, other: "Lots") -> "Lots":
+        """These lots, then the others."""
+        return Lots(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in self.__struct_fields__))
 
-def share(problem: MarketProblem, quantity: Ints, *, price: Ints) -> Lots:
-    """Share the quantity on each arc (N,) among its group's bids, at tier prices (3, P, T)."""
+
+def share(problem: MarketProblem, quantity: Ints, *, price: Ints | None) -> Lots:
+    """Share the quantity on each arc (N,) among its group's bids, at tier prices (3, P, T).
+
+    Without prices nobody is moved up: in a book with blocks only the integer optimum decides on tiers.
+    """
     found: list[tuple[int, int, int]] = []
     used = np.flatnonzero(quantity)
     groups = problem.arcs.group[used]
     for arcs in np.split(used, np.flatnonzero(np.diff(groups)) + 1) if len(used) else []:
         found += _share_group(problem, int(problem.arcs.group[arcs[0]]), lot={int(arc): int(quantity[arc]) for arc in arcs})
-    lots = _upgrade(problem, found, price=price)
+    stay = [(bid, arc, int(problem.arcs.tier[arc]), part) for bid, arc, part in found]
+    lots = _upgrade(problem, found, price=price) if price is not None else stay
     columns = np.array(lots, dtype=np.int64).reshape(-1, 4).T
     return Lots(*columns)
 

@@ -1,16 +1,25 @@
 """The one entry to clearing: a book in; awards, prices, outcomes and receipts out."""
 
+from fractions import Fraction
+
+import msgspec
+import numpy as np
+
 from contracts.terms.clearing import Clearing
 from contracts.terms.errors import ClearingFailed, NotSupported
+from contracts.terms.money import half_up
 from contracts.terms.orders import MarketBook
 from pricing.arrays import Ints
 from pricing.awards import award_table, grant, receipt_table
-from pricing.choice import share
+from pricing.choice import Lots, share
 from pricing.convex import Progress, optimum
+from pricing.integers import Chosen, add_blocks, after_blocks, choose_columns
 from pricing.outcomes import outcome_table
 from pricing.prices import midpoint, price_table, publish
 from pricing.problem import MarketProblem, build
+from pricing.relaxation import column_prices
 from pricing.residual import NotOptimal, PriceRange, price_range
+from pricing.uplift import admitted, costliest_block, total_uplift
 
 PATHS = ("auto", "convex")
 
@@ -21,26 +30,80 @@ def clear(book: MarketBook, *, path: str = "auto", progress: Progress | None = N
     path       `auto` or `convex`; both take the convex path in this release
     progress   told a sentence at each stage, if given
 
+    With blocks the awards are those of greatest welfare in whole blocks, the prices those of the relaxation over columns,
+    and what they leave a winner short of is uplift; a block goes back if the fund cannot pay it.
     The same book gives the same frames, whatever the order of its rows. Raises NotSupported for another
     path or a bid this release cannot clear, ClearingFailed when no certified optimum is found.
     """
     if path not in PATHS:
         raise NotSupported(f"the path {path} is not in this release; {' or '.join(PATHS)} would do", path=path, would_do="auto")
     tell = progress or _silence
-    hours = book.rules.hours
     problem = build(book)
     tell(f"{problem.groups} kinds of bids, {problem.pools} pools, {problem.slots} slots, {len(problem.arcs.worth)} arcs")
+    if problem.demand.has_blocks:
+        return _clear_with_blocks(book, problem, tell=tell)
     quantity, ends = _solve(problem, tell)
     tell("prices: both ends of the range found")
-    rate = midpoint(ends)
-    lots = share(problem, quantity, price=rate)
-    awards = grant(problem, lots, price=rate, hours=hours)
+    return _result(book, _Settled(problem, ends, lots=share(problem, quantity, price=midpoint(ends))))
+
+
+class _Settled(msgspec.Struct, frozen=True, eq=False):
+    """Who gets what, and both ends of what it costs: all that the tables follow from."""
+
+    problem: MarketProblem
+    ends: PriceRange
+    lots: Lots
+
+    def welfare(self) -> int:
+        """Σ (worth − rate)·x, micros per slot-hour."""
+        awards = grant(self.problem, self.lots, price=midpoint(self.ends), hours=Fraction(1))
+        worth, rates = self.problem.arcs.worth, self.problem.supply.rates
+        return sum((int(worth[award.arc]) - int(rates[award.offer, award.slot])) * award.quantity for award in awards)
+
+
+def _result(book: MarketBook, settled: _Settled) -> Clearing:
+    """The tables."""
+    problem, rate, hours = settled.problem, midpoint(settled.ends), book.rules.hours
+    awards = grant(problem, settled.lots, price=rate, hours=hours)
     return Clearing(
         awards=award_table(problem, awards),
-        prices=price_table(problem, ends, sold=lots.sold(problem)),
-        outcomes=outcome_table(problem, awards, hours=hours, fee_bps=book.rules.fee_bps),
+        prices=price_table(problem, settled.ends, sold=settled.lots.sold(problem)),
+        outcomes=outcome_table(problem, awards, hours=hours, fee_bps=book.rules.fee_bps, admitted=admitted(problem, rate)),
         receipts=receipt_table(problem, awards, price=rate, hours=hours),
     )
+
+
+def _clear_with_blocks(book: MarketBook, problem: MarketProblem, *, tell: Progress) -> Clearing:
+    """Clear, and clear again without the block that costs the uplift fund most, until the fund can pay."""
+    tell(f"{len(problem.columns.group)} columns of blocks")
+    members = [list(rows) for rows in problem.demand.members]
+    bound: int | None = None
+    while True:
+        chosen, settled = _settle(problem, members, tell=tell)
+        bound = max(chosen.bound, settled.welfare()) if bound is None else bound
+        result = _result(book, settled)
+        fund, due = book.rules.uplift_fund_micros, total_uplift(result)
+        if fund is None or due <= fund:
+            return msgspec.structs.replace(result, bound_integer_micros=half_up(bound * book.rules.hours))
+        out = costliest_block(problem, result.outcomes["uplift_micros"].to_list(), members=members)
+        tell(f"uplift of {due} micros is due, the fund holds {fund}: block {problem.demand.bid_ids[out]} is taken out")
+        members[int(problem.demand.group_of[out])].remove(out)
+
+
+def _settle(problem: MarketProblem, members: list[list[int]], *, tell: Progress) -> tuple[Chosen, _Settled]:
+    """Whole awards of greatest welfare for the bids still in the book, (G) rows in order of entry, and the relaxation's prices."""
+    count = np.array([len(rows) for rows in members], dtype=np.int64)
+    chosen = choose_columns(problem, count)
+    tell(f"{int(chosen.blocks.sum())} of {int(count[problem.demand.run > 0].sum())} blocks run")
+    after = after_blocks(problem, chosen.blocks)
+    quantity, _ = _solve(after, tell)
+    grown, blocks = add_blocks(problem, chosen.blocks, members=members)
+    lots = share(after, quantity, price=None).joined(blocks)
+    taken = np.zeros(len(grown.arcs.worth), dtype=np.int64)
+    np.add.at(taken, lots.arc, lots.quantity)
+    ends = publish(grown, column_prices(problem, count), quantity=taken)
+    tell("prices: both ends of the relaxation's range found")
+    return chosen, _Settled(grown, ends, lots=lots)
 
 
 def _solve(problem: MarketProblem, tell: Progress) -> tuple[Ints, PriceRange]:

@@ -34,6 +34,7 @@ class Demand(msgspec.Struct, frozen=True, eq=False):
     count       (G,) bids in the group
     width       (G,) accelerators at once, each bid
     units       (G,) accelerator-slots in all, each bid: ⌊hours ÷ h⌋
+    run         (G,) slots a block runs: units ÷ width; 0 for flexible bids
     """
 
     terms: pl.DataFrame
@@ -45,10 +46,16 @@ class Demand(msgspec.Struct, frozen=True, eq=False):
     count: Ints
     width: Ints
     units: Ints
+    run: Ints
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether any bid is all or nothing."""
+        return bool(self.run.any())
 
 
 def gather_bids(book: MarketBook) -> Demand:
-    """Build the demand side. Raises NotSupported for a bid this release cannot clear, BadInput for a factor it cannot read."""
+    """Build the demand side. Raises NotSupported for a bid this release cannot clear, BadInput for one it cannot read."""
     bids = book.bids.sort("bid_id")
     _refuse_unsupported(bids)
     order = bids.with_row_index("row").sort("entered_at", "bid_id")["row"].to_list()
@@ -62,6 +69,7 @@ def gather_bids(book: MarketBook) -> Demand:
     terms = bids[firsts].drop(PERSONAL)
     classes = pl.Series("hardware", [sorted(factors[row]) for row in firsts], dtype=pl.List(pl.String))
     hours = book.rules.hours
+    units = np.array([int(exact(wanted) / hours) for wanted in terms["hours"]], dtype=np.int64)
     return Demand(
         terms=terms.with_columns(classes),
         factors=[factors[row] for row in firsts],
@@ -71,13 +79,14 @@ def gather_bids(book: MarketBook) -> Demand:
         turn=turn,
         count=np.array([len(rows) for rows in members], dtype=np.int64),
         width=terms["width"].to_numpy().astype(np.int64),
-        units=np.array([int(exact(wanted) / hours) for wanted in terms["hours"]], dtype=np.int64),
+        units=units,
+        run=_runs(bids, hours)[firsts],
     )
 
 
 def _refuse_unsupported(bids: pl.DataFrame) -> None:
-    """Blocks, work and virtual clusters are in the rules and not in this release: say which bid and what would do."""
-    for column, allowed in (("kind", "flexible"), ("semantics", "hours"), ("sites_max", 1)):
+    """Work and virtual clusters are in the rules and not in this release: say which bid and what would do."""
+    for column, allowed in (("semantics", "hours"), ("sites_max", 1)):
         others = bids.with_row_index("row", offset=1).filter(pl.col(column) != allowed)
         if others.height:
             row, bid, found = others.select("row", "bid_id", column).row(0)
@@ -89,6 +98,26 @@ def _refuse_unsupported(bids: pl.DataFrame) -> None:
                 found=found,
                 would_do=str(allowed),
             )
+
+
+def _runs(bids: pl.DataFrame, slot_hours: Fraction) -> Ints:
+    """The slots each block runs, hours ÷ width ÷ h; 0 for a flexible bid."""
+    runs = np.zeros(bids.height, dtype=np.int64)
+    for row, (bid, kind, width, hours) in enumerate(bids.select("bid_id", "kind", "width", "hours").iter_rows()):
+        if kind != "block":
+            continue
+        run = exact(hours) / width / slot_hours
+        if run.denominator != 1 or run < 1:
+            raise BadInput(
+                f"block {bid} runs hours ÷ width ÷ slot_hours slots, which is {run} here",
+                file="bids",
+                row=row + 1,
+                column="hours",
+                found=hours,
+                would_do=f"a multiple of {float(width * slot_hours)}",
+            )
+        runs[row] = int(run)
+    return runs
 
 
 def _groups(bids: pl.DataFrame, factors: list[dict[str, int]]) -> tuple[Ints, list[int]]:

@@ -60,6 +60,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     visible   offers the bid may see, of which each removal counts
     open      offers among them that meet every clause but worth, in some slot and tier
+    width     accelerators a block asks for at once, 0 for a flexible bid
+    widest    of a block: the most accelerators one pool open to it has, at a tier it names, through a whole run; leases taken off
     """
 
     bid_id: str
@@ -70,6 +72,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     removals: tuple[Removal, ...]
     relaxations: tuple[Relaxation, ...]
     needs: tuple[Need, ...]
+    width: int = 0
+    widest: int = 0
 
     @property
     def text(self) -> str:
@@ -109,6 +113,8 @@ def explain(book: MarketBook, bid_id: str, *, clearing: Clearing) -> Explanation
         removals=tuple(Removal(clause=clause, offers=counted[clause]) for clause in CLAUSES if counted[clause]),
         relaxations=tuple(_relaxations(bid, sites, stock=stock, facts=facts, prices=prices)) if wants_more else (),
         needs=tuple(_needs(bid, sites, stock=stock, facts=facts, prices=prices)) if wants_more else (),
+        width=bid.width if bid.kind == "block" else 0,
+        widest=_widest(bid, sites, stock=stock, facts=facts) if bid.kind == "block" else 0,
     )
 
 
@@ -180,15 +186,32 @@ def _needs(bid: Bid, sites: list[Site], *, stock: Stock, facts: Facts, prices: I
     for tier, name in enumerate(TIERS):
         needed = []
         for site in (site for site in sites if not site.clauses and fits_tier(bid, site.offer, tier=name)):
-            for slot, fits in enumerate(_in_window(bid, site.pool, stock=stock, facts=facts)):
-                if fits and stock.on_sale[site.pool, slot, tier]:
-                    target = int(prices[site.pool, slot, tier]) + transfer_rate(bid, site.offer, facts=facts)
-                    target += carbon_rate(bid, site.offer, facts=facts, slot=slot)
-                    needed.append((_least_limit(target, bid.factors[site.offer.hardware], fee_bps=facts.fee_bps), slot, site.offer.site))
+            for run in _runs(bid, site, tier=tier, stock=stock, facts=facts):
+                spent = sum(int(prices[site.pool, slot, tier]) + carbon_rate(bid, site.offer, facts=facts, slot=slot) for slot in run)
+                target = -(-spent // len(run)) + transfer_rate(bid, site.offer, facts=facts)
+                needed.append((_least_limit(target, bid.factors[site.offer.hardware], fee_bps=facts.fee_bps), run[0], site.offer.site))
         if needed and min(needed)[0] > bid.limits[name]:
             limit, slot, place = min(needed)
             found.append(Need(tier=name, limit_micros=limit, limit_given_micros=bid.limits[name], site=place, slot=slot))
     return found
+
+
+def _runs(bid: Bid, site: Site, *, tier: int, stock: Stock, facts: Facts) -> list[range]:
+    """The slots in which a bid could run at a site and tier: a block's whole runs, for a flexible bid every slot alone."""
+    run = int(bid.hours / facts.slot_hours) // bid.width if bid.kind == "block" else 1
+    fits = np.array(_in_window(bid, site.pool, stock=stock, facts=facts)) & stock.on_sale[site.pool, :, tier]
+    return [range(first, first + run) for first in range(facts.slots - run + 1) if fits[first : first + run].all()]
+
+
+def _widest(bid: Bid, sites: list[Site], *, stock: Stock, facts: Facts) -> int:
+    """The most accelerators a pool has at once through a whole run of a block, at a tier it names."""
+    found = [0]
+    for site in (site for site in sites if not site.clauses):
+        room = stock.limits[site.pool]
+        for tier, name in enumerate(TIERS):
+            if fits_tier(bid, site.offer, tier=name):
+                found += [int(room[run, tier:].min()) for run in _runs(bid, site, tier=tier, stock=stock, facts=facts)]
+    return max(found)
 
 
 def _least_limit(target: int, factor: Fraction, *, fee_bps: int) -> int:
@@ -202,6 +225,8 @@ def sentences(found: Explanation) -> list[str]:
         return [f"Bid {found.bid_id}: no offer is open to this buyer."]
     told = f"Bid {found.bid_id} {_STATUS_WORDS[found.status]}."
     lines = [f"{told} Of {_counted(found.visible, 'offer')} it may see, {found.open} meet every clause but perhaps the price."]
+    if found.width > found.widest:
+        lines.append(f"It asks for {found.width:,} at once; the widest run open to it has {found.widest:,}.")
     if found.removals:
         lines.append("Counted clause by clause, of these offers")
     lines += [f"  {removal.offers} {_REMOVAL_WORDS[removal.clause]} ({removal.clause})" for removal in found.removals]

@@ -1,4 +1,4 @@
-"""What became of every bid: filled, partial or rejected, what it pays, and why it got nothing."""
+"""What became of every bid: filled, partial, rejected or paradoxical, what it pays, what makes it whole, why it got nothing."""
 
 from collections import defaultdict
 from fractions import Fraction
@@ -7,17 +7,25 @@ import polars as pl
 
 from contracts.terms.money import BASIS_POINTS, half_up
 from contracts.terms.tables import OUTCOMES
+from pricing.arrays import Bools
 from pricing.awards import Award
 from pricing.demand import PLACES
 from pricing.energy import exact
 from pricing.problem import MarketProblem
+from pricing.uplift import bid_uplifts
 
 NO_POOL = "no eligible pool"
 PRICED_OUT = "priced out"
 
 
-def outcome_table(problem: MarketProblem, awards: list[Award], *, hours: Fraction, fee_bps: int) -> pl.DataFrame:
-    """Rows of `outcomes`, one a bid. `hours` is the length of a slot; paid is before the fee."""
+def outcome_table(
+    problem: MarketProblem, awards: list[Award], *, hours: Fraction, fee_bps: int, admitted: Bools | None = None
+) -> pl.DataFrame:
+    """Rows of `outcomes`, one a bid. `hours` is the length of a slot; paid is before the fee and the uplift.
+
+    admitted   (G,) blocks that the prices would admit: refused, they are paradoxical
+    """
+    uplift = bid_uplifts(problem, awards, hours=hours)
     demand, supply = problem.demand, problem.supply
     classes = supply.pools["hardware"].to_list()
     granted: dict[int, list[Award]] = defaultdict(list)
@@ -36,6 +44,8 @@ def outcome_table(problem: MarketProblem, awards: list[Award], *, hours: Fractio
         moving = sum(half_up(hours * int(problem.worth.transfer[group, supply.pool_of[award.offer]]) * award.quantity) for award in mine)
         status = "rejected" if not mine else "filled" if delivered == wanted[group] else "partial"
         reason = "" if mine else PRICED_OUT if problem.arcs.reachable[group] else NO_POOL
+        if not mine and admitted is not None and admitted[group]:
+            status = "paradoxical"
         fee = half_up(paid * fee_bps, BASIS_POINTS)
-        rows.append((name, status, float(delivered), float(reference), paid, fee, moving, 0, reason))
+        rows.append((name, status, float(delivered), float(reference), paid, fee, moving, uplift.get(bid, 0), reason))
     return pl.DataFrame(rows, schema=OUTCOMES.schema, orient="row").sort(OUTCOMES.key)

@@ -19,6 +19,7 @@ from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
 from pricing.arcs import Arcs, find_arcs
 from pricing.arrays import Ints
+from pricing.blocks import Columns, find_columns
 from pricing.demand import Demand, gather_bids
 from pricing.eligibility import Eligibility, compile_clauses
 from pricing.pools import Supply, gather
@@ -28,8 +29,10 @@ from pricing.worth import Worth, value
 class MarketProblem(msgspec.Struct, frozen=True, eq=False):
     """A book ready to be cleared.
 
-    cell    (N,) group·T + slot of each arc, ascending
-    node    (N,) (tier·P + pool)·T + slot of each arc
+    arcs      of the flexible bids
+    columns   of the blocks: without any, the matrix is that of a network
+    cell      (N,) group·T + slot of each arc, ascending
+    node      (N,) (tier·P + pool)·T + slot of each arc
     """
 
     supply: Supply
@@ -37,6 +40,7 @@ class MarketProblem(msgspec.Struct, frozen=True, eq=False):
     eligibility: Eligibility
     worth: Worth
     arcs: Arcs
+    columns: Columns
     cell: Ints
     node: Ints
 
@@ -73,7 +77,7 @@ def build(book: MarketBook) -> MarketProblem:
     supply, demand = gather(book), gather_bids(book)
     eligibility = compile_clauses(demand.terms, supply.pools, transfer=book.transfer, latency=book.latency)
     worth = value(book, supply=supply, demand=demand)
-    arcs = find_arcs(supply, worth, eligibility=eligibility)
+    arcs = find_arcs(supply, worth, eligibility=eligibility, flexible=demand.run == 0)
     slots = book.rules.slots
     return MarketProblem(
         supply=supply,
@@ -81,6 +85,7 @@ def build(book: MarketBook) -> MarketProblem:
         eligibility=eligibility,
         worth=worth,
         arcs=arcs,
+        columns=find_columns(supply, demand, worth=worth, eligibility=eligibility),
         cell=arcs.group * slots + arcs.slot,
         node=(arcs.tier * supply.pools.height + arcs.pool) * slots + arcs.slot,
     )

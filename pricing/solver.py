@@ -4,7 +4,8 @@
     such that   rows @ x ≤ room          dual ≥ 0, what one more unit of room would be worth
                 0 ≤ x ≤ most
 
-CVXPY carries it to HiGHS; nobody else in the house knows either.
+Some of the unknowns may have to be whole: then there are no duals, and branch and bound says how much better an
+answer it has not seen could be. CVXPY carries either to HiGHS; nobody else in the house knows them.
 """
 
 import cvxpy as cp
@@ -13,13 +14,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from contracts.terms.errors import ClearingFailed
-from pricing.arrays import Floats
+from pricing.arrays import Floats, Ints
 
 INTERIOR_FROM = 20_000
+WHOLE_GAP = 0.5  # of one unit of value: the value of a whole answer is whole
 
 
 class LinearProgramme(msgspec.Struct, frozen=True, eq=False):
-    """n unknowns, m rows. Entries of the matrix are at `row`, `column` with 1 or −1.
+    """n unknowns, m rows.
 
     value   (n,) of one unit of each unknown
     most    (n,) upper bound of each unknown; infinity where the rows bound it
@@ -37,6 +39,34 @@ class LinearSolution(msgspec.Struct, frozen=True, eq=False):
 
     quantity: Floats
     dual: Floats
+
+
+class WholeSolution(msgspec.Struct, frozen=True, eq=False):
+    """The best answer found, x (n,), and what branch and bound claims no answer can exceed."""
+
+    quantity: Floats
+    bound: float
+
+
+def solve_whole(programme: LinearProgramme, whole: Ints, *, seconds: float) -> WholeSolution:
+    """Solve a programme whose unknowns `whole` (positions) must be integers, to the last unit of value or for so many seconds.
+
+    Raises ClearingFailed with the solver's status when it has no answer by then.
+    """
+    limits = [np.zeros(len(programme.value)), programme.most]
+    unknown = cp.Variable(len(programme.value), bounds=limits, integer=(whole,) if len(whole) else False)
+    problem = cp.Problem(cp.Minimize(-programme.value @ unknown), [programme.rows @ unknown <= programme.room])
+    options = {"mip_rel_gap": 0.0, "mip_abs_gap": WHOLE_GAP, "time_limit": seconds}
+    try:
+        problem.solve(solver=cp.HIGHS, highs_options=options)
+    except (cp.error.SolverError, ValueError) as error:  # ValueError: the solver ended in a status CVXPY cannot unpack
+        raise ClearingFailed("the solver found no whole optimum", status=str(error)) from error
+    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.settings.USER_LIMIT) or unknown.value is None:
+        raise ClearingFailed("the solver found no whole optimum", status=problem.status)
+    found = np.asarray(unknown.value, dtype=np.float64)
+    if not np.isfinite(found).all():
+        raise ClearingFailed("the solver found no whole answer in time", status=problem.status)
+    return WholeSolution(found, bound=-float(problem.solver_stats.extra_stats.mip_dual_bound))
 
 
 def solve(programme: LinearProgramme, *, corner: bool = True) -> LinearSolution:

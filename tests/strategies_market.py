@@ -2,11 +2,13 @@
 
 from decimal import Decimal
 
+import msgspec
+import polars as pl
 from hypothesis import strategies as st
 
 from contracts.terms.orders import MarketBook
-from contracts.terms.tables import TIERS
-from tests.builders import Row, a_bid, an_offer, book
+from contracts.terms.tables import BIDS, TIERS
+from tests.builders import Row, a_bid, an_offer, book, frame_of
 
 SITES = ("north", "south")
 CLASSES = ("GPU", "TPU")
@@ -32,6 +34,25 @@ def market_books(draw: st.DrawFn, *, offers_max: int = 5, bids_max: int = 6, slo
         headroom_guaranteed=Decimal(draw(st.sampled_from(("0", "0.2", "0.5")))),
         call_ceiling=Decimal(draw(st.sampled_from(("1", "1.5", "3")))),
         fee_bps=draw(st.sampled_from((0, 25, 1000))),
+    )
+
+
+@st.composite
+def block_books(draw: st.DrawFn, *, fund: st.SearchStrategy[int] | None = None) -> MarketBook:
+    """A small book with one to three blocks among its bids, perhaps equal ones, and an uplift fund."""
+    market = draw(market_books(offers_max=4, bids_max=2))
+    slots, hours = market.rules.slots, float(market.rules.slot_hours)
+    rows = [draw(_blocks(f"k{number}", slots, hours=hours)) for number in range(draw(st.integers(1, 2)))]
+    rows += [draw(_twins(rows[0], number)) | {"bid_id": f"ktwin{number}"} for number in range(draw(st.integers(0, 1)))]
+    bids = pl.concat([market.bids, frame_of(BIDS, rows, slots=slots)]).sort("bid_id")
+    rules = msgspec.structs.replace(market.rules, uplift_fund_micros=None if fund is None else draw(fund))
+    return msgspec.structs.replace(market, bids=bids, rules=rules)
+
+
+def _blocks(name: str, slots: int, *, hours: float) -> st.SearchStrategy[Row]:
+    runs = st.integers(1, slots)
+    return st.tuples(_bids(name, slots, hours=hours), st.integers(2, 4), runs).map(
+        lambda drawn: {**drawn[0], "kind": "block", "width": drawn[1], "hours": drawn[1] * drawn[2] * hours, "slot_first": 0}
     )
 
 

@@ -83,12 +83,15 @@ class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     prices     per pool, slot and tier, with both ends of the tie range
     outcomes   one row a bid: filled, partial, rejected or paradoxical, and why
     receipts   one row an offer and slot that sold or stood by for a premium
+
+    bound_integer_micros   with blocks: the most welfare any clearing of the book could have, as branch and bound claims
     """
 
     awards: pl.DataFrame
     prices: pl.DataFrame
     outcomes: pl.DataFrame
     receipts: pl.DataFrame
+    bound_integer_micros: int | None = None
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """The four frames by table name, in published order."""

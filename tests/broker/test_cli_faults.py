@@ -74,9 +74,9 @@ def test_a_place_that_cannot_be_written(capsys, market: Path):
 
 
 def test_a_bid_of_a_later_release(capsys, market: Path, tmp_path: Path):
-    """A block is read and understood; this release cannot clear it and says which bid it is."""
+    """A bid for work is read and understood; this release cannot clear it and says which bid it is."""
     path = market / "bids.csv"
-    path.write_text(path.read_text().replace(",flexible,", ",block,"))
+    path.write_text(path.read_text().replace(",hours\n", ",work\n"))
     ended = run(capsys, "clear", market, "--out", tmp_path / "out")
     assert ended.code == 2
     assert "b1" in ended.err

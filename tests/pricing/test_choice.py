@@ -91,7 +91,7 @@ def test_offers_are_filled_by_rate_then_name():
     assert rows_of(result.awards, "offer_id", "quantity") == [("a", 1), ("c", 1)]
 
 
-@pytest.mark.parametrize(("column", "value"), [("kind", "block"), ("semantics", "work"), ("sites_max", 2)])
+@pytest.mark.parametrize(("column", "value"), [("semantics", "work"), ("sites_max", 2)])
 def test_what_this_release_cannot_clear_is_refused_by_name(column: str, value: object):
     unusual: Row = {column: value}
     with pytest.raises(NotSupported, match=f"bid odd has {column} {value}") as refusal:

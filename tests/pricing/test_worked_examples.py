@@ -1,4 +1,4 @@
-"""Seven markets a reader clears by hand; the manual tells them in words.
+"""Eight markets a reader clears by hand; the manual tells them in words.
 
 One slot of an hour unless said; rates are per accelerator-hour, M being one unit of currency.
 """
@@ -143,3 +143,19 @@ def test_a_limit_is_all_in_the_fee_included():
         ("ann", 2_200_000, 110_000, ""),
         ("ben", 0, 0, "priced out"),
     ]
+
+
+def test_a_block_runs_whole_and_the_fund_makes_the_dearer_provider_whole():
+    """A has 6 at 1.00, B 6 at 3.00; a block of 10 at 2.20 is worth 22.00 and costs 18.00. B is 0.80 short on each of four.
+
+    With 3.00 in the fund the block is taken out, nothing trades, and the block is paradoxical.
+    """
+    offers = [an_offer("a", quantity=6, rate_micros=1 * M, firm=False), an_offer("b", quantity=6, rate_micros=3 * M, firm=False)]
+    block = a_bid("ten", kind="block", width=10, limit_spot_micros=2_200_000)
+    result = clear(book(offers=offers, bids=[block]))
+    assert rows_of(result.prices, "rate_low_micros", "rate_micros", "rate_high_micros") == [(2_200_000, 2_200_000, 2_200_000)]
+    assert rows_of(result.outcomes, "status", "paid_micros", "uplift_micros") == [("filled", 22 * M, 0)]
+    assert rows_of(result.receipts, "offer_id", "received_micros", "uplift_micros") == [("a", 13_200_000, 0), ("b", 8_800_000, 3_200_000)]
+    poor = clear(book(offers=offers, bids=[block], uplift_fund_micros=3 * M))
+    assert rows_of(poor.outcomes, "status", "paid_micros") == [("paradoxical", 0)]
+    assert rows_of(poor.prices, "rate_micros", "sold") == [(1 * M, 0)]

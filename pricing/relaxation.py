@@ -1,0 +1,124 @@
+"""The prices of a book with blocks: they support its relaxation over columns, the convex hull of what each bid may do.
+
+The relaxation is solved once. A price vector supports its optimum exactly when it is feasible in the dual and leaves
+nothing on the table (complementary slackness): what is served is worth its price, what has room is free. Those vectors
+are not a lattice; the published ends are the vectors of least and of greatest sum of all tier prices, and of equals the
+one of least, or greatest, sum weighted by place, so that no solver's whim is left. A pool's price is never below its lowest rate.
+"""
+
+import msgspec
+import numpy as np
+import scipy.sparse as sp
+
+from contracts.terms.tables import TIERS
+from pricing.arcs import served
+from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Bools, Floats, Ints
+from pricing.mixture import Mixture, mix
+from pricing.problem import MarketProblem
+from pricing.residual import PriceRange
+from pricing.solver import LinearProgramme, solve
+
+# Accelerators, or blocks, as the solver's floats tell them: its own tolerance is 1e-7.
+USED = 1e-6
+# A dual or reduced cost that is not nothing; weights are whole, columns at most some thousands wide.
+TELLING = 1e-9
+# Micros: a price this near to a whole number is that number.
+WHOLE = 1e-5
+
+
+class _Face(msgspec.Struct, frozen=True, eq=False):
+    """The supporting vectors: base + y with 0 ≤ y ≤ most, rows @ y ≤ room, equal where `tight`.
+
+    base, most (m,) micros; rows (n, m); room (n,); tight (n,)
+    """
+
+    base: Floats
+    most: Floats
+    rows: sp.csr_array
+    room: Floats
+    tight: Bools
+
+
+def column_prices(problem: MarketProblem, count: Ints) -> PriceRange:
+    """Both ends of the supporting prices, (3, P, T) micros each, when each group has `count` bids (G,).
+
+    Raises ClearingFailed when the solver does.
+    """
+    mixture = mix(problem, count)
+    if not mixture.arcs + mixture.columns:
+        quiet = np.broadcast_to(problem.supply.cheapest, (len(TIERS), problem.pools, problem.slots))
+        return PriceRange(low=quiet, high=quiet)
+    face = _supporting(problem, mixture)
+    sums, places = _sums(problem, len(face.base))
+    ends = []
+    for sign in (1.0, -1.0):
+        vector = _extreme(face, [sign * aim for aim in (sums, places)])
+        ends.append(_tier_prices(problem, vector))
+    return PriceRange(low=np.minimum(*ends), high=np.maximum(*ends))
+
+
+def _supporting(problem: MarketProblem, mixture: Mixture) -> _Face:
+    """Solve the relaxation and write down what its optimum leaves open."""
+    programme = mixture.programme
+    quantity = solve(programme).quantity
+    places, bids = problem.pools * problem.slots, mixture.arcs + mixture.columns
+    used = quantity > USED
+    has_room = programme.room - programme.rows @ quantity > USED
+    sold, left = used[bids:], quantity[bids:] < programme.most[bids:] - USED
+    lowest, highest = problem.supply.cheapest.ravel().copy(), np.full(places, NEVER, dtype=np.int64)
+    np.maximum.at(lowest, mixture.place[sold], mixture.rate[sold])
+    np.minimum.at(highest, mixture.place[left], mixture.rate[left])
+    offered = problem.supply.offered.ravel() > 0
+    base, most = np.zeros(len(has_room)), np.where(has_room, 0.0, np.inf)
+    spot = slice(SPOT * places, (SPOT + 1) * places)
+    base[spot] = np.where(offered, lowest, 0)
+    bounded = np.where(highest == NEVER, np.inf, np.maximum(highest - lowest, 0))
+    most[spot] = np.where(offered & ~has_room[spot], bounded, 0)
+    there = served(problem.supply.limits).transpose(2, 0, 1).reshape(len(TIERS), -1) & offered
+    for tier in (GUARANTEED, STANDARD):
+        most[tier * places : (tier + 1) * places][~there[tier]] = 0
+    rows = -sp.csr_array(programme.rows[:, :bids].T)
+    room = -programme.value[:bids] - rows @ base
+    return _Face(base=base, most=most, rows=rows, room=room, tight=used[:bids])
+
+
+def _sums(problem: MarketProblem, unknowns: int) -> tuple[Floats, Floats]:
+    """What each unknown (m,) adds to the sum of all tier prices, and to the sum weighted by their place, 1 and up."""
+    there = served(problem.supply.limits) & (problem.supply.offered > 0)[..., None]
+    number = np.cumsum(there.ravel()).reshape(there.shape)
+    weights = []
+    for each in (there.astype(np.float64), np.where(there, number, 0).astype(np.float64)):
+        weight = np.zeros(unknowns)
+        reached = np.cumsum(each, axis=2).transpose(2, 0, 1).ravel()  # a premium is part of its tier's price and the better ones'
+        weight[: len(reached)] = reached
+        weights.append(weight)
+    return weights[0], weights[1]
+
+
+def _extreme(face: _Face, aims: list[Floats]) -> Floats:
+    """The vector (m,) that makes the first aim least, among those the second."""
+    for aim in aims:
+        rows = sp.vstack([face.rows, -face.rows[face.tight]])
+        room = np.concatenate([face.room, -face.room[face.tight]])
+        solution = solve(LinearProgramme(value=-aim, most=face.most, rows=sp.csc_array(rows), room=room))
+        at_cost = np.abs(-aim - rows.T @ solution.dual) > TELLING
+        vector = np.where(at_cost, np.where(solution.quantity > face.most / 2, face.most, 0.0), 0.0)
+        binding = solution.dual[: len(face.tight)] > TELLING
+        found = face.base + solution.quantity
+        face = _Face(
+            base=face.base + vector,
+            most=np.where(at_cost, 0.0, face.most),
+            rows=face.rows,
+            room=face.room - face.rows @ vector,
+            tight=face.tight | binding,
+        )
+    return found
+
+
+def _tier_prices(problem: MarketProblem, vector: Floats) -> Ints:
+    """Tier prices (3, P, T) of a vector, each rounded down to a micro."""
+    parts = vector[: len(TIERS) * problem.pools * problem.slots].reshape(len(TIERS), problem.pools, problem.slots)
+    price = np.cumsum(parts[::-1], axis=0)[::-1]
+    nearest = np.rint(price)
+    whole: Ints = np.where(np.abs(price - nearest) < WHOLE, nearest, np.floor(price)).astype(np.int64)
+    return whole

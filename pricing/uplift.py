@@ -1,0 +1,52 @@
+"""Whom a price would make lose, what makes them whole, and who leaves when the fund cannot pay.
+
+With blocks the prices support the relaxation, not the whole awards, so a winner may be priced above its worth and an
+offer below its rate. Without blocks nobody is, and everything here is nothing.
+"""
+
+from collections import defaultdict
+from fractions import Fraction
+
+import numpy as np
+
+from contracts.terms.clearing import Clearing
+from contracts.terms.errors import ClearingFailed
+from contracts.terms.money import half_up
+from pricing.arrays import Bools, Ints
+from pricing.awards import Award
+from pricing.problem import MarketProblem
+
+
+def bid_uplifts(problem: MarketProblem, awards: list[Award], *, hours: Fraction) -> dict[int, int]:
+    """Micros due to each served bid, by its row: half_up(h · max(0, Σ (rate − worth)·x))."""
+    short: dict[int, int] = defaultdict(int)
+    for award in awards:
+        short[award.bid] += (award.rate - int(problem.arcs.worth[award.arc])) * award.quantity
+    return {bid: half_up(hours * max(0, micros)) for bid, micros in short.items()}
+
+
+def total_uplift(result: Clearing) -> int:
+    """Micros due from the fund, to bids and to offers."""
+    return int(result.outcomes["uplift_micros"].sum()) + int(result.receipts["uplift_micros"].sum())
+
+
+def costliest_block(problem: MarketProblem, uplifts: list[int], *, members: list[list[int]]) -> int:
+    """The block to take out of the book: that of greatest own uplift, of equals the latest entered, then the greatest id.
+
+    uplifts   (B,) micros due to each bid, in order of id
+    members   (G) rows of the bids that are still in the book; refused blocks count, with nothing
+    """
+    demand = problem.demand
+    blocks = [bid for group in np.flatnonzero(demand.run) for bid in members[group]]
+    if not blocks:
+        raise ClearingFailed("uplift is due without a block to take out", status="no blocks")
+    return max(blocks, key=lambda bid: (uplifts[bid], int(demand.turn[bid])))
+
+
+def admitted(problem: MarketProblem, price: Ints) -> Bools:
+    """Whether some column of each group (G,) is worth more than tier prices (3, P, T) ask over its run."""
+    columns = problem.columns
+    gains = columns.worth > columns.over_runs(price)
+    found = np.zeros(problem.groups, dtype=bool)
+    found[columns.group[gains]] = True
+    return found
