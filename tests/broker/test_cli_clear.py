@@ -174,7 +174,7 @@ def test_every_command_shows_an_example(gridfare, name: str):
 
 def test_help_lists_the_commands_at_once():
     """In a new process: no solver, server or chart is imported to print the list."""
-    heavy = "{'cvxpy', 'polars', 'altair', 'litestar'}"
+    heavy = "{'cvxpy', 'polars', 'vl_convert', 'litestar'}"
     probe = f"import sys, broker.cli as c\ntry:\n c.main(['--help'])\nfinally:\n print(sorted({heavy} & set(sys.modules)))"
     start = time.perf_counter()
     ended = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
