@@ -3,7 +3,7 @@
 Totals are added up here by Polars, in the store by SQL; a test holds the two together.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -266,28 +266,43 @@ class FakeOrders:
 
 
 class FakeLeases:
-    """No leases."""
+    """Leases of the buyer kept in a list; a released one gives back what has not begun."""
+
+    def __init__(self, leases: Sequence[LeaseView]) -> None:
+        self.kept = {lease.lease_id: lease for lease in leases}
 
     async def leases(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[LeaseView]:
-        return Page(items=[])
+        return Page(items=sorted(self.kept.values(), key=lambda lease: lease.starts_at, reverse=newest_first))
 
     async def of_bid(self, bid_id: str, caller: Caller) -> list[LeaseView]:
-        return []
+        return [lease for lease in self.kept.values() if lease.bid_id == bid_id]
 
     async def lease(self, lease_id: str, caller: Caller) -> LeaseView:
-        raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
+        if lease_id not in self.kept:
+            raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
+        return self.kept[lease_id]
 
     async def release(self, lease_id: str, caller: Caller) -> LeaseView:
-        raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
+        require(caller, "leases:write")
+        lease = await self.lease(lease_id, caller)
+        begun = [slot for slot in lease.slots if slot.start < NOW]
+        self.kept[lease_id] = msgspec.structs.replace(lease, state="released", slots=begun)
+        return self.kept[lease_id]
 
 
 class FakeFinance:
-    """Books that balance, and no closed month."""
+    """Books that balance, and the statements it was given."""
+
+    def __init__(self, statements: Sequence[StatementView]) -> None:
+        self._kept = list(statements)
 
     async def statements(self, caller: Caller) -> list[StatementView]:
-        return []
+        return self._kept
 
     async def statement(self, period: int, caller: Caller) -> StatementView:
+        for found in self._kept:
+            if found.period == period:
+                return found
         raise NotFound(f"there is no statement for period {period}", period=period)
 
     async def trial_balance(self) -> dict[str, int]:
@@ -320,14 +335,16 @@ class FakeMarket:
 
     shown_keys = (ShownKey(account_name="Atelier Lumière", story="Renders light.", key=KEY),)
 
-    def __init__(self, *, cycles: int = 2, now: datetime = NOW) -> None:
+    def __init__(
+        self, *, cycles: int = 2, now: datetime = NOW, leases: Sequence[LeaseView] = (), statements: Sequence[StatementView] = ()
+    ) -> None:
         clock = FixedClock(now)
         self.orders = FakeOrders()
         self.desk = Services(
             clock=clock,
             accounts=AccountService(FakeAccounts()),
-            finance=FakeFinance(),
-            leases=FakeLeases(),
+            finance=FakeFinance(statements),
+            leases=FakeLeases(leases),
             market=MarketService(FakeMarketReader(cycles=cycles), clock, currency="USD", gate_interval=GATES_EVERY),
             offers=OfferService(FakeOfferReader(), clock, catalogue=catalogue.hardware_classes(), currency="USD"),
             orders=self.orders,

@@ -19,14 +19,28 @@ from contracts.terms.errors import NotSignedIn
 from web.formats import FILTERS
 from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.find import find
+from web.pages.leases import lease_list, lease_page, release_lease
 from web.pages.market import chart_svg, market_now, next_gate, table, table_csv
 from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
 from web.pages.refusals import problem_page, refusal_page
 from web.pages.signing import sign_in, sign_in_form, sign_out, to_sign_in
+from web.pages.statements import statement_csv, statement_list, statement_page
 
 HERE = Path(__file__).parent
 PAGES = (market_now, next_gate, table, table_csv, chart_svg, find, problem_page, sign_in_form, sign_in, sign_out)
-OWN_PAGES = (bid_form, enter_bid, bid_list, bid_page, withdraw_bid)
+OWN_PAGES = (
+    bid_form,
+    enter_bid,
+    bid_list,
+    bid_page,
+    withdraw_bid,
+    lease_list,
+    lease_page,
+    release_lease,
+    statement_list,
+    statement_page,
+    statement_csv,
+)
 
 
 class OpensServices(Protocol):

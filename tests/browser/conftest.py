@@ -14,7 +14,7 @@ from granian.server.embed import Server
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from broker.serving import free_port
-from tests.fake_market import FakeMarket
+from tests.web.desk import busy_market
 from web.asgi import site
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def portal() -> Iterator[str]:
     ready, started = threading.Event(), []
 
     async def serve() -> None:
-        server = Server(site(FakeMarket()), address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning)
+        server = Server(site(busy_market()), address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning)
         stopped = asyncio.Event()
         started.append((asyncio.get_running_loop(), stopped))
         running = asyncio.create_task(server.serve())

@@ -23,14 +23,30 @@ def settled(page: Page, address: str) -> Page:
 
 
 EMPTY = "/find?hardware=H100-SXM&tier=standard&budget=0.10"
+BID = "/bids/new?hardware=H100-SXM&quantity=8&hours=4&countries=FI&limit=2.50"
+FAULTY = "/bids/new?hardware=H100-SXM&quantity=x&checked=1"
+OWN = ("/bids", "/leases", "/leases/lse_running", "/statements", "/statements/1")
+PAGES = ("/", "/find", "/sign-in", BID, *OWN)
+QUICK = [(SETTINGS[0], "/"), (SETTINGS[-1], "/find"), (SETTINGS[-1], EMPTY), (SETTINGS[0], "/sign-in"), (SETTINGS[-1], FAULTY)]
+QUICK += [(SETTINGS[number % 2 * 5], address) for number, address in enumerate((BID, *OWN))]
+REST = [(setting, address) for setting in SETTINGS for address in PAGES if (setting, address) not in QUICK]
+
+
+def sign_in(page: Page) -> None:
+    """Sign in as the buyer the demo shows first."""
+    page.goto("/sign-in")
+    page.get_by_role("button", name="Use the key of").click()
+    page.wait_for_url("**/bids")
 
 
 @pytest.mark.parametrize(
     ("page", "address"),
-    [(setting, address) for setting in SETTINGS for address in ("/", "/find")] + [(SETTINGS[-1], EMPTY)],
+    [*QUICK, *(pytest.param(setting, address, marks=pytest.mark.slow) for setting, address in REST)],
     indirect=["page"],
 )
 def test_a_page_fits_its_screen_and_axe_finds_nothing_serious(page: Page, address: str):
+    if address.startswith((BID, *OWN)):
+        sign_in(page)
     settled(page, address)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
     page.evaluate(AXE.read_text())
@@ -120,6 +136,62 @@ def test_the_first_tab_is_a_way_past_the_header(page: Page):
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "content"
+
+
+def test_a_search_becomes_a_bid_once(page: Page):
+    sign_in(page)
+    before = page.locator("tbody tr").count()
+    page.context.clear_cookies()
+    settled(page, "/find?hardware=H100-SXM&quantity=8&hours=4&countries=FI")
+    page.get_by_role("link", name="Bid for H100-SXM", exact=True).click()
+    page.get_by_label("USD per reference hour").fill("2.50")
+    page.get_by_label("USD per reference hour").blur()
+    page.wait_for_url("**limit=2.50*")
+    expect(page.get_by_text("the most you can pay is 80.00 USD")).to_be_visible()
+    page.get_by_role("link", name="Sign in to bid").click()
+    page.get_by_role("button", name="Use the key of").click()
+    page.get_by_role("button", name="Enter this bid").dblclick()
+    page.wait_for_url("**/bids/bid_*")
+    expect(page.locator(".life .step-now")).to_contain_text("waits for the next gate")
+    page.goto("/bids")
+    expect(page.locator("tbody tr")).to_have_count(before + 1)
+    page.locator("tbody a").first.click()
+    page.get_by_role("button", name="Withdraw").click()
+    expect(page.locator("#bid .status")).to_contain_text("Withdrawn")
+
+
+def test_the_return_key_works_a_bid_out_and_enters_nothing(page: Page):
+    sign_in(page)
+    page.goto(BID)
+    page.get_by_label("Hours each").fill("2")
+    page.get_by_label("Hours each").press("Enter")
+    page.wait_for_url("**/bids/new?*hours=2*")
+    expect(page.get_by_text("the most you can pay is 40.00 USD")).to_be_visible()
+
+
+def test_the_gate_is_read_from_the_market_not_from_the_wall(page: Page):
+    """The market's clock stands still: two readings later the gate is as far away as before."""
+    settled(page, "/")
+    for _ in range(2):
+        with page.expect_response("**/market/gate"):
+            pass
+    expect(page.locator(".gate")).to_have_text("in 56 min")
+
+
+@pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
+def test_a_bid_is_entered_and_a_lease_seen_without_scripts(page: Page):
+    sign_in(page)
+    page.goto("/bids/new?hardware=H100-SXM&quantity=8&hours=4&countries=FI")
+    page.get_by_label("USD per reference hour").fill("lots")
+    page.get_by_role("button", name="Work it out").click()
+    expect(page.locator("#fault-limit")).to_have_text("A rate, such as 2.50, was lots.")
+    page.get_by_label("USD per reference hour").fill("2.50")
+    page.get_by_role("button", name="Work it out").click()
+    page.get_by_role("button", name="Enter this bid").click()
+    page.wait_for_url("**/bids/bid_*")
+    page.get_by_role("link", name="Leases", exact=True).click()
+    page.locator("a[href='/leases/lse_running#release']").click()
+    expect(page.locator("#release")).to_contain_text("Gives back 2 slots")
 
 
 @pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
