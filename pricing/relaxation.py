@@ -20,16 +20,18 @@ from pricing.solver import LinearProgramme, solve
 
 # Accelerators, or blocks, as the solver's floats tell them: its own tolerance is 1e-7.
 USED = 1e-6
-# A dual or reduced cost that is not nothing; weights are whole, columns at most some thousands wide.
+# A dual or reduced cost that is not nothing; the sums' weights are whole.
 TELLING = 1e-9
+# Micros in the unit that prices are sought in, so that the solver's tolerance is a small part of one.
+UNIT = 1000.0
 # Micros: a price this near to a whole number is that number.
-WHOLE = 1e-5
+WHOLE = 1e-3
 
 
 class _Face(msgspec.Struct, frozen=True, eq=False):
     """The supporting vectors: base + y with 0 ≤ y ≤ most, rows @ y ≤ room, equal where `tight`.
 
-    base, most (m,) micros; rows (n, m); room (n,); tight (n,)
+    base, most (m,) UNIT; rows (n, m); room (n,) UNIT; tight (n,). A block's own gain is that of one of its accelerators.
     """
 
     base: Floats
@@ -77,9 +79,12 @@ def _supporting(problem: MarketProblem, mixture: Mixture) -> _Face:
     there = served(problem.supply.limits).transpose(2, 0, 1).reshape(len(TIERS), -1) & offered
     for tier in (GUARANTEED, STANDARD):
         most[tier * places : (tier + 1) * places][~there[tier]] = 0
-    rows = -sp.csr_array(programme.rows[:, :bids].T)
-    room = -programme.value[:bids] - rows @ base
-    return _Face(base=base, most=most, rows=rows, room=room, tight=used[:bids])
+    wide = np.concatenate([np.ones(mixture.arcs), problem.columns.width])
+    own = np.ones(len(base))
+    own[len(base) - problem.groups :] = np.where(problem.demand.run > 0, problem.demand.width, 1)
+    rows = sp.csr_array(sp.diags_array(-1 / wide) @ programme.rows[:, :bids].T @ sp.diags_array(own))
+    room = -programme.value[:bids] / wide - rows @ base
+    return _Face(base=base / UNIT, most=most / UNIT, rows=rows, room=room / UNIT, tight=used[:bids])
 
 
 def _sums(problem: MarketProblem, unknowns: int) -> tuple[Floats, Floats]:
@@ -117,7 +122,7 @@ def _extreme(face: _Face, aims: list[Floats]) -> Floats:
 
 def _tier_prices(problem: MarketProblem, vector: Floats) -> Ints:
     """Tier prices (3, P, T) of a vector, each rounded down to a micro."""
-    parts = vector[: len(TIERS) * problem.pools * problem.slots].reshape(len(TIERS), problem.pools, problem.slots)
+    parts = UNIT * vector[: len(TIERS) * problem.pools * problem.slots].reshape(len(TIERS), problem.pools, problem.slots)
     price = np.cumsum(parts[::-1], axis=0)[::-1]
     nearest = np.rint(price)
     whole: Ints = np.where(np.abs(price - nearest) < WHOLE, nearest, np.floor(price)).astype(np.int64)
