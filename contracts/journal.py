@@ -38,7 +38,9 @@ ACCOUNTS: dict[str, str] = {
     "sla_credits": "credits promised for missed availability, before a settlement takes them off",
     "tax": "tax collected for the authorities",
     "rounding": "micros between exact totals and payable cents",
+    "processor": "what the payment processor holds for the broker",
     "processor_fees": "what the payment processor keeps",
+    "cash": "what has come from the processor to the broker's bank",
     "hold": "the worst case of an open bid, held against an account's credit",
     "commitment": "the other side of holds: what the market may still charge",
 }

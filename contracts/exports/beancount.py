@@ -29,7 +29,9 @@ BRANCHES = {
     "sla_credits": "Liabilities:SlaCredits",
     "tax": "Liabilities:Tax",
     "rounding": "Equity:Rounding",
+    "processor": "Assets:Processor",
     "processor_fees": "Expenses:Processor",
+    "cash": "Assets:Cash",
     "hold": "Assets:Holds",
     "commitment": "Liabilities:Commitments",
 }

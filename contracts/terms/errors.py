@@ -12,7 +12,8 @@
     │   └── WrongState            the lease or entry cannot go there from here
     ├── CreditExceeded      402   the worst case of the order is more than the account may owe
     ├── NotSupported        422   the rules know it, this release does not do it yet
-    └── ClearingFailed      500   the solver or the certificate said no; nothing was applied
+    ├── ClearingFailed      500   the solver or the certificate said no; nothing was applied
+    └── ProcessorFailed     502   the payment processor did not answer, or refused
 
 A refusal is one of these; a bug is an assertion. `code` never changes once published.
 The message says what happened and what would work; `facts` are for programs.
@@ -123,3 +124,13 @@ class ClearingFailed(MarketError):
 
     code = "clearing_failed"
     status = 500
+
+
+class ProcessorFailed(MarketError):
+    """The payment processor did not answer, or refused; what was asked may be asked again.
+
+    `facts` hold its own `reason`, where it gave one.
+    """
+
+    code = "processor_failed"
+    status = 502

@@ -1,0 +1,98 @@
+"""What the collector needs: a payment processor and a ledger. Whoever answers these may stand in for Stripe."""
+
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+from broker.payments.decisions import Credit, InvoiceView, Item, Movement, Payout
+from contracts.journal import JournalEntry
+
+Standing = Literal["paid", "waiting"]
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """What a signed event says: its kind and the object it is about. A hint to look, not a fact."""
+
+    id: str
+    kind: str
+    subject: str
+
+
+class Refund(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment given back in part: `id` is ours, and pays once; cents are at most what was paid."""
+
+    id: str
+    invoice_id: str
+    cents: int
+
+
+class Processor(Protocol):
+    """A payment processor. Every write happens once for its facts, however often it is asked for.
+
+    All raise ProcessorFailed where the processor does not answer or refuses.
+    """
+
+    def customer(self, account_id: str, name: str) -> str:
+        """The processor's name of an account, made known if it is not."""
+        ...
+
+    def invoices_of(self, customer: str) -> list[InvoiceView]:
+        """The invoices that are ours, of a customer."""
+        ...
+
+    def draft(self, customer: str, statement_id: str, *, currency: str) -> InvoiceView:
+        """An empty draft for a statement."""
+        ...
+
+    def fill(self, customer: str, invoice: InvoiceView, *, items: tuple[Item, ...], currency: str) -> InvoiceView:
+        """A draft with these items, each once."""
+        ...
+
+    def finalise(self, invoice: InvoiceView) -> InvoiceView:
+        """The draft as an invoice that is owed."""
+        ...
+
+    def charge(self, invoice: InvoiceView) -> InvoiceView:
+        """The invoice after one attempt to charge the buyer's means of payment; open where that was declined."""
+        ...
+
+    def credited(self, customer: str, statement_id: str) -> int:
+        """Cents given so far for a statement that is a credit note."""
+        ...
+
+    def credit(self, customer: str, credit: Credit, *, statement_id: str, currency: str) -> None:
+        """Give a credit, against its invoice or to the buyer's balance."""
+        ...
+
+    def refund(self, refund: Refund) -> None:
+        """Give back part of what was paid for an invoice."""
+        ...
+
+    def destination(self, provider_id: str, country: str) -> str:
+        """The account at the processor that a provider is paid to, opened if there is none."""
+        ...
+
+    def transfer(self, payout: Payout, destination: str) -> Standing:
+        """Pay a provider; `waiting` while what we hold, or what the provider has proved, does not allow it."""
+        ...
+
+    def notice(self, payload: bytes, signature: str) -> Notice:
+        """A signed event. Raises NotPermitted for a signature that is not the processor's, or is too old."""
+        ...
+
+    def movements_of(self, notice: Notice) -> list[Movement]:
+        """The movements behind an event, as they are now."""
+        ...
+
+    def movements_since(self, moment: datetime) -> list[Movement]:
+        """Every movement from a moment on."""
+        ...
+
+
+class Ledger(Protocol):
+    """Where entries go."""
+
+    async def write(self, entries: list[JournalEntry]) -> int:
+        """Write entries, each once, in one transaction; returns how many were new."""
+        ...
