@@ -8,6 +8,8 @@ Some of the unknowns may have to be whole: then there are no duals, and branch a
 answer it has not seen could be. CVXPY carries either to HiGHS; nobody else in the house knows them.
 """
 
+import warnings
+
 import cvxpy as cp
 import msgspec
 import numpy as np
@@ -58,7 +60,9 @@ def solve_whole(programme: LinearProgramme, whole: Ints, *, seconds: float) -> W
     problem = cp.Problem(cp.Minimize(-programme.value @ unknown), [programme.rows @ unknown <= programme.room])
     options = {"mip_rel_gap": 0.0, "mip_abs_gap": WHOLE_GAP, "time_limit": seconds}
     try:
-        problem.solve(solver=cp.HIGHS, highs_options=options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an answer that is not the last word is what a limit is for
+            problem.solve(solver=cp.HIGHS, highs_options=options)
     except (cp.error.SolverError, ValueError) as error:  # ValueError: the solver ended in a status CVXPY cannot unpack
         raise ClearingFailed("the solver found no whole optimum", status=str(error)) from error
     if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.settings.USER_LIMIT) or unknown.value is None:
