@@ -29,7 +29,7 @@ from contracts.statements import Invoice
 class CollectionState(msgspec.Struct, frozen=True, kw_only=True):
     """Where the collection of a statement stands.
 
-    status     nothing (no cents), open (charged later, or declined), paid, credited, void, uncollectible
+    status     nothing (no cents), open (declined, or the buyer has left no means of payment), paid, credited, void, uncollectible
     invoice    the processor's invoice; empty for a credit note
     """
 
@@ -107,7 +107,7 @@ class Collector:
             elif step == "finalise":
                 invoice = self._processor.finalise(invoice)
             elif step == "charge":
-                return self._processor.charge(invoice)
+                return self._processor.charge(customer, invoice)
             else:
                 return invoice
 

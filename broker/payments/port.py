@@ -12,10 +12,14 @@ Standing = Literal["paid", "waiting"]
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a signed event says: its kind and the object it is about. A hint to look, not a fact."""
+    """What a signed event says. A hint to look, not a fact.
+
+    about    what sort of object it is about; empty where that is somebody else's, an account we pay to
+    subject  the object's id
+    """
 
     id: str
-    kind: str
+    about: str
     subject: str
 
 
@@ -53,8 +57,8 @@ class Processor(Protocol):
         """The draft as an invoice that is owed."""
         ...
 
-    def charge(self, invoice: InvoiceView) -> InvoiceView:
-        """The invoice after one attempt to charge the buyer's means of payment; open where that was declined."""
+    def charge(self, customer: str, invoice: InvoiceView) -> InvoiceView:
+        """The invoice after one attempt to charge the buyer's means of payment; open where that was declined, or there is none."""
         ...
 
     def credited(self, customer: str, statement_id: str) -> int:

@@ -61,13 +61,13 @@ class MoneyReader:
     def movements_of(self, notice: Notice) -> list[Movement]:
         """The balance transactions of the object an event is about."""
         calls: dict[str, Callable[[str], stripe.StripeObject]] = {
-            "charge.dispute": self._api.disputes.retrieve,
+            "dispute": self._api.disputes.retrieve,
             "charge": lambda id: self._api.charges.retrieve(id, {"expand": [EXPANDED]}),
             "refund": lambda id: self._api.refunds.retrieve(id, {"expand": [EXPANDED]}),
             "transfer": lambda id: self._api.transfers.retrieve(id, {"expand": [EXPANDED, f"reversals.data.{EXPANDED}"]}),
             "payout": lambda id: self._api.payouts.retrieve(id, {"expand": [EXPANDED]}),
         }
-        call = next((call for kind, call in calls.items() if notice.kind.startswith(f"{kind}.")), None)
+        call = calls.get(notice.about)
         if call is None:
             return []
         found = self._sender.read(lambda: call(notice.subject).to_dict())

@@ -15,7 +15,7 @@ from broker.payments.decisions import Credit, InvoiceView, Item, Movement, Payou
 from broker.payments.port import Notice, Refund, Standing
 from broker.payments.sending import Sender
 from broker.payments.stripe_money import MoneyReader
-from broker.payments.stripe_shapes import Kept, StripeCapable, StripeCredit, StripeInvoice, StripeItem, StripePaid, shaped
+from broker.payments.stripe_shapes import Kept, StripeCapable, StripeCredit, StripeCustomer, StripeInvoice, StripeItem, StripePaid, shaped
 from contracts.terms.errors import NotPermitted, ProcessorFailed
 
 PAGE = 100
@@ -103,8 +103,10 @@ class StripeProcessor:
 
         return self._sender.write(f"finalise:{invoice.id}", look=_look, make=_make)
 
-    def charge(self, invoice: InvoiceView) -> InvoiceView:
+    def charge(self, customer: str, invoice: InvoiceView) -> InvoiceView:
         """One attempt to charge; the number of attempts before it is part of its name. Declined, the invoice stays as it is."""
+        if not self._sender.read(lambda: shaped(self._api.customers.retrieve(customer), StripeCustomer)).can_be_charged:
+            return invoice
 
         def _look() -> InvoiceView | None:
             now = self._now(invoice)
@@ -167,7 +169,7 @@ class StripeProcessor:
                 shaped(each, StripePaid) for each in self._api.invoice_payments.list({"invoice": refund.invoice_id, "status": "paid"}).data
             ]
         )
-        intents = [each.payment["payment_intent"] for each in paid if "payment_intent" in each.payment]
+        intents = [intent for each in paid if (intent := each.payment.get("payment_intent"))]
         if not intents:
             raise ProcessorFailed(f"nothing was paid for invoice {refund.invoice_id}", reason="nothing_paid", answered=None)
 
@@ -249,7 +251,7 @@ class StripeProcessor:
         if age > TOLERANCE_SECONDS:
             raise NotPermitted(f"the event was signed {age:.0f} seconds ago, at most {TOLERANCE_SECONDS} would do", age_seconds=int(age))
         event = msgspec.json.decode(payload, type=_Event)
-        return Notice(id=event.id, kind=event.type, subject=event.data.object.id)
+        return Notice(id=event.id, about="" if event.account else event.data.object.object, subject=event.data.object.id)
 
     def movements_of(self, notice: Notice) -> list[Movement]:
         """The movements behind an event, none where its kind moves no money."""
@@ -313,6 +315,7 @@ class StripeProcessor:
 
 class _About(msgspec.Struct, frozen=True):
     id: str
+    object: str
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -321,5 +324,5 @@ class _Data(msgspec.Struct, frozen=True):
 
 class _Event(msgspec.Struct, frozen=True):
     id: str
-    type: str
     data: _Data
+    account: str | None = None

@@ -1,6 +1,6 @@
 """The few fields of Stripe's objects that are read, checked as they come in. Amounts are cents, times Unix seconds."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import stripe
@@ -44,6 +44,18 @@ class StripeCredit(Kept, frozen=True, kw_only=True):
     amount: int
 
 
+class StripeCustomer(Kept, frozen=True, kw_only=True):
+    """A customer, and what it pays with."""
+
+    invoice_settings: dict[str, Any] = {}
+    default_source: str | None = None
+
+    @property
+    def can_be_charged(self) -> bool:
+        """Whether it has left a means of payment."""
+        return bool(self.invoice_settings.get("default_payment_method") or self.default_source)
+
+
 class StripeCapable(Kept, frozen=True, kw_only=True):
     """A connected account."""
 
@@ -77,7 +89,7 @@ class StripePaid(msgspec.Struct, frozen=True, kw_only=True):
     """What an invoice was paid with: the id of its payment intent."""
 
     id: str
-    payment: dict[str, str]
+    payment: dict[str, str | None]
 
 
 def shaped(found: stripe.StripeObject, shape: type[Shape]) -> Shape:

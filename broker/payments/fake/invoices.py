@@ -16,7 +16,7 @@ def create_customer(account: FakeAccount, params: Thing) -> Thing:
     """A customer with a card that works; tests may give it another."""
     check(params, "name email description metadata")
     made = account.make("cus", "customer", name=params.get("name"), balance=0, currency=None, metadata=params.get("metadata", {}))
-    made["_card"] = "works"
+    made.update(invoice_settings={"default_payment_method": "pm_fake"}, default_source=None, _card="works")
     account.emit("customer.created", made)
     return made
 
@@ -108,7 +108,11 @@ def pay(account: FakeAccount, params: Thing, *, id: str) -> Thing:
     _require(invoice["status"] != "paid", "Invoice is already paid", code="invoice_already_paid")
     _require(invoice["status"] in {"open", "uncollectible"}, f"An invoice that is {invoice['status']} cannot be paid.")
     customer = account.get("customer", invoice["customer"])
-    _require(customer["_card"] != "none", "This customer has no attached payment source or default payment method.", code="missing")
+    _require(
+        customer["invoice_settings"]["default_payment_method"],
+        "This customer has no attached payment source or default payment method.",
+        code="missing",
+    )
     invoice["attempt_count"] += 1
     if customer["_card"] == "declines":
         account.emit("invoice.payment_failed", invoice)

@@ -58,6 +58,24 @@ def test_a_declined_card_leaves_the_invoice_open_and_is_tried_when_asked_again()
     assert collect(market, statement)[0].status == "paid"
 
 
+def test_a_buyer_without_means_of_payment_owes_an_open_invoice():
+    market = Market()
+    collect(market, a_statement([100]))
+    market.customer("acct_1")["invoice_settings"]["default_payment_method"] = None
+    assert collect(market, a_statement([5_000], period=2))[0].status == "open"
+    assert market.invoices()[1]["attempt_count"] == 0
+    market.customer("acct_1")["invoice_settings"]["default_payment_method"] = "pm_1"
+    assert collect(market, a_statement([5_000], period=2))[0].status == "paid"
+
+
+def test_an_event_of_an_account_we_pay_to_is_not_ours():
+    market = Market()
+    collect(market, a_statement([5_000]))
+    charged = next(event for event in market.fake.account.events if event["type"] == "charge.succeeded")
+    assert asyncio.run(market.collector.on_event(*market.fake.signed(charged | {"account": "acct_x"}))) == 0
+    assert asyncio.run(market.collector.on_event(*market.fake.signed(charged))) == 1
+
+
 def test_a_credit_note_is_given_against_what_was_paid_and_pays_the_next_invoice():
     """Paid 50.00, then credited 20.00: of the next 70.00 the buyer pays 50.00."""
     market = Market()
