@@ -28,7 +28,7 @@ FAULTY = "/bids/new?hardware=H100-SXM&quantity=x&checked=1"
 OWN = ("/bids", "/leases", "/leases/lse_running", "/statements", "/statements/1")
 PAGES = ("/", "/find", "/sign-in", BID, *OWN)
 QUICK = [(SETTINGS[0], "/"), (SETTINGS[-1], "/find"), (SETTINGS[-1], EMPTY), (SETTINGS[0], "/sign-in"), (SETTINGS[-1], FAULTY)]
-QUICK += [(SETTINGS[number % 2 * 5], address) for number, address in enumerate((BID, *OWN))]
+QUICK += [(SETTINGS[0], BID), *((SETTINGS[-1], address) for address in OWN)]
 REST = [(setting, address) for setting in SETTINGS for address in PAGES if (setting, address) not in QUICK]
 
 
