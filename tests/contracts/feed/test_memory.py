@@ -21,7 +21,8 @@ def talked(*messages: Message) -> tuple[Session, Speaker, list[object]]:
     """Both sides after these messages over a perfect line, at one moment; and what the broker told."""
     session = open_session("prv_x", public_key_of(KEY))
     spoken = speaker.started(Speaker(provider="prv_x", epoch=1), START)
-    sent, told = list(spoken.sent), []
+    sent = list(spoken.sent)
+    told: list[object] = []
     for message in messages:
         spoken = speaker.say(spoken.speaker, message, now=START)
         sent += spoken.sent
