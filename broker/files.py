@@ -17,7 +17,7 @@ from broker.market_toml import FILE as RULES_FILE
 from broker.market_toml import read_rules, rules_text
 from broker.replacing import replace_file
 from broker.table_files import read_table, table_path
-from contracts.terms.clearing import Certificate, Check, Clearing
+from contracts.terms.clearing import Certificate, Check, Clearing, clearing_of
 from contracts.terms.errors import BadInput
 from contracts.terms.orders import MarketBook, canonical_book
 from contracts.terms.tables import MARKET_TABLES, RESULT_TABLES, Table
@@ -103,7 +103,7 @@ def read_result(directory: Path) -> Result:
             continue
         frames[table.name] = read_table(path, table, findings=findings).sort(table.key)
     findings.stop_if_faulty()
-    clearing = Clearing(**frames)
+    clearing = clearing_of(frames)
     return Result(clearing, _read_certificate(directory / CERTIFICATE_FILE, clearing))
 
 

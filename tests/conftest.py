@@ -14,12 +14,17 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from broker.store.embedded import DATABASE, EmbeddedServer
 from broker.store.engine import open_engine
 from broker.store.migrate import upgrade
 from broker.store.unit_of_work import Sessions, WorkSession, open_sessions
+
+# A busy machine is not a fault: no example is timed.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 TEMPLATE = "template_of_tests"
 NUMBERS = itertools.count(1)

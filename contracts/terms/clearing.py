@@ -1,5 +1,6 @@
 """What a clearing decides, and what it must show to be believed."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -96,3 +97,8 @@ class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     def tables(self) -> dict[str, pl.DataFrame]:
         """The four frames by table name, in published order."""
         return {"awards": self.awards, "prices": self.prices, "outcomes": self.outcomes, "receipts": self.receipts}
+
+
+def clearing_of(frames: Mapping[str, pl.DataFrame]) -> Clearing:
+    """A clearing from its published tables by name. Raises KeyError when one is missing."""
+    return Clearing(awards=frames["awards"], prices=frames["prices"], outcomes=frames["outcomes"], receipts=frames["receipts"])

@@ -12,7 +12,7 @@ from sqlmodel import col, select
 
 from broker.store.copying import copy_out, merge
 from broker.store.rows import AwardRow, CycleRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
-from contracts.terms.clearing import Certificate, Clearing, Cycle
+from contracts.terms.clearing import Certificate, Clearing, Cycle, clearing_of
 from contracts.terms.errors import NotFound, StaleToken
 from contracts.terms.ids import derived_id
 from contracts.terms.tables import AWARDS, OUTCOMES, PRICES, RECEIPTS
@@ -115,7 +115,7 @@ class CycleRepository:
             frame = await copy_out(self._session, statement)
             numbered = frame.join(_slot_starts(cycle), on="slot_start") if "slot_start" in stored else frame
             frames[table.name] = numbered.select(list(table.schema)).cast(table.schema).sort(table.key)  # type: ignore[arg-type]
-        return Clearing(**frames)
+        return clearing_of(frames)
 
     async def _countries(self) -> pl.DataFrame:
         """Where each current offer, and so each pool that is named after it, stands."""
