@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import msgspec
 
-from broker.settlement_files import month_files
+from broker.files.settlement import month_files
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.settlements import ClosedPeriod, SettlementRepository
 from broker.store.unit_of_work import Sessions, unit_of_work

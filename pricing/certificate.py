@@ -13,13 +13,13 @@ import msgspec
 from contracts.terms.clearing import Certificate, Check, Clearing
 from contracts.terms.money import half_up
 from contracts.terms.orders import MarketBook
-from pricing.audit import Audit, examine, verdict
-from pricing.audit_bound import bound, welfare
-from pricing.audit_ends import EndsOfTies
-from pricing.audit_goods import check_goods
-from pricing.audit_money import check_money
-from pricing.audit_result import misfits
-from pricing.audit_supply import take_stock
+from pricing.audit.bound import bound, welfare
+from pricing.audit.ends import EndsOfTies
+from pricing.audit.examination import Audit, examine, verdict
+from pricing.audit.goods import check_goods
+from pricing.audit.money import check_money
+from pricing.audit.result import misfits
+from pricing.audit.supply import take_stock
 from pricing.canonical import book_hashes, result_hashes
 from pricing.policy_facts import bids_of, facts_of
 

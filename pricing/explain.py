@@ -16,8 +16,8 @@ from contracts.terms.errors import NotFound
 from contracts.terms.money import BASIS_POINTS, micros_text
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
-from pricing.audit_result import lay_out
-from pricing.audit_supply import Ints, Stock, take_stock
+from pricing.audit.result import lay_out
+from pricing.audit.supply import Ints, Stock, take_stock
 from pricing.policy import CLAUSES, PARTY_CLAUSES, fits_tier, fits_window, standing_refusals
 from pricing.policy_facts import Bid, Facts, Offer, bids_of, facts_of
 from pricing.policy_worth import carbon_rate, transfer_rate, worth

@@ -22,8 +22,10 @@ from broker.store.engine import open_engine
 from broker.store.migrate import upgrade
 from broker.store.unit_of_work import Sessions, WorkSession, open_sessions
 
-# A busy machine is not a fault: no example is timed.
-settings.register_profile("house", deadline=None)
+# A busy machine is not a fault: no example is timed. What everyone runs tries the same examples each time, so that a
+# red test is somebody's change; the long run (`make test-all`) tries new ones.
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.register_profile("long", deadline=None)
 settings.load_profile("house")
 
 TEMPLATE = "template_of_tests"

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from broker.files import MarketReading, read_market_aloud, write_result
-from broker.report import write_report
+from broker.files.market import MarketReading, read_market_aloud, write_result
+from broker.files.report import write_report
 from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.errors import BadInput
 from contracts.terms.money import micros_text

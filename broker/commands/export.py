@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from broker.replacing import replace_file
-from broker.settlement_files import read_settled
+from broker.files.replacing import replace_file
+from broker.files.settlement import read_settled
 from contracts.close import PERIOD_TABLES, table_hash
 from contracts.exports import FORMATS, export
 from contracts.statements import SettledBook

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from broker.feeds.catalogue_table import Parsed, Terms, parse, read
-from broker.market_toml import FILE, read_rules
-from broker.replacing import replace_file
-from broker.table_files import table_path
+from broker.files.market_toml import FILE, read_rules
+from broker.files.replacing import replace_file
+from broker.files.tables import table_path
 from broker.world import hardware_classes
 from contracts.terms.errors import BadInput
 from contracts.terms.tables import OFFERS

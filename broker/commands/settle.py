@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from broker.settlement_files import read_previous, read_settlement, write_settlement
+from broker.files.settlement import read_previous, read_settlement, write_settlement
 from contracts.close import CloseRecord, PreviousClose, close_record
 from contracts.settlement import Settlement, settle
 from contracts.terms.errors import BadInput

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from broker.files import market_file_hashes, read_market_aloud, read_result
+from broker.files.market import market_file_hashes, read_market_aloud, read_result
 from pricing.certificate import verify
 
 NOT_CERTIFIED = 3

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from broker.files import write_market
+from broker.files.market import write_market
 from broker.world import shipped_book
 from contracts.terms.errors import BadInput
 from contracts.terms.orders import MarketBook

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from broker.closing import CloseReport
-from broker.replacing import replace_file
-from broker.settlement_files import read_settled, write_settlement
+from broker.files.replacing import replace_file
+from broker.files.settlement import read_settled, write_settlement
 from contracts.exports import export
 
 FORMATS = ("focus", "beancount", "hledger", "statements", "pain001")

@@ -14,7 +14,7 @@ import pytest
 
 from broker.cli import COMMANDS
 from broker.commands import clear as clear_module
-from broker.files import write_market
+from broker.files.market import write_market
 from pricing.clearing import clear
 from tests.broker.terminal import run
 from tests.builders import a_bid, an_offer, book

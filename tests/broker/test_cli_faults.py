@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.files import write_market
+from broker.files.market import write_market
 from tests.broker.terminal import run
 from tests.builders import a_bid, an_offer, book
 

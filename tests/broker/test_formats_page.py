@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker import market_toml
+from broker.files import market_toml
 from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.orders import MarketRules
 from contracts.terms.tables import MARKET_TABLES, RESULT_TABLES, Table

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from broker.commands.world import world_command
 from broker.feeds.accelerator_names import hardware_class
-from broker.files import read_market_aloud, write_market
+from broker.files.market import read_market_aloud, write_market
 from broker.world import accounts, countries, hardware, hardware_classes, model, places, providers, shipped_book, sites, subdivisions
 from broker.world.catalogue import DATA, table
 from broker.world.demand import told_bids

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from broker.settlement_files import read_settlement
+from broker.files.settlement import read_settlement
 from contracts.settlement import Settlement, SettlementBook
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "settle"

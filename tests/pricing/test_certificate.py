@@ -16,9 +16,9 @@ import pricing.certificate as certificate_module
 from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import AWARDS, OUTCOMES, PRICES, RECEIPTS, RESULT_TABLES, TRANSFER
-from pricing.audit import Audit, examine
-from pricing.audit_bound import bound, welfare
-from pricing.audit_supply import take_stock
+from pricing.audit.bound import bound, welfare
+from pricing.audit.examination import Audit, examine
+from pricing.audit.supply import take_stock
 from pricing.certificate import certify, verify
 from pricing.clearing import clear
 from pricing.policy_facts import bids_of, facts_of
@@ -31,7 +31,7 @@ few = settings(max_examples=25, deadline=None)
 some = settings(max_examples=50, deadline=None)
 
 
-CHECKS = [*sorted(Path(certificate_module.__file__).parent.glob("audit*.py")), Path(certificate_module.__file__)]
+CHECKS = [*sorted(Path(certificate_module.__file__).parent.joinpath("audit").glob("*.py")), Path(certificate_module.__file__)]
 MAY_IMPORT = {"audit", "canonical", "policy"}
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
-from pricing.audit_demand import Reader, find_arcs
-from pricing.audit_supply import take_stock
+from pricing.audit.demand import Reader, find_arcs
+from pricing.audit.supply import take_stock
 from pricing.policy import CLAUSES, great_circle_km, refusals
 from pricing.policy_facts import bids_of, facts_of, offers_of
 from pricing.policy_worth import earliest_slot, rate, transfer_rate, worth

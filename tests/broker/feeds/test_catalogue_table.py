@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from broker.commands.import_offers import import_app
-from broker.faults import Findings
 from broker.feeds.accelerator_names import NAMES, RAW_NAMES, hardware_class
 from broker.feeds.catalogue_table import COLUMNS, Terms, parse, read
-from broker.table_files import read_table
+from broker.files.faults import Findings
+from broker.files.tables import read_table
 from broker.world import hardware_classes
 from contracts.terms.errors import BadInput
 from contracts.terms.tables import OFFERS

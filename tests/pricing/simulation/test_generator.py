@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.files import read_market_aloud, write_market
+from broker.files.market import read_market_aloud, write_market
 from broker.world import shipped_book
 from contracts.terms.tables import MARKET_TABLES
 from pricing.clearing import clear

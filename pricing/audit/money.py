@@ -8,9 +8,9 @@ import numpy as np
 from contracts.terms.clearing import Check
 from contracts.terms.money import half_up, largest_remainder
 from contracts.terms.tables import TIERS
-from pricing.audit import Audit, verdict
-from pricing.audit_bound import best_run
-from pricing.audit_supply import GUARANTEED, SPOT, STANDARD
+from pricing.audit.bound import best_run
+from pricing.audit.examination import Audit, verdict
+from pricing.audit.supply import GUARANTEED, SPOT, STANDARD
 
 BASIS_POINTS = 10_000
 

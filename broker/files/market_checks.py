@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import polars as pl
 
-from broker.faults import Findings
+from broker.files.faults import Findings
 from contracts.terms.orders import MarketRules
 from contracts.terms.tables import BIDS, COMMITMENTS, MARKET_TABLES, OFFER_SLOTS, OFFERS, TIERS, ZONES, Table
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from broker.settlement_files import month_files, read_settlement
+from broker.files.settlement import month_files, read_settlement
 from contracts.ledger_tables import PROVIDERS
 from contracts.settlement import settle
 from tests.contracts.golden import NAMES, golden_book, rows_of

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from broker.replacing import replace_file
+from broker.files.replacing import replace_file
 
 
 def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path):

@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from broker.faults import Findings
-from broker.market_checks import MarketChecks
-from broker.market_toml import FILE as RULES_FILE
-from broker.market_toml import read_rules, rules_text
-from broker.replacing import replace_file
-from broker.table_files import read_table, table_path
+from broker.files.faults import Findings
+from broker.files.market_checks import MarketChecks
+from broker.files.market_toml import FILE as RULES_FILE
+from broker.files.market_toml import read_rules, rules_text
+from broker.files.replacing import replace_file
+from broker.files.tables import read_table, table_path
 from contracts.terms.clearing import Certificate, Check, Clearing, clearing_of
 from contracts.terms.errors import BadInput
 from contracts.terms.orders import MarketBook, canonical_book

@@ -9,8 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from pricing.audit import Audit
-from pricing.audit_supply import GUARANTEED, SPOT, STANDARD, Bools, Ints
+from pricing.audit.examination import Audit
+from pricing.audit.supply import GUARANTEED, SPOT, STANDARD, Bools, Ints
 
 
 def welfare(audit: Audit) -> Fraction:

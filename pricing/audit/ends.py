@@ -22,9 +22,9 @@ from scipy.sparse.csgraph import breadth_first_order
 
 from contracts.terms.clearing import Check
 from contracts.terms.tables import TIERS
-from pricing.audit import Audit, verdict
-from pricing.audit_bound import arc_groups
-from pricing.audit_supply import GUARANTEED, SPOT, STANDARD, Bools, Ints
+from pricing.audit.bound import arc_groups
+from pricing.audit.examination import Audit, verdict
+from pricing.audit.supply import GUARANTEED, SPOT, STANDARD, Bools, Ints
 
 FAR = 2**60
 ZERO = 0

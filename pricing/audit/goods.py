@@ -7,9 +7,9 @@ import numpy as np
 
 from contracts.terms.clearing import Check
 from contracts.terms.tables import TIERS
-from pricing.audit import Audit, verdict
-from pricing.audit_demand import demands
-from pricing.audit_supply import STANDARD
+from pricing.audit.demand import demands
+from pricing.audit.examination import Audit, verdict
+from pricing.audit.supply import STANDARD
 from pricing.policy import refusals
 from pricing.policy_worth import worth
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from broker.curve_chart import chart
-from broker.replacing import replace_file
+from broker.files.curve_chart import chart
+from broker.files.replacing import replace_file
 from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.money import micros_text
 from contracts.terms.orders import MarketBook

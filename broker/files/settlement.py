@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from broker.faults import Findings
-from broker.replacing import replace_file
-from broker.table_files import SUFFIXES, read_table, table_path
+from broker.files.faults import Findings
+from broker.files.replacing import replace_file
+from broker.files.tables import SUFFIXES, read_table, table_path
 from contracts.close import CloseRecord, PreviousClose
 from contracts.ledger_checks import settlement_faults
 from contracts.ledger_tables import (

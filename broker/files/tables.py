@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 from polars.exceptions import PolarsError
 
-from broker.faults import Findings
+from broker.files.faults import Findings
 from contracts.terms.tables import Column, Table
 
 PATTERNS = {

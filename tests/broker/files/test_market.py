@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from broker.files import read_market, read_market_aloud, read_result, write_market, write_result
-from broker.market_toml import read_rules, rules_text
+from broker.files.market import read_market, read_market_aloud, read_result, write_market, write_result
+from broker.files.market_toml import read_rules, rules_text
 from contracts.terms.errors import BadInput
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import MARKET_TABLES

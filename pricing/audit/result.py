@@ -11,7 +11,7 @@ import polars as pl
 
 from contracts.terms.clearing import Clearing
 from contracts.terms.tables import RESULT_TABLES, TIERS
-from pricing.audit_supply import Bools, Ints, Stock
+from pricing.audit.supply import Bools, Ints, Stock
 from pricing.policy_facts import Bid
 
 

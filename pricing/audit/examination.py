@@ -10,9 +10,9 @@ from contracts.terms.errors import NotSupported
 from contracts.terms.money import half_up
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
-from pricing.audit_demand import Arcs, Reader, find_arcs
-from pricing.audit_result import Layout, lay_out
-from pricing.audit_supply import Bools, Ints, Stock
+from pricing.audit.demand import Arcs, Reader, find_arcs
+from pricing.audit.result import Layout, lay_out
+from pricing.audit.supply import Bools, Ints, Stock
 from pricing.policy_facts import Bid, Facts
 from pricing.policy_worth import data_can_come, transfer_rate, worth
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.terms.tables import TIERS
-from pricing.audit_supply import Bools, Ints, Stock
+from pricing.audit.supply import Bools, Ints, Stock
 from pricing.policy import fits_tier, standing_refusals
 from pricing.policy_facts import Bid, Facts
 from pricing.policy_worth import MILLION, earliest_slot, gross_worth, transfer_rate

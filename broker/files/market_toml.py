@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from broker.faults import Findings
+from broker.files.faults import Findings
 from contracts.terms.orders import RULES_VERSION, MarketRules
 from contracts.terms.time import iso, utc
 
