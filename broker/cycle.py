@@ -40,7 +40,7 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True):
 
     lead           time between gate closure and the first slot
     gate_interval  time between two gates
-    slot_seconds   length of a slot
+    slot_seconds   length of a slot, a multiple of 9: hours have six places at most
     slots          slots cleared at each gate
     """
 
@@ -50,6 +50,10 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True):
     slot_seconds: int = 3600
     slots: int = 24
     fee_bps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.slot_seconds < 1 or self.slot_seconds % 9:
+            raise ValueError(f"slot_seconds must be a positive multiple of 9, was {self.slot_seconds}")
 
     def rules(self, gate_at: datetime) -> MarketRules:
         """The rules of the cycle whose gate closes then."""

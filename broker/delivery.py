@@ -74,14 +74,19 @@ def _passage(reliability: Reliability, lease: Lease, *, now: datetime) -> _Passa
         moves.append(LeaseMove(lease.id, "provisioning", lease.starts_at, "the grid prepares"))
         moves.append(LeaseMove(lease.id, "active", lease.starts_at, "the holder has access"))
     over = [slot for slot in lease.slots if slot.end <= now and slot.quantity]
+    if lease.state == "released":  # it moves no more; what its holder kept is metered all the same
+        return _Passage(records=_metered(reliability, lease, slots=over), moves=[], broken=None)
     broken = next((slot for slot in over if fate(reliability, lease, slot=slot) == "failed"), None)
     if broken is not None:
         moves.append(LeaseMove(lease.id, "failed", broken.end, "the grid lost it"))
     elif lease.ends_at <= now:
         moves.append(LeaseMove(lease.id, "completed", lease.ends_at, "delivered to the end"))
     served = [slot for slot in over if broken is None or slot.start <= broken.start]
-    records = [record for slot in served for record in meter(reliability, lease, slot=slot, received_at=slot.end)]
-    return _Passage(records=records, moves=moves, broken=broken)
+    return _Passage(records=_metered(reliability, lease, slots=served), moves=moves, broken=broken)
+
+
+def _metered(reliability: Reliability, lease: Lease, *, slots: list[LeaseSlot]) -> list[UsageRecord]:
+    return [record for slot in slots for record in meter(reliability, lease, slot=slot, received_at=slot.end)]
 
 
 async def _give_back(bids: BidRepository, leases: LeaseRepository, *, lease: Lease, broken: LeaseSlot) -> None:

@@ -14,7 +14,7 @@ from broker.closing import CloseReport
 from broker.cycle import CycleReport
 from broker.demo.artefacts import write_artefacts
 from broker.demo.parties import shown_keys
-from broker.demo.stages import CLOSE_DELAY, FIRST_MONTH, DemoMarket, catalogue, demo_clock, demo_timetable
+from broker.demo.stages import CLOSE_DELAY, FIRST_MONTH, DemoMarket, WorldReport, catalogue, demo_clock, demo_timetable
 from broker.demo.story import Story, Teller, summary
 from broker.serving import free_port, serve
 from broker.settings import Settings
@@ -119,7 +119,7 @@ def _gate_words(report: CycleReport) -> list[str]:
     return [
         f"{report.bids} bids cleared against {report.offers} offers",
         f"{report.awards:,} awards, {report.leases} leases",
-        f"gap {certificate.gap:.0%}, {len(certificate.checks)} checks hold",
+        f"gap {certificate.gap:.4%}, {len(certificate.checks)} checks hold",
     ]
 
 
@@ -131,7 +131,7 @@ def _close_words(report: CloseReport) -> list[str]:
     ]
 
 
-async def _story(demo: DemoMarket, *, world: object, cycles: list[CycleReport], close: CloseReport) -> Story:
+async def _story(demo: DemoMarket, *, world: WorldReport, cycles: list[CycleReport], close: CloseReport) -> Story:
     async with demo.market.services() as services:
         now = await services.market.now()
         statement = (await SettlementRepository(services.session).statements(account_id=INVOICED, period=close.closed.period))[0]
@@ -142,7 +142,7 @@ async def _story(demo: DemoMarket, *, world: object, cycles: list[CycleReport], 
     assert data is not None, "an applied cycle keeps its book"
     headlines = sorted((price for price in now.prices if price.traded), key=lambda price: -price.sold_hours)[:HEADLINES]
     return Story(
-        world=world,  # type: ignore[arg-type]
+        world=world,
         cycles=cycles,
         prices=headlines,
         refusal=f"{demo.need(REFUSED)}\n\n{explain(decode_book(data), REFUSED, clearing=clearing).text}",

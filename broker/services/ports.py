@@ -119,10 +119,6 @@ class Leases(Protocol):
         """Drop the slots that have not begun: they are offered again."""
         ...
 
-    async def due(self, now: datetime) -> list[Lease]:
-        """Leases in force whose next move is due, by start and id."""
-        ...
-
     async def delivered(self, lease_ids: list[str]) -> dict[str, tuple[int, int]]:
         """Accelerator-seconds delivered and failed, by lease, from the latest revisions."""
         ...

@@ -117,10 +117,7 @@ def _document(made: Document) -> Element:
         element(f"cbc:{made.kind}TypeCode", "381" if made.sign < 0 else "380"),
         element("cbc:DocumentCurrencyCode", invoice.currency),
         _span("cac:InvoicePeriod", min(line.month_start for line in invoice.lines), end=invoice.month_end),
-        *(
-            element("cac:BillingReference", element("cac:InvoiceDocumentReference", element("cbc:ID", earlier)))
-            for earlier in made.corrected
-        ),
+        *(_reference(earlier) for earlier in made.corrected),
         element("cac:AccountingSupplierParty", _party(_selling(made.seller))),
         element("cac:AccountingCustomerParty", _party(made.buyer)),
         *_payment(made),

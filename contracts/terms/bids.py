@@ -6,17 +6,16 @@ any one slot, so that two clearings together never exceed `width`.
 """
 
 from datetime import datetime, timedelta
-from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 import msgspec
 
-from contracts.terms.money import MICROS, half_up
+from contracts.terms.money import half_up
 from contracts.terms.time import Period
 
 BidStatus = Literal["open", "filled", "partial", "expired", "withdrawn"]
 FACTOR_PLACES = 6
-TRUST = ("community", "verified", "certified")
 
 
 class BidRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,10 +99,8 @@ class BidRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
         A limit is all-in, so fee and transfer are inside it.
         """
-        best = max(self.hardware.values())
-        factor_millionths = half_up(Decimal(str(best)).as_integer_ratio()[0] * MICROS, Decimal(str(best)).as_integer_ratio()[1])
-        hours_ratio = Decimal(str(hours)).as_integer_ratio()
-        return half_up((self.limit_micros_max or 0) * factor_millionths * hours_ratio[0], MICROS * hours_ratio[1])
+        best = Fraction(f"{max(self.hardware.values()):.{FACTOR_PLACES}f}")
+        return half_up((self.limit_micros_max or 0) * best * Fraction(str(hours)))
 
 
 class Bid(msgspec.Struct, frozen=True, kw_only=True):

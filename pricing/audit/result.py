@@ -11,7 +11,7 @@ import polars as pl
 
 from contracts.terms.clearing import Clearing
 from contracts.terms.tables import RESULT_TABLES, TIERS
-from pricing.audit.supply import Bools, Ints, Stock
+from pricing.audit.supply import Ints, Stock
 from pricing.policy_facts import Bid
 
 
@@ -122,9 +122,3 @@ _TIER_ROW = {name: tier for tier, name in enumerate(TIERS)}
 
 def _rows(names: pl.Series, row_of: dict[str, int]) -> Ints:
     return np.array([row_of[name] for name in names], dtype=np.int64)
-
-
-def first_true(wrong: Bools) -> tuple[int, ...] | None:
-    """The first place where a check fails, None when it nowhere does."""
-    places = np.argwhere(wrong)
-    return tuple(int(axis) for axis in places[0]) if len(places) else None

@@ -52,11 +52,6 @@ class AccountRepository:
         rows = [{"id": plan_id, "name": terms.get("name", plan_id), "terms": terms} for plan_id, terms in plans.items()]
         await self._session.execute(insert(PlanRow).values(rows).on_conflict_do_nothing())
 
-    async def plans(self) -> dict[str, dict[str, object]]:
-        """Plan terms by id."""
-        rows = await self._session.scalars(select(PlanRow).order_by(col(PlanRow.id)))
-        return {row.id: row.terms for row in rows}
-
     async def add_accounts(self, accounts: list[Account]) -> None:
         """Register accounts, once each."""
         rows = [{name: getattr(account, name) for name in account.__struct_fields__} for account in accounts]

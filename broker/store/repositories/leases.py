@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, tuple_, update
+from sqlalchemy import delete, exists, func, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -74,8 +74,13 @@ class LeaseRepository:
         return await self._leases(list(await self._session.scalars(statement)))
 
     async def due(self, now: datetime) -> list[Lease]:
-        """Leases in force that have begun, by start and id."""
-        statement = select(LeaseRow).where(col(LeaseRow.state).in_(IN_FORCE), col(LeaseRow.starts_at) <= now)
+        """Leases that have begun and are in force, or were released with a slot that is over and not metered; by start and id."""
+        metered = exists().where(col(UsageRow.lease_id) == col(LeaseSlotRow.lease_id), col(UsageRow.start) == col(LeaseSlotRow.slot_start))
+        owed = exists().where(
+            col(LeaseSlotRow.lease_id) == col(LeaseRow.id), col(LeaseSlotRow.slot_end) <= now, col(LeaseSlotRow.quantity) > 0, ~metered
+        )
+        open_ended = col(LeaseRow.state).in_(IN_FORCE) | ((col(LeaseRow.state) == "released") & owed)
+        statement = select(LeaseRow).where(open_ended, col(LeaseRow.starts_at) <= now)
         return await self._leases(list(await self._session.scalars(statement.order_by(col(LeaseRow.starts_at), col(LeaseRow.id)))))
 
     async def move(self, lease_id: str, to: LeaseState, *, at: datetime, reason: str) -> None:

@@ -1,6 +1,5 @@
 """The few column shapes every table is made of."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Text
@@ -41,6 +40,3 @@ def document() -> Any:
 def texts() -> Any:
     """A list of text."""
     return Field(sa_type=ARRAY(Text), nullable=False)
-
-
-Moment = datetime
