@@ -85,6 +85,8 @@ class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     outcomes   one row a bid: filled, partial, rejected or paradoxical, and why
     receipts   one row an offer and slot that sold or stood by for a premium
 
+    path                   how it was found: convex, auction or exact
+    approximate            whether the prices are indicative, so that a gap to the bound may remain
     bound_integer_micros   with blocks: the most welfare any clearing of the book could have, as branch and bound claims
     """
 
@@ -92,6 +94,8 @@ class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     prices: pl.DataFrame
     outcomes: pl.DataFrame
     receipts: pl.DataFrame
+    path: str = "convex"
+    approximate: bool = False
     bound_integer_micros: int | None = None
 
     def tables(self) -> dict[str, pl.DataFrame]:
