@@ -85,7 +85,7 @@ def test_the_rule_bites(rule: Rule):
         "def f(self, a, b, *, c, d, e): ...",
         '"""Says."""\ndef _hidden(): ...',
         "@app.command()\ndef f(*, a, b, c, d, e, g): ...",
-        "@njit\ndef kernel():\n" + LONG_BODY,
+        "@kernel\ndef kernel():\n" + LONG_BODY,
         "from contextlib import AbstractContextManager\nasking = AbstractContextManager",
         "# TODO(until blocks land): the relaxation has no columns yet",
         "def f(a: dict[str, int]) -> None: ...",
