@@ -127,8 +127,8 @@ def parameters_are_few(source: Source) -> Iterator[str]:
         count = len(positional) + len(node.args.kwonlyargs)
         if count > PARAMETERS_MAX:
             yield f"{source.path}:{node.lineno}: {node.name} takes {count} parameters; at most {PARAMETERS_MAX}, is there a struct in them?"
-        # A compiled kernel cannot be called by keyword only; its caller names the arguments where that helps.
-        if len(positional) > POSITIONAL_MAX and "kernel" not in _decorators(node) and not node.args.vararg and not node.name.startswith("__"):
+        by_position = "kernel" in _decorators(node)  # compiled code knows no keyword-only parameters
+        if len(positional) > POSITIONAL_MAX and not by_position and not node.args.vararg and not node.name.startswith("__"):
             yield f"{source.path}:{node.lineno}: {node.name} takes {len(positional)} by position; a `*` after the second would do"
 
 
