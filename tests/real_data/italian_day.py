@@ -17,6 +17,7 @@ import polars as pl
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import BIDS, OFFERS
 from tests.builders import a_bid, an_offer, book
+from tests.real_data.rows import filled
 
 LOTS_PER_MWH = 10
 FLOOR_EUR = 1_000.0
@@ -90,15 +91,9 @@ def _with_orders(demand: pl.DataFrame, supply: pl.DataFrame, *, start: dt.date) 
     )
     return MarketBook(
         rules=one.rules,
-        offers=_filled(offers, one.offers, order=list(OFFERS.schema)),
-        bids=_filled(bids, one.bids, order=list(BIDS.schema)),
+        offers=filled(offers, one.offers, order=list(OFFERS.schema)),
+        bids=filled(bids, one.bids, order=list(BIDS.schema)),
     )
-
-
-def _filled(told: pl.DataFrame, usual: pl.DataFrame, *, order: list[str]) -> pl.DataFrame:
-    """The rows told, every other column as in the one usual row."""
-    rest: pl.DataFrame = usual.drop(told.columns)
-    return told.join(rest, how="cross").select(order).cast(usual.schema).sort(order[0])  # type: ignore[arg-type]
 
 
 def _of_day(folder: Path, table: str, day: dt.date) -> pl.DataFrame:
