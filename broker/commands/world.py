@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from contracts.terms.orders import MarketBook
 from contracts.terms.time import utc
 from pricing.simulation.generator import generate
 from pricing.simulation.spec import WorldSpec
+from pricing.simulation.suite import SEED, SUITE
 
 START = "2027-01-04T00:00:00Z"
 SITES = "50,500"
@@ -23,20 +25,25 @@ Bids = Annotated[int | None, typer.Option("--bids", min=1, help="Generate this m
 Sites = Annotated[str | None, typer.Option("--sites", metavar="CORE,EDGE", help=f"Generate this many core and edge sites, e.g. {SITES}.")]
 Slots = Annotated[int, typer.Option("--slots", min=1, help="Hourly slots.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed generates the same market.")]
+Suite = Annotated[
+    str | None, typer.Option("--suite", metavar="NAME", help="Generate a named world of the benchmark suite, e.g. plain-10k, blocks-500.")
+]
 Start = Annotated[str, typer.Option("--start", metavar="TIME", help="First instant of slot 0, UTC.")]
 Parquet = Annotated[bool, typer.Option("--parquet", help="Write Parquet instead of CSV.")]
 
 
 def world_command(
-    directory: Directory, bids: Bids = None, sites: Sites = None, slots: Slots = 24, seed: Seed = 1, start: Start = START,
-    parquet: Parquet = False,
+    directory: Directory, bids: Bids = None, sites: Sites = None, slots: Slots = 24, seed: Seed = SEED, start: Start = START,
+    suite: Suite = None, parquet: Parquet = False,
 ) -> None:  # fmt: skip
-    """Write the shipped world as a market directory, or with --bids or --sites a larger one in its image.
+    """Write the shipped world as a market directory, or with --bids, --sites or --suite a larger one in its image.
 
     Example: gridfare world market --bids 1000 --sites 20,30 --slots 24 --seed 7
     """
     moment = _moment(start)
-    if bids is None and sites is None:
+    if suite is not None:
+        book = generate(shipped_book(moment, SEED_SLOTS), spec=_named(suite, moment), seed=seed)
+    elif bids is None and sites is None:
         book = shipped_book(moment, slots)
     else:
         seed_world = shipped_book(moment, SEED_SLOTS)
@@ -58,6 +65,13 @@ def _moment(text: str) -> datetime:
         return utc(text)
     except ValueError as error:
         raise BadInput(f"the start cannot be read: {error}", found=text, would_do=START) from error
+
+
+def _named(name: str, start: datetime) -> WorldSpec:
+    """The spec of a named world, from that start. Raises BadInput."""
+    if name not in SUITE:
+        raise BadInput("--suite names no world of the suite", found=name, would_do=", ".join(SUITE))
+    return msgspec.structs.replace(SUITE[name].spec, start=start)
 
 
 def _counts(text: str) -> tuple[int, int]:

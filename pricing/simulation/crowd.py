@@ -7,6 +7,7 @@ import polars as pl
 
 from contracts.terms.tables import BIDS
 from pricing.simulation.spec import Dice, WorldSpec, numbered, scaled, shifted
+from pricing.simulation.temper import in_blocks
 
 LIMITS = ("limit_guaranteed_micros", "limit_standard_micros", "limit_spot_micros")
 DAY_SECONDS = 86_400
@@ -15,13 +16,12 @@ SIZE_SPREAD = 0.8
 
 
 def build_crowd(bids: pl.DataFrame, *, offered_hours: int, start: datetime, spec: WorldSpec, dice: Dice) -> pl.DataFrame:
-    """`spec.bids` flexible bids that together ask for about `spec.tightness` times the accelerator-hours on offer.
+    """Bids that together ask for about `spec.tightness` times the accelerator-hours on offer.
 
-    Each repeats the needs of a seed bid, at its own size, window and limits. Ties repeat the bid before them
-    in everything but id, buyer and time of entry.
+    Each row keeps its needs and gets a size, a window and limits of its own. Ties repeat the bid before them in everything
+    but id, buyer and time of entry.
     """
-    count = spec.bids
-    made = bids[dice.among(bids.height, count)]
+    count, made = bids.height, bids
     first = dice.among(spec.slots, count)
     end = np.minimum(spec.slots, first + dice.between(1, spec.slots, size=count))
     width, hours = _sizes(made, spec, dice=dice, offered_hours=offered_hours, length=end - first)
@@ -36,7 +36,7 @@ def build_crowd(bids: pl.DataFrame, *, offered_hours: int, start: datetime, spec
         sites_max=pl.lit(1),
         semantics=pl.lit("hours"),
     )
-    made = made[_ties(spec, dice)]
+    made = in_blocks(made, spec, dice=dice.aside(2))[_ties(spec, dice)]
     return made.with_columns(
         bid_id=pl.Series(numbered("bid_g", count), dtype=pl.String),
         buyer=pl.Series([f"acct_g{buyer:05d}" for buyer in dice.among(max(1, count // 3), count)], dtype=pl.String),

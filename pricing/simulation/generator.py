@@ -12,6 +12,7 @@ from contracts.terms.tables import ZONES
 from pricing.simulation.crowd import build_crowd
 from pricing.simulation.grids import build_grids
 from pricing.simulation.spec import Dice, WorldSpec
+from pricing.simulation.temper import tempered
 
 
 def generate(seed_world: MarketBook, *, spec: WorldSpec, seed: int) -> MarketBook:
@@ -25,7 +26,9 @@ def generate(seed_world: MarketBook, *, spec: WorldSpec, seed: int) -> MarketBoo
     rules = msgspec.structs.replace(seed_world.rules, start=spec.start or seed_world.rules.start, slots=spec.slots)
     grids = build_grids(seed_world.offers, seed_world.latency, spec=spec, dice=dice)
     offered = int(grids.offers["quantity"].sum()) * spec.slots
-    crowd = build_crowd(seed_world.bids, offered_hours=offered, start=rules.start, spec=spec, dice=dice)
+    needs = seed_world.bids[dice.among(seed_world.bids.height, spec.bids)]
+    needs = tempered(needs, seed_world.transfer, spec=spec, dice=dice.aside(1))
+    crowd = build_crowd(needs, offered_hours=offered, start=rules.start, spec=spec, dice=dice)
     frames = {
         "offers": grids.offers,
         "offer_slots": grids.offer_slots,

@@ -1,6 +1,6 @@
 """What a generated world should look like, and the dice it is thrown with."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -26,6 +26,15 @@ class WorldSpec(msgspec.Struct, frozen=True, kw_only=True):
     slot_share           of the offers with another quantity or rate in some slots
     tied_share           of the bids that repeat another in all but id, buyer and time of entry
     committed_share      of the firm offers with a lease in force
+
+    What follows makes a market harder; at these defaults needs are those of the seed's bids, and nobody bids in blocks.
+
+    block_share          of the bids that are blocks
+    home_share           of the bids that stay in their buyer's country: site, operator and its parent
+    open_share           of the bids that give up every demand of sovereignty
+    data_share           of the bids with data to move first
+    carbon_share         of the bids that would pay to emit less
+    tier_mix             how often a bid's best tier is guaranteed, standard, spot (weights); it would also take those below, for less
     """
 
     bids: int
@@ -40,6 +49,12 @@ class WorldSpec(msgspec.Struct, frozen=True, kw_only=True):
     slot_share: float = 0.1
     tied_share: float = 0.05
     committed_share: float = 0.1
+    block_share: float = 0.0
+    home_share: float = 0.0
+    open_share: float = 0.0
+    data_share: float = 0.0
+    carbon_share: float = 0.0
+    tier_mix: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("bids", "core_sites", "edge_sites"):
@@ -49,16 +64,23 @@ class WorldSpec(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("a world needs at least one site and one slot")
         if self.tightness <= 0:
             raise ValueError(f"tightness must be positive, was {self.tightness}")
-        for name in ("interruptible_share", "indexed_share", "slot_share", "tied_share", "committed_share"):
+        for name in (name for name in self.__struct_fields__ if name.endswith("_share")):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, was {getattr(self, name)}")
+        if self.tier_mix is not None and (min(self.tier_mix) < 0 or not sum(self.tier_mix)):
+            raise ValueError(f"tier_mix must be weights, one of them positive, was {self.tier_mix}")
 
 
 class Dice:
     """Every random choice of a world, in one order, from one seed: the same seed throws the same world."""
 
-    def __init__(self, seed: int) -> None:
-        self._random = np.random.default_rng(seed)
+    def __init__(self, seed: int, *, cup: int = 0) -> None:
+        self._seed = seed
+        self._random = np.random.default_rng([seed, cup] if cup else seed)
+
+    def aside(self, cup: int) -> "Dice":
+        """Other dice from the same seed: throwing them moves none of these."""
+        return Dice(self._seed, cup=cup)
 
     def among(self, count: int, size: int) -> Ints:
         """`size` indices below `count`, each as likely."""
@@ -95,4 +117,4 @@ def numbered(prefix: str, count: int) -> list[str]:
 
 def shifted(start: datetime, seconds: Ints) -> pl.Series:
     """Instants that many whole seconds before `start`."""
-    return pl.Series([start - timedelta(seconds=int(second)) for second in seconds], dtype=pl.Datetime("us", "UTC"))
+    return pl.select(pl.lit(start, dtype=pl.Datetime("us", "UTC")) - pl.duration(seconds=pl.lit(pl.Series(seconds)))).to_series()
