@@ -12,12 +12,16 @@ from typing import Literal
 import msgspec
 import polars as pl
 
-from contracts.ledger_tables import CONFLICTS, USAGE
+from contracts.ledger_tables import CONFLICTS, STATUSES
 from contracts.terms.errors import BadInput
 from contracts.terms.time import MICROSECOND, Period
 
 CONTENT = ("lease_id", "start", "end", "accelerator_seconds", "status")
+CODED_CONTENT = ("lease", *CONTENT[1:])
+CODED = ("id", "rev", *CODED_CONTENT, "received_at")
 FAILED = "provider_failed"
+STATUS_ORDER = tuple(sorted(STATUSES))
+KNOWN_MAX = 2**24
 WIDE = pl.Int128()
 MICROSECONDS = 1_000_000
 
@@ -76,6 +80,35 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     seconds_above: int
 
 
+class CodedUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage rows with a number for every name: sorting and comparing numbers is what makes a close quick.
+
+    rows      columns of `CODED`; times are microseconds since 1970
+    ids       usage_id of each `id`; lease_ids, accelerators of each `lease`, in order of the bytes of the ids
+    """
+
+    rows: pl.DataFrame
+    ids: pl.Series
+    lease_ids: pl.Series
+    accelerators: pl.Series
+
+
+def coded(usage: pl.DataFrame, *, leases: pl.DataFrame) -> CodedUsage:
+    """Rows of the public table with a number for every name. Raises InvalidOperationError for a lease or status that is not known."""
+    known = leases.select("lease_id", "accelerators").sort("lease_id")
+    ids = usage["usage_id"].unique(maintain_order=True)
+    rows = usage.select(
+        pl.col("usage_id").cast(pl.Enum(ids)).to_physical().cast(pl.UInt32).alias("id"),
+        "rev",
+        pl.col("lease_id").cast(pl.Enum(known["lease_id"])).to_physical().cast(pl.UInt32).alias("lease"),
+        pl.col("start", "end").to_physical(),
+        "accelerator_seconds",
+        pl.col("status").cast(pl.Enum(STATUS_ORDER)).to_physical().cast(pl.UInt8),
+        pl.col("received_at").to_physical(),
+    )
+    return CodedUsage(rows=rows, ids=ids, lease_ids=known["lease_id"], accelerators=known["accelerators"])
+
+
 def read_usage(usage: pl.DataFrame, *, leases: pl.DataFrame, periods: pl.DataFrame) -> Reading:
     """Read usage rows as known at each close of `periods` (those to be settled, in order).
 
@@ -83,67 +116,95 @@ def read_usage(usage: pl.DataFrame, *, leases: pl.DataFrame, periods: pl.DataFra
     leases   lease_id, accelerators
     Raises BadInput when the seconds of one lease and month do not fit 64 bits.
     """
-    arrived = _known(usage, periods["closes_at"])
-    kept, conflicts = deduplicate(arrived)
+    return read_coded(coded(usage, leases=leases), periods=periods)
+
+
+def read_coded(usage: CodedUsage, *, periods: pl.DataFrame) -> Reading:
+    """The same of coded rows: row by row what the rules say, in 128 bits wherever a product might need them."""
+    starts, ends, closes = (periods[name].to_physical() for name in ("month_start", "month_end", "closes_at"))
+    known = (closes.search_sorted(usage.rows["received_at"], side="right") + 1).cast(pl.Int64)
+    arrived = usage.rows.with_columns(known.alias("known")).filter(pl.col("known") <= closes.len())
+    kept, copies = _kept(arrived)
     records = _in_force(kept).filter(pl.col("accelerator_seconds") > 0)
     last = records.filter(pl.col("until").is_null())
-    end = periods["month_end"][-1]
-    later = last.filter(pl.col("end") > end)
-    seconds = _total(last, pl.col("accelerator_seconds"))
+    later = last.filter(pl.col("end") > ends[-1])
+    after = pl.col("accelerator_seconds").cast(WIDE) - _delivered_by(pl.lit(ends[-1], pl.Int64))
     return Reading(
-        changes=_changes(records, periods),
-        conflicts=conflicts,
+        changes=lease_changes(_changes(records, starts=starts, ends=ends), usage.lease_ids),
+        conflicts=_conflicts(copies, usage.ids),
         duplicates=arrived.height - kept.height,
-        rows=usage.height,
-        rows_later=usage.height - arrived.height,
-        seconds=seconds,
-        seconds_later=_total(later, pl.col("accelerator_seconds")) - _total(later, _delivered_by(pl.lit(end, dtype=USAGE.schema["end"]))),
-        seconds_above=_above(last, leases),
+        rows=usage.rows.height,
+        rows_later=usage.rows.height - arrived.height,
+        seconds=_total(last, pl.col("accelerator_seconds")),
+        seconds_later=_total(later, after),
+        seconds_above=_above(last, usage.accelerators),
     )
 
 
-def deduplicate(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Keep one copy of each (usage_id, rev): the first to arrive, then the least content; and say where copies differ."""
-    twice = pl.struct("usage_id", "rev").is_duplicated()
-    copies = rows.filter(twice).sort("usage_id", "rev", "received_at", *CONTENT)
-    kept = copies.unique(["usage_id", "rev"], keep="first", maintain_order=True)
-    differs = [pl.when(pl.col(name).n_unique() > 1).then(pl.lit(name)).alias(name) for name in CONTENT]
-    conflicts = (
-        copies.group_by("usage_id", "rev")
+def lease_changes(parts: pl.DataFrame, lease_ids: pl.Series) -> pl.DataFrame:
+    """Changes by lease_id from parts by `lease`, added up and in order. Raises BadInput when a sum does not fit 64 bits."""
+    key = ["lease", "failed", "month", "period"]
+    sums = parts.group_by(key).agg(pl.col("seconds").cast(WIDE).sum()).filter(pl.col("seconds") != 0).sort(key)
+    named = sums.with_columns(pl.lit(lease_ids).gather(pl.col("lease")).alias("lease_id")).select("lease_id", *key[1:], "seconds")
+    wide = named.filter(~pl.col("seconds").is_between(-(2**63), 2**63 - 1))
+    if wide.height:
+        found = wide.row(0, named=True)
+        raise BadInput(
+            f"the seconds of lease {found['lease_id']} in month {found['month']} do not fit 64 bits",
+            file="usage",
+            column="accelerator_seconds",
+            found=str(found["seconds"]),
+        )
+    return named.cast({"seconds": pl.Int64()})
+
+
+def _kept(arrived: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """One copy of each (id, rev), in that order: the first to arrive, then the least content; and all copies of those there twice."""
+    rows = arrived.sort("id", "rev", "received_at", *CODED_CONTENT)
+    same = (pl.col("id") == pl.col("id").shift(1)) & (pl.col("rev") == pl.col("rev").shift(1))
+    rows = rows.with_columns(copy=same.fill_null(value=False))
+    return rows.filter(~pl.col("copy")).drop("copy"), rows.filter(pl.col("copy") | pl.col("copy").shift(-1, fill_value=False)).drop("copy")
+
+
+def _conflicts(copies: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
+    """The published table of copies that differ, and in which columns."""
+    differs = [
+        pl.when(pl.col(column).min() != pl.col(column).max()).then(pl.lit(name)).alias(name)
+        for name, column in zip(CONTENT, CODED_CONTENT, strict=True)
+    ]
+    found = (
+        copies.group_by("id", "rev")
         .agg(differs)
-        .select("usage_id", "rev", differs=pl.concat_list(CONTENT).list.drop_nulls())
+        .select("id", "rev", differs=pl.concat_list(CONTENT).list.drop_nulls())
         .filter(pl.col("differs").list.len() > 0)
-        .sort("usage_id", "rev")
     )
-    return pl.concat([rows.filter(~twice), kept]), conflicts.cast(CONFLICTS.schema)  # type: ignore[arg-type]
-
-
-def _known(usage: pl.DataFrame, closes: pl.Series) -> pl.DataFrame:
-    """The rows that arrived before the last close, with `known`: the first period that knows them (a close itself is too late)."""
-    missed = closes.search_sorted(usage["received_at"], side="right")
-    rows = usage.with_columns((missed.cast(pl.Int64) + 1).alias("known"))
-    return rows.filter(pl.col("known") <= closes.len())
+    named = found.with_columns(pl.lit(ids).gather(pl.col("id")).alias("usage_id")).select(list(CONFLICTS.schema)).sort("usage_id", "rev")
+    return named.cast(CONFLICTS.schema)  # type: ignore[arg-type]
 
 
 def _in_force(kept: pl.DataFrame) -> pl.DataFrame:
-    """The revisions that count at some close, with `until`: the period in which a higher one takes over, or null."""
-    several = pl.col("usage_id").is_duplicated()
-    revised = kept.filter(several).sort("usage_id", "rev", descending=[False, True])
-    higher = pl.col("known").cum_min().shift(1).over("usage_id")
-    revised = revised.with_columns(higher.alias("until")).filter(pl.col("until").is_null() | (pl.col("known") < pl.col("until")))
-    return pl.concat([kept.filter(~several).with_columns(pl.lit(None, pl.Int64).alias("until")), revised])
+    """The revisions that count at some close, with `until`: the period in which a higher one takes over, or null.
+
+    Rows come by (id, rev). Turned round, the least `known` so far of an id is one running minimum over all rows once each id
+    lies below the one before it, which is quicker than a window for each id.
+    """
+    rows = kept.reverse()
+    below = pl.col("id").cast(pl.Int64) * KNOWN_MAX
+    least = (pl.col("known") + below).cum_min().shift(1) - below
+    first = (pl.col("id") != pl.col("id").shift(1)).fill_null(value=True)
+    rows = rows.with_columns(until=pl.when(~first).then(least))
+    return rows.filter(pl.col("until").is_null() | (pl.col("known") < pl.col("until")))
 
 
 def _delivered_by(moment: pl.Expr) -> pl.Expr:
     """⌊accelerator_seconds · (moment − start) ÷ (end − start)⌋, the moment held within the record; the product needs 128 bits."""
-    start, end = (pl.col(name).to_physical().cast(WIDE) for name in ("start", "end"))
-    at = pl.max_horizontal(pl.col("start"), pl.min_horizontal(pl.col("end"), moment)).to_physical().cast(WIDE)
+    start, end = (pl.col(name).cast(WIDE) for name in ("start", "end"))
+    at = pl.max_horizontal(pl.col("start"), pl.min_horizontal(pl.col("end"), moment)).cast(WIDE)
     return pl.col("accelerator_seconds").cast(WIDE) * (at - start) // (end - start)
 
 
-def _changes(records: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
+def _changes(records: pl.DataFrame, *, starts: pl.Series, ends: pl.Series) -> pl.DataFrame:
     """Seconds by lease and month, entering in the first period that knows both record and month, leaving when replaced."""
-    starts, ends = periods["month_start"], periods["month_end"]
     spread = (
         records.with_columns(
             starts.search_sorted(records["start"], side="right").cast(pl.Int64).alias("first"),
@@ -153,13 +214,13 @@ def _changes(records: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.int_ranges("first", pl.col("last") + 1).alias("month"))
         .explode("month")
     )
-    bounds = periods.select(pl.col("period").alias("month"), "month_start", "month_end")
+    bounds = pl.DataFrame({"month": pl.int_range(1, starts.len() + 1, eager=True), "month_start": starts, "month_end": ends})
     parts = spread.join(bounds, on="month").select(
-        "lease_id",
+        "lease",
         "month",
         "known",
         "until",
-        failed=pl.col("status") == FAILED,
+        failed=pl.col("status") == STATUS_ORDER.index(FAILED),
         seconds=_delivered_by(pl.col("month_end")) - _delivered_by(pl.col("month_start")),
     )
     entering = parts.with_columns(period=pl.max_horizontal("known", "month"))
@@ -167,27 +228,15 @@ def _changes(records: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
         period=pl.max_horizontal("until", "month"),
         seconds=0 - pl.col("seconds"),
     )
-    key = ["lease_id", "failed", "month", "period"]
-    sums = pl.concat([entering, leaving]).group_by(key).agg(pl.col("seconds").sum()).filter(pl.col("seconds") != 0)
-    wide = sums.filter(~pl.col("seconds").is_between(-(2**63), 2**63 - 1)).sort(key)
-    if wide.height:
-        found = wide.row(0, named=True)
-        raise BadInput(
-            f"the seconds of lease {found['lease_id']} in month {found['month']} do not fit 64 bits",
-            file="usage",
-            column="accelerator_seconds",
-            found=str(found["seconds"]),
-        )
-    return sums.cast({"seconds": pl.Int64()}).sort(key)
+    return pl.concat([entering, leaving]).select("lease", "failed", "month", "period", "seconds")
 
 
-def _above(records: pl.DataFrame, leases: pl.DataFrame) -> int:
+def _above(records: pl.DataFrame, accelerators: pl.Series) -> int:
     """Seconds beyond accelerators × time (whole seconds, rounded down), over all records."""
-    length = (pl.col("end").to_physical() - pl.col("start").to_physical()).cast(WIDE)
-    possible = pl.col("accelerators").cast(WIDE) * length // MICROSECONDS
+    length = pl.col("end").cast(WIDE) - pl.col("start").cast(WIDE)
+    possible = pl.lit(accelerators).gather(pl.col("lease")).cast(WIDE) * length // MICROSECONDS
     excess = pl.col("accelerator_seconds").cast(WIDE) - possible
-    joined = records.join(leases.select("lease_id", "accelerators"), on="lease_id")
-    return _total(joined, pl.when(excess > 0).then(excess).otherwise(0))
+    return _total(records, pl.when(excess > 0).then(excess).otherwise(0))
 
 
 def _total(frame: pl.DataFrame, amount: pl.Expr) -> int:

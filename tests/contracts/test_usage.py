@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.ledger_tables import LEASES, PERIODS, USAGE
-from contracts.usage import UsageRecord, deduplicate, plausible, read_usage
+from contracts.usage import UsageRecord, plausible, read_usage
 
 JAN, FEB, MARCH = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 3))
 DAY = timedelta(days=1)
 PERIOD_ROWS = pl.DataFrame([(1, JAN, FEB, FEB + DAY), (2, FEB, MARCH, MARCH + DAY)], schema=PERIODS.schema, orient="row")
-LEASE_ROWS = pl.DataFrame([("l", "a", "p", "REF", 1, 0, "spot")], schema=LEASES.schema, orient="row")
+LEASE_ROWS = pl.DataFrame([(name, "a", "p", "REF", 1, 0, "spot") for name in "lk"], schema=LEASES.schema, orient="row")
 
 
 def row(**changed):
@@ -34,9 +34,13 @@ def frame(*rows):
     return pl.DataFrame(list(rows), schema=USAGE.schema)
 
 
+def read(*rows):
+    return read_usage(frame(*rows), leases=LEASE_ROWS, periods=PERIOD_ROWS)
+
+
 def changes(*rows):
     """(month, period, seconds) of every change."""
-    reading = read_usage(frame(*rows), leases=LEASE_ROWS, periods=PERIOD_ROWS)
+    reading = read(*rows)
     return set(reading.changes.select("month", "period", "seconds").iter_rows())
 
 
@@ -87,20 +91,20 @@ def test_the_months_of_a_record_and_what_is_later_add_up_to_it(start, length, se
 
 def test_of_copies_the_first_to_arrive_is_kept_then_the_least():
     first = row(accelerator_seconds=9, received_at=JAN)
-    kept, conflicts = deduplicate(frame(row(accelerator_seconds=1), first, row(accelerator_seconds=8, received_at=JAN)))
-    assert kept["accelerator_seconds"].to_list() == [8]
-    assert conflicts.rows() == [("u", 0, ["accelerator_seconds"])]
+    reading = read(row(accelerator_seconds=1), first, row(accelerator_seconds=8, received_at=JAN))
+    assert (reading.seconds, reading.duplicates) == (8, 2)
+    assert reading.conflicts.rows() == [("u", 0, ["accelerator_seconds"])]
 
 
 def test_a_conflict_names_what_differs_in_the_order_of_columns():
-    _, conflicts = deduplicate(frame(row(), row(status="preempted", lease_id="k", received_at=FEB)))
-    assert conflicts["differs"].to_list() == [["lease_id", "status"]]
+    reading = read(row(), row(status="preempted", lease_id="k", received_at=FEB))
+    assert reading.conflicts["differs"].to_list() == [["lease_id", "status"]]
 
 
 def test_copies_that_agree_are_no_conflict():
-    kept, conflicts = deduplicate(frame(row(), row(received_at=FEB)))
-    assert kept.height == 1
-    assert not conflicts.height
+    reading = read(row(), row(received_at=FEB))
+    assert reading.duplicates == 1
+    assert not reading.conflicts.height
 
 
 def test_a_record_of_more_than_its_accelerators_could_do_is_implausible():
