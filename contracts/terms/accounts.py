@@ -1,5 +1,7 @@
 """The parties: buyers' accounts and provider grids."""
 
+from datetime import datetime
+
 import msgspec
 
 
@@ -9,6 +11,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     country, parent_country  of the buyer and of its ultimate parent, ISO 3166-1 alpha-2
     tax_bps, take_bps        basis points on what is invoiced, and of the broker's take
     credit_limit_micros      the most it may owe and have on hold, in its currency
+    parent                   name of the ultimate parent, the same for every firm of one house; None where unknown
     """
 
     id: str
@@ -21,6 +24,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     take_bps: int
     credit_limit_micros: int
     story: str = ""
+    parent: str | None = None
 
     def __post_init__(self) -> None:
         if self.credit_limit_micros < 0:
@@ -28,7 +32,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider grid: who sells."""
+    """A provider grid: who sells.
+
+    parent     as of an account
+    joined_at  since when it sells here; None where unknown
+    """
 
     id: str
     name: str
@@ -36,3 +44,5 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     website: str = ""
     source: str = ""
+    parent: str | None = None
+    joined_at: datetime | None = None

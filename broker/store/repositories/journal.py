@@ -10,6 +10,10 @@ from sqlmodel import col, select
 
 from broker.store.rows import JournalEntryRow, LeaseRow, PostingRow
 from contracts.journal import JournalEntry, Posting
+from contracts.terms.errors import KeyReused
+
+# Statements have at most 32,767 values: an entry has seven, a posting six.
+ENTRIES_AT_ONCE = 4_000
 
 
 class JournalRepository:
@@ -19,21 +23,36 @@ class JournalRepository:
         self._session = session
 
     async def add_many(self, entries: list[JournalEntry]) -> int:
-        """Write entries, each once; returns how many were new."""
+        """Write entries, each once; returns how many were new.
+
+        Raises KeyReused for an id that is there with other postings, or of another kind: an event has one meaning.
+        """
         if not entries:
             return 0
-        rows = [{name: getattr(entry, name) for name in ("id", "kind", "state", "at", "subject", "reason")} for entry in entries]
-        statement = insert(JournalEntryRow).values(rows).on_conflict_do_nothing().returning(col(JournalEntryRow.id))
-        new = set(await self._session.scalars(statement))
+        names = ("id", "kind", "state", "at", "subject", "reason")
+        rows = [{name: getattr(entry, name) for name in names} | {"lines": len(entry.postings)} for entry in entries]
+        new: set[str] = set()
+        for first in range(0, len(rows), ENTRIES_AT_ONCE):
+            statement = insert(JournalEntryRow).values(rows[first : first + ENTRIES_AT_ONCE])
+            new |= set(await self._session.scalars(statement.on_conflict_do_nothing().returning(col(JournalEntryRow.id))))
         lines = [
             {"entry_id": entry.id, "line": line, **{name: getattr(posting, name) for name in posting.__struct_fields__}}
             for entry in entries
             if entry.id in new
             for line, posting in enumerate(entry.postings)
         ]
-        if lines:
-            await self._session.execute(insert(PostingRow).values(lines))
+        for first in range(0, len(lines), ENTRIES_AT_ONCE):
+            await self._session.execute(insert(PostingRow).values(lines[first : first + ENTRIES_AT_ONCE]))
+        await self._refuse_reuse([entry for entry in entries if entry.id not in new])
         return len(new)
+
+    async def _refuse_reuse(self, entries: list[JournalEntry]) -> None:
+        ids = [entry.id for entry in entries]
+        rows = list(await self._session.scalars(select(JournalEntryRow).where(col(JournalEntryRow.id).in_(ids)))) if ids else []
+        known = {entry.id: entry for entry in await self._entries(rows)}
+        for entry in entries:
+            if entry.kind != known[entry.id].kind or entry.postings != known[entry.id].postings:
+                raise KeyReused(f"entry {entry.id} is there with another content; reverse it and write another", entry_id=entry.id)
 
     async def void(self, entry_ids: list[str]) -> int:
         """Void pending entries; returns how many moved."""

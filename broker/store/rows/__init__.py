@@ -5,18 +5,21 @@ Money is BIGINT micros, quantities are integers, times are TIMESTAMPTZ in UTC. T
 reversed, usage is revised by a higher revision.
 """
 
+from broker.store.rows.controls import ActRow, CounterReadingRow
 from broker.store.rows.facts import LatencyRow, TransferRow, ZoneHourRow
 from broker.store.rows.leases import LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
 from broker.store.rows.ledger import CloseRow, InvoiceLineRow, InvoiceRow, JournalEntryRow, PayoutRow, PostingRow
 from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferHourRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
-from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderRow
+from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderRow, StaffRow
 
 __all__ = [
     "AccountRow",
+    "ActRow",
     "ApiKeyRow",
     "AwardRow",
     "BidRow",
     "CloseRow",
+    "CounterReadingRow",
     "CycleRow",
     "IdempotencyRow",
     "InvoiceLineRow",
@@ -35,6 +38,7 @@ __all__ = [
     "PriceRow",
     "ProviderRow",
     "ReceiptRow",
+    "StaffRow",
     "TransferRow",
     "UsageRow",
     "ZoneHourRow",

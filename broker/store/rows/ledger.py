@@ -9,7 +9,7 @@ from broker.store.rows.columns import document, key, micros, moment
 
 
 class JournalEntryRow(SQLModel, table=True):
-    """A balanced set of postings; only its state may move, pending → posted | voided, posted → reversed."""
+    """A balanced set of so many `lines`; only its state may move, pending → posted | voided, posted → reversed."""
 
     __tablename__ = "journal_entries"
 
@@ -19,6 +19,7 @@ class JournalEntryRow(SQLModel, table=True):
     at: datetime = moment()
     subject: str = Field(index=True)
     reason: str
+    lines: int
 
 
 class PostingRow(SQLModel, table=True):

@@ -20,6 +20,8 @@ class ProviderRow(SQLModel, table=True):
     kind: str
     website: str = ""
     source: str = ""
+    parent: str | None = None
+    joined_at: datetime | None = moment_or_none()
 
 
 class PlanRow(SQLModel, table=True):
@@ -47,6 +49,7 @@ class AccountRow(SQLModel, table=True):
     tax_bps: int
     take_bps: int
     credit_limit_micros: int = micros()
+    parent: str | None = None
 
 
 class ApiKeyRow(SQLModel, table=True):
@@ -56,6 +59,19 @@ class ApiKeyRow(SQLModel, table=True):
 
     id: str = key()
     account_id: str = Field(foreign_key="accounts.id", index=True)
+    digest: bytes = Field(sa_type=LargeBinary, unique=True)
+    scopes: list[str] = texts()
+    created_at: datetime = moment()
+    revoked_at: datetime | None = moment_or_none()
+
+
+class StaffRow(SQLModel, table=True):
+    """Somebody of the broker's finance team, known by the digest of a key."""
+
+    __tablename__ = "staff"
+
+    id: str = key()
+    name: str
     digest: bytes = Field(sa_type=LargeBinary, unique=True)
     scopes: list[str] = texts()
     created_at: datetime = moment()

@@ -90,9 +90,10 @@ async def _plans(sessions: Sessions) -> list[str]:
 
 async def _write_out_of_balance(sessions: Sessions, reached: list[str]) -> None:
     async with unit_of_work(sessions) as work:
-        work.add(JournalEntryRow(id="ent_1", kind="hold", state="posted", at=EPOCH, subject="bid_1", reason="test"))
+        work.add(JournalEntryRow(id="ent_1", kind="hold", state="posted", at=EPOCH, subject="bid_1", reason="test", lines=2))
         await work.flush()
         work.add(PostingRow(entry_id="ent_1", line=0, account="hold", party="a", currency="EUR", amount_micros=1))
+        work.add(PostingRow(entry_id="ent_1", line=1, account="hold", party="a", currency="EUR", amount_micros=1))
         await work.flush()
         reached.append("the end of the block")
 
