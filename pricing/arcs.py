@@ -10,11 +10,11 @@ import numpy as np
 
 from pricing.arrays import NEVER, SPOT, STANDARD, Bools, Ints
 from pricing.eligibility import Eligibility
+from pricing.network import Network
 from pricing.pools import Supply
-from pricing.worth import Worth
+from pricing.worth import Worth, carbon_cost
 
 CELLS_AT_ONCE = 4_000_000
-KILOGRAM = 1_000_000
 
 
 class Arcs(msgspec.Struct, frozen=True, eq=False):
@@ -46,43 +46,44 @@ class Cells(msgspec.Struct, frozen=True, eq=False):
     reachable: Bools
 
 
-def find_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility, flexible: Bools) -> Arcs:
-    """Every arc of the flexible groups (of G), a few groups at a time so that memory stays in bounds."""
-    groups, pools, tiers = worth.gross.shape
-    slots = supply.offered.shape[1]
-    step = max(1, CELLS_AT_ONCE // max(1, pools * tiers * slots))
-    found = [
-        _some_arcs(supply, worth, eligibility=eligibility, groups=np.arange(start, min(start + step, groups)), flexible=flexible)
-        for start in range(0, groups, step)
-    ]
+def find_arcs(network: Network, reachable: Bools) -> Arcs:
+    """Every arc of the flexible groups of a network, a few pairs at a time so that memory stays in bounds."""
+    slots = network.limits.shape[1]
+    pairs = np.flatnonzero(network.flexible[network.group])
+    step = max(1, CELLS_AT_ONCE // (slots * network.limits.shape[2]))
+    found = [_some_arcs(network, pairs[start : start + step]) for start in range(0, len(pairs), step)]
     nothing: Ints = np.empty(0, dtype=np.int64)
-    group, slot, pool, tier, worth_ = (np.concatenate([nothing, *(part[column] for part, _ in found)]) for column in range(5))
-    reachable = np.concatenate([nothing.astype(bool), *(part for _, part in found)])
-    return Arcs(group=group, slot=slot, pool=pool, tier=tier, worth=worth_, reachable=reachable)
+    pair, slot, tier, worth = (np.concatenate([nothing, *(part[column] for part in found)]) for column in range(4))
+    order = np.lexsort((tier, pair, slot, network.group[pair]))
+    pair, slot, tier, worth = pair[order], slot[order], tier[order], worth[order]
+    group, pool = network.group[pair].astype(np.int64), network.pool[pair].astype(np.int64)
+    return Arcs(group=group, slot=slot, pool=pool, tier=tier, worth=worth, reachable=reachable)
 
 
-def _some_arcs(supply: Supply, worth: Worth, *, eligibility: Eligibility, groups: Ints, flexible: Bools) -> tuple[tuple[Ints, ...], Bools]:
-    """The arcs of some groups as columns, and whether each group has a pool at all.
-
-    Cells are laid out (group, slot, pool, tier), which is the order of the arcs.
-    """
-    cells = read_cells(supply, worth, eligibility=eligibility, groups=groups)
-    arc = cells.allowed & (cells.worth >= supply.cheapest.T[..., None]) & flexible[groups][:, None, None, None]
-    which = np.nonzero(arc)
-    group, slot, pool, tier = (index.astype(np.int64) for index in which)
-    return (groups[group], slot, pool, tier, cells.worth[which]), cells.reachable
+def _some_arcs(network: Network, pairs: Ints) -> tuple[Ints, ...]:
+    """The arcs of some pairs as columns: pair, slot, tier, worth."""
+    pool, group = network.pool[pairs], network.group[pairs]
+    hour = np.arange(network.limits.shape[1])
+    window = (hour >= network.first[pairs][:, None]) & (hour < network.end[group][:, None])
+    net = network.worth[pairs][:, None, :] - carbon_cost(network.carbon[group][:, None], network.grams[pool])[..., None]
+    there = window[..., None] & (network.limits[pool] > 0) & (net >= network.cheapest[pool][..., None])
+    which = np.nonzero(there)
+    row, slot, tier = (index.astype(np.int64) for index in which)
+    return pairs[row], slot, tier, net[which]
 
 
 def read_cells(supply: Supply, worth: Worth, *, eligibility: Eligibility, groups: Ints) -> Cells:
     """Where and when some groups (g,) may run, and what an accelerator-hour is worth there."""
     hour = np.arange(supply.offered.shape[1])[:, None]
     eligible = eligibility.of(groups)
-    window = (hour >= worth.first[groups][:, None, :]) & (hour < worth.end[groups][:, None, None])
+    every = groups[:, None], np.arange(supply.pools.height)
+    gross, first = worth.gross_at(*every), worth.first_at(*every)
+    carbon = carbon_cost(worth.carbon[groups][:, None, None], supply.carbon.T)
+    net = gross[:, None] - (worth.transfer_at(*every)[:, None, :] + carbon)[..., None]
+    wanted = gross > -NEVER
+    window = (hour >= first[:, None, :]) & (hour < worth.end[groups][:, None, None])
     there = window & eligible[:, None, :] & (supply.offered.T > 0)
-    wanted = worth.gross[groups] > -NEVER
     allowed = there[..., None] & wanted[:, None] & served(supply.limits).transpose(1, 0, 2)
-    carbon = -(-worth.carbon[groups][:, None, None] * supply.carbon.T // KILOGRAM)
-    net = worth.gross[groups][:, None] - (worth.transfer[groups][:, None, :] + carbon)[..., None]
     carries = wanted[..., SPOT] | (wanted[..., :SPOT].any(axis=2) & supply.pools["firm"].to_numpy())
     return Cells(allowed, net, np.any(eligible & carries, axis=1))
 

@@ -7,7 +7,6 @@ Splitting back always works in whole accelerators, and the supporting prices are
 
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +14,8 @@ import polars as pl
 
 from contracts.terms.errors import BadInput, NotSupported
 from contracts.terms.orders import MarketBook
-from pricing.arrays import Ints
+from pricing.arrays import Bools, Ints
+from pricing.distinct import distinct, numbered_sets
 from pricing.energy import exact
 
 PERSONAL = ("bid_id", "buyer", "entered_at")
@@ -26,26 +26,32 @@ class Demand(msgspec.Struct, frozen=True, eq=False):
     """What is wanted. B bids in order of id, G groups of equal bids in order of their first member.
 
     terms       one row a group: every column of the bids but the personal ones; `hardware` as class names
-    factors     (G) class → reference hours per accelerator-hour, in millionths
+    recipes     (R) class → reference hours per accelerator-hour, in millionths: the distinct ones
+    recipe_of   (G,)
     bid_ids     (B,)
-    members     (G) rows of the bids of each group, by (entered_at, bid_id)
+    start       (G + 1,) the bids of group g are ordered[start[g] : start[g + 1]]
+    ordered     (B,) rows of the bids, group by group, each by (entered_at, bid_id)
     group_of    (B,)
     turn        (B,) place of each bid by (entered_at, bid_id) among all
     count       (G,) bids in the group
     width       (G,) accelerators at once, each bid
     units       (G,) accelerator-slots in all, each bid: ⌊hours ÷ h⌋
+    whole       (G,) whether those are all its hours
     run         (G,) slots a block runs: units ÷ width; 0 for flexible bids
     """
 
     terms: pl.DataFrame
-    factors: list[dict[str, int]]
-    bid_ids: list[str]
-    members: list[list[int]]
+    recipes: list[dict[str, int]]
+    recipe_of: Ints
+    bid_ids: pl.Series
+    start: Ints
+    ordered: Ints
     group_of: Ints
     turn: Ints
     count: Ints
     width: Ints
     units: Ints
+    whole: Bools
     run: Ints
 
     @property
@@ -53,34 +59,45 @@ class Demand(msgspec.Struct, frozen=True, eq=False):
         """Whether any bid is all or nothing."""
         return bool(self.run.any())
 
+    @property
+    def members(self) -> list[list[int]]:
+        """(G) rows of the bids of each group, by (entered_at, bid_id)."""
+        return [rows.tolist() for rows in np.split(self.ordered, self.start[1:-1])] if len(self.count) else []
+
 
 def gather_bids(book: MarketBook) -> Demand:
     """Build the demand side. Raises NotSupported for a bid this release cannot clear, BadInput for one it cannot read."""
     bids = book.bids.sort("bid_id")
     _refuse_unsupported(bids)
-    order = bids.with_row_index("row").sort("entered_at", "bid_id")["row"].to_list()
+    recipes, recipe_of_bid = _recipes(bids)
+    asked = numbered_sets(bids.drop(*PERSONAL, "hardware")).with_columns(hardware=pl.Series(recipe_of_bid))
+    kinds, group_of = distinct(asked)
+    groups, hours = kinds.height, book.rules.hours
+    by_entry = np.argsort(bids["entered_at"].to_physical().to_numpy(), kind="stable")
     turn = np.empty(bids.height, dtype=np.int64)
-    turn[order] = np.arange(bids.height)
-    factors = [_factors(entries, row) for row, entries in enumerate(bids["hardware"].to_list())]
-    group_of, firsts = _groups(bids, factors)
-    members: list[list[int]] = [[] for _ in firsts]
-    for row in order:
-        members[group_of[row]].append(row)
-    terms = bids[firsts].drop(PERSONAL)
-    classes = pl.Series("hardware", [sorted(factors[row]) for row in firsts], dtype=pl.List(pl.String))
-    hours = book.rules.hours
-    units = np.array([int(exact(wanted) / hours) for wanted in terms["hours"]], dtype=np.int64)
+    turn[by_entry] = np.arange(bids.height)
+    ordered = by_entry[np.argsort(group_of[by_entry], kind="stable")]
+    firsts = np.full(groups, bids.height, dtype=np.int64)
+    np.minimum.at(firsts, group_of, np.arange(bids.height))
+    count = np.bincount(group_of, minlength=groups).astype(np.int64)
+    recipe_of = recipe_of_bid[firsts]
+    classes = pl.Series("hardware", [sorted(recipe) for recipe in recipes], dtype=pl.List(pl.String))
+    terms = bids[firsts].drop(PERSONAL).with_columns(classes.gather(recipe_of))
+    units, whole = _units(terms["hours"], hours)
     return Demand(
-        terms=terms.with_columns(classes),
-        factors=[factors[row] for row in firsts],
-        bid_ids=bids["bid_id"].to_list(),
-        members=members,
+        terms=terms,
+        recipes=recipes,
+        recipe_of=recipe_of,
+        bid_ids=bids["bid_id"],
+        start=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
+        ordered=ordered,
         group_of=group_of,
         turn=turn,
-        count=np.array([len(rows) for rows in members], dtype=np.int64),
+        count=count,
         width=terms["width"].to_numpy().astype(np.int64),
         units=units,
-        run=_runs(bids, hours)[firsts],
+        whole=whole,
+        run=_runs(bids[firsts].with_columns(row=pl.Series(firsts + 1)), hours),
     )
 
 
@@ -100,39 +117,45 @@ def _refuse_unsupported(bids: pl.DataFrame) -> None:
             )
 
 
-def _runs(bids: pl.DataFrame, slot_hours: Fraction) -> Ints:
-    """The slots each block runs, hours ÷ width ÷ h; 0 for a flexible bid."""
-    runs = np.zeros(bids.height, dtype=np.int64)
-    for row, (bid, kind, width, hours) in enumerate(bids.select("bid_id", "kind", "width", "hours").iter_rows()):
-        if kind != "block":
-            continue
+def _units(hours: pl.Series, slot_hours: Fraction) -> tuple[Ints, Bools]:
+    """Whole accelerator-slots in so many hours, and whether nothing is left over."""
+    kinds, number = distinct(hours.to_frame())
+    slots = [exact(wanted) / slot_hours for wanted in kinds.to_series()]
+    units = np.array([int(each) for each in slots], dtype=np.int64)
+    whole = np.array([each.denominator == 1 for each in slots], dtype=bool)
+    return units[number], whole[number]
+
+
+def _runs(firsts: pl.DataFrame, slot_hours: Fraction) -> Ints:
+    """The slots each block runs, hours ÷ width ÷ h; 0 for a flexible bid. The first bid of each group, with its row."""
+    runs = np.zeros(firsts.height, dtype=np.int64)
+    blocks = firsts.with_row_index("group").filter(pl.col("kind") == "block")
+    for group, row, bid, width, hours in blocks.select("group", "row", "bid_id", "width", "hours").iter_rows():
         run = exact(hours) / width / slot_hours
         if run.denominator != 1 or run < 1:
             raise BadInput(
                 f"block {bid} runs hours ÷ width ÷ slot_hours slots, which is {run} here",
                 file="bids",
-                row=row + 1,
+                row=row,
                 column="hours",
                 found=hours,
                 would_do=f"a multiple of {float(width * slot_hours)}",
             )
-        runs[row] = int(run)
+        runs[group] = int(run)
     return runs
 
 
-def _groups(bids: pl.DataFrame, factors: list[dict[str, int]]) -> tuple[Ints, list[int]]:
-    """The group of each bid, and the first row of each group. Lists are compared as sets, factors as numbers."""
-    number: dict[tuple[Any, ...], int] = {}
-    firsts: list[int] = []
-    group_of = np.empty(bids.height, dtype=np.int64)
-    for row, values in enumerate(bids.drop(*PERSONAL, "hardware").iter_rows()):
-        plain = (tuple(sorted(set(value))) if isinstance(value, list) else value for value in values)
-        key = (tuple(sorted(factors[row].items())), *plain)
-        if key not in number:
-            number[key] = len(firsts)
-            firsts.append(row)
-        group_of[row] = number[key]
-    return group_of, firsts
+def _recipes(bids: pl.DataFrame) -> tuple[list[dict[str, int]], Ints]:
+    """The distinct maps of class to factor in millionths, and which one each bid names: factors are compared as numbers."""
+    kinds, number = distinct(bids.select("hardware"))
+    first_row = np.full(kinds.height, bids.height, dtype=np.int64)
+    np.minimum.at(first_row, number, np.arange(bids.height))
+    recipes: dict[tuple[tuple[str, int], ...], int] = {}
+    of_kind = np.empty(kinds.height, dtype=np.int64)
+    for kind, entries in enumerate(kinds["hardware"].to_list()):
+        recipe = tuple(sorted(_factors(entries, int(first_row[kind])).items()))
+        of_kind[kind] = recipes.setdefault(recipe, len(recipes))
+    return [dict(recipe) for recipe in recipes], of_kind[number]
 
 
 def _factors(entries: list[str], row: int) -> dict[str, int]:

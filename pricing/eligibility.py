@@ -2,25 +2,27 @@
 
 A clause compares a few columns of a bid with a few columns of a pool. Bids share their requirements
 and pools their facts, so every clause is decided once for each pair of *distinct* values and spread by
-index: `table[bid_key][:, pool_key]`. Each clause keeps its own table, since a refusal is explained by
-counting them. Null is unknown, and unknown fails every clause that asks for it.
+index: `table[bid_key][:, pool_key]`. Bids of equal requirements share a *policy*, whose row of bits, one a pool, is the
+AND of its clauses' rows. Each clause keeps its own table, since a refusal is explained by counting them. Null is unknown,
+and unknown fails every clause that asks for it.
 
 The clauses that depend on the slot and on money (window, tier, worth) are in `arcs.py`.
 """
 
 from collections.abc import Callable, Sequence
 from math import asin, cos, radians, sin, sqrt
-from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from contracts.terms.tables import TRUST_CLASSES
 from pricing.arrays import Bools, Ints
+from pricing.distinct import Values, distinct, values_of
 
 EARTH_RADIUS_KM = 6371.0088
-Values = tuple[Any, ...]
+Bits = npt.NDArray[np.uint8]
 
 
 class ClauseTable(msgspec.Struct, frozen=True, eq=False):
@@ -43,16 +45,25 @@ class ClauseTable(msgspec.Struct, frozen=True, eq=False):
 
 
 class Eligibility(msgspec.Struct, frozen=True, eq=False):
-    """Every clause that needs neither slot nor price, in the order of the rulebook."""
+    """Every clause that needs neither slot nor price, in the order of the rulebook, and what they leave together.
+
+    policy_of   (G,) which of the D distinct policies each bid has
+    bits        (D, ⌈P ÷ 8⌉) uint8: a bit a pool, set where a policy admits it
+    pools       P
+    """
 
     clauses: tuple[ClauseTable, ...]
+    policy_of: Ints
+    bits: Bits
+    pools: int
 
     def of(self, bids: Ints) -> Bools:
         """Which pools satisfy all clauses, for some bids (n,): (n, P)."""
-        allowed = self.clauses[0].of(bids)
-        for clause in self.clauses[1:]:
-            allowed &= clause.of(bids)
-        return allowed
+        return self.of_policies(self.policy_of[bids])
+
+    def of_policies(self, policies: Ints) -> Bools:
+        """The same for some policies (n,)."""
+        return np.unpackbits(self.bits[policies], axis=1, count=self.pools).view(np.bool_)
 
 
 def compile_clauses(bids: pl.DataFrame, pools: pl.DataFrame, *, transfer: pl.DataFrame | None, latency: pl.DataFrame) -> Eligibility:
@@ -71,17 +82,20 @@ def compile_clauses(bids: pl.DataFrame, pools: pl.DataFrame, *, transfer: pl.Dat
         data, origin = asked
         return routes is None or not data or origin is None or known[0] == origin or (origin, known[0]) in routes
 
-    return Eligibility(
-        tuple(
-            _decide(name, (bids.select(asked.split()), pools.select(known.split())), admits=admits)
-            for name, asked, known, admits in (
-                *STATIC_CLAUSES,
-                ("latency", "place rtt_ms_max", "site", near),
-                ("distance", "latitude longitude distance_km_max", "latitude longitude", _within_distance),
-                ("transfer", "data_tb data_country", "country", reachable),
-            )
-        )
+    rows = (
+        *STATIC_CLAUSES,
+        ("latency", "place rtt_ms_max", "site", near),
+        ("distance", "latitude longitude distance_km_max", "latitude longitude", _within_distance),
+        ("transfer", "data_tb data_country", "country", reachable),
     )
+    policies, policy_of = distinct(bids.select(sorted({column for _, asked, _, _ in rows for column in asked.split()})))
+    bits = np.packbits(np.ones((policies.height, pools.height), dtype=bool), axis=1)
+    clauses = []
+    for name, asked, known, admits in rows:
+        decided = _decide(name, (policies.select(asked.split()), pools.select(known.split())), admits=admits)
+        bits &= np.packbits(decided.admits[:, decided.pool_key], axis=1)[decided.bid_key]
+        clauses.append(msgspec.structs.replace(decided, bid_key=decided.bid_key[policy_of]))
+    return Eligibility(tuple(clauses), policy_of, bits, pools=pools.height)
 
 
 def great_circle_km(here: tuple[float, float], there: tuple[float, float]) -> float:
@@ -96,19 +110,10 @@ def great_circle_km(here: tuple[float, float], there: tuple[float, float]) -> fl
 
 
 def _decide(name: str, frames: tuple[pl.DataFrame, pl.DataFrame], *, admits: Callable[[Values, Values], bool]) -> ClauseTable:
-    (asked, bid_key), (known, pool_key) = (_distinct(frame) for frame in frames)
-    table = np.array([[admits(demand, fact) for fact in known] for demand in asked], dtype=bool)
-    return ClauseTable(name, table.reshape(len(asked), len(known)), bid_key, pool_key)
-
-
-def _distinct(frame: pl.DataFrame) -> tuple[list[Values], Ints]:
-    """The distinct rows in order of first sight, and the number of each row."""
-    number: dict[Values, int] = {}
-    key = np.empty(frame.height, dtype=np.int64)
-    for row, values in enumerate(frame.iter_rows()):
-        plain = tuple(tuple(value) if isinstance(value, list) else value for value in values)
-        key[row] = number.setdefault(plain, len(number))
-    return list(number), key
+    (asked, bid_key), (known, pool_key) = (distinct(frame) for frame in frames)
+    facts = values_of(known)
+    table = np.array([[admits(demand, fact) for fact in facts] for demand in values_of(asked)], dtype=bool)
+    return ClauseTable(name, table.reshape(asked.height, known.height), bid_key, pool_key)
 
 
 def _has_hardware(asked: Values, known: Values) -> bool:

@@ -11,13 +11,14 @@ import numpy as np
 
 from contracts.terms.errors import ClearingFailed
 from contracts.terms.tables import TIERS
-from pricing.arcs import KILOGRAM, Arcs
+from pricing.arcs import Arcs
 from pricing.arrays import NEVER, SPOT, Ints
 from pricing.choice import Lots
 from pricing.mixture import mix
 from pricing.pools import Supply, by_pool
 from pricing.problem import MarketProblem
 from pricing.solver import LinearProgramme, solve_whole
+from pricing.worth import KILOGRAM
 
 # The search ends here with the best answer it has; the certificate states how much better another could be.
 SEARCH_SECONDS = 60.0

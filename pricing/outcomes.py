@@ -38,7 +38,11 @@ def outcome_table(
         mine = granted[bid]
         delivered = hours * sum(award.quantity for award in mine)
         reference = sum(
-            (hours * award.quantity * demand.factors[group][classes[supply.pool_of[award.offer]]] / PLACES for award in mine), Fraction(0)
+            (
+                hours * award.quantity * demand.recipes[demand.recipe_of[group]][classes[supply.pool_of[award.offer]]] / PLACES
+                for award in mine
+            ),
+            Fraction(0),
         )
         paid = sum(award.charge for award in mine)
         moving = sum(half_up(hours * int(problem.worth.transfer[group, supply.pool_of[award.offer]]) * award.quantity) for award in mine)

@@ -18,31 +18,28 @@ import numpy as np
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
 from pricing.arcs import Arcs, find_arcs
-from pricing.arrays import Ints
+from pricing.arrays import Bools, Ints
 from pricing.blocks import Columns, find_columns
+from pricing.compiling import compile_network, find_reachable
 from pricing.demand import Demand, gather_bids
 from pricing.eligibility import Eligibility, compile_clauses
+from pricing.network import Network
 from pricing.pools import Supply, gather
 from pricing.worth import Worth, value
 
 
-class MarketProblem(msgspec.Struct, frozen=True, eq=False):
-    """A book ready to be cleared.
+class CompiledBook(msgspec.Struct, frozen=True, eq=False):
+    """A book as arrays, arcs implicit: what a large clearing works on, and what the tables of a result are made from.
 
-    arcs      of the flexible bids
-    columns   of the blocks: without any, the matrix is that of a network
-    cell      (N,) group·T + slot of each arc, ascending
-    node      (N,) (tier·P + pool)·T + slot of each arc
+    reachable   (G,) whether some pool passes every timeless clause and could carry a wanted tier
     """
 
     supply: Supply
     demand: Demand
     eligibility: Eligibility
     worth: Worth
-    arcs: Arcs
-    columns: Columns
-    cell: Ints
-    node: Ints
+    network: Network
+    reachable: Bools
 
     @property
     def pools(self) -> int:
@@ -59,6 +56,21 @@ class MarketProblem(msgspec.Struct, frozen=True, eq=False):
         """How many groups of equal bids, G."""
         return self.demand.terms.height
 
+
+class MarketProblem(CompiledBook, frozen=True, eq=False):
+    """The same with every arc spelt out, for the convex path and small tools.
+
+    arcs      of the flexible bids
+    columns   of the blocks: without any, the matrix is that of a network
+    cell      (N,) group·T + slot of each arc, ascending
+    node      (N,) (tier·P + pool)·T + slot of each arc
+    """
+
+    arcs: Arcs
+    columns: Columns
+    cell: Ints
+    node: Ints
+
     def by_node(self, quantity: Ints) -> Ints:
         """Accelerators on arcs (N,) summed by (tier, pool, slot): (3, P, T)."""
         total = np.zeros(len(TIERS) * self.pools * self.slots, dtype=np.int64)
@@ -72,20 +84,40 @@ class MarketProblem(msgspec.Struct, frozen=True, eq=False):
         return total.reshape(self.groups, self.slots)
 
 
-def build(book: MarketBook) -> MarketProblem:
-    """Turn a book into arrays. Raises NotSupported and BadInput as its parts do."""
+def compile_book(book: MarketBook) -> CompiledBook:
+    """Turn a book into arrays, arcs implicit. Raises NotSupported and BadInput as its parts do."""
     supply, demand = gather(book), gather_bids(book)
     eligibility = compile_clauses(demand.terms, supply.pools, transfer=book.transfer, latency=book.latency)
     worth = value(book, supply=supply, demand=demand)
-    arcs = find_arcs(supply, worth, eligibility=eligibility, flexible=demand.run == 0)
-    slots = book.rules.slots
-    return MarketProblem(
+    return CompiledBook(
         supply=supply,
         demand=demand,
         eligibility=eligibility,
         worth=worth,
+        network=compile_network(supply, demand, worth=worth, eligibility=eligibility),
+        reachable=find_reachable(supply, worth, eligibility=eligibility),
+    )
+
+
+def spell_out(compiled: CompiledBook) -> MarketProblem:
+    """Every arc of a compiled book, and every column of its blocks: for a book of some million arcs at most."""
+    supply, demand = compiled.supply, compiled.demand
+    arcs = find_arcs(compiled.network, compiled.reachable)
+    slots = compiled.slots
+    return MarketProblem(
+        supply=supply,
+        demand=demand,
+        eligibility=compiled.eligibility,
+        worth=compiled.worth,
+        network=compiled.network,
+        reachable=compiled.reachable,
         arcs=arcs,
-        columns=find_columns(supply, demand, worth=worth, eligibility=eligibility),
+        columns=find_columns(supply, demand, worth=compiled.worth, eligibility=compiled.eligibility),
         cell=arcs.group * slots + arcs.slot,
         node=(arcs.tier * supply.pools.height + arcs.pool) * slots + arcs.slot,
     )
+
+
+def build(book: MarketBook) -> MarketProblem:
+    """Turn a small book into arrays, arcs spelt out. Raises NotSupported and BadInput as `compile_book`."""
+    return spell_out(compile_book(book))
