@@ -1,7 +1,5 @@
 """The one entry to clearing: a book in; awards, prices, outcomes and receipts out."""
 
-from fractions import Fraction
-
 import msgspec
 import numpy as np
 
@@ -10,15 +8,15 @@ from contracts.terms.errors import ClearingFailed, NotSupported
 from contracts.terms.money import half_up
 from contracts.terms.orders import MarketBook
 from pricing.arrays import Ints
-from pricing.awards import award_table, grant, receipt_table
-from pricing.choice import Lots, share
+from pricing.choice import flow_of, share
 from pricing.convex import Progress, optimum
 from pricing.integers import Chosen, add_blocks, after_blocks, choose_columns
-from pricing.outcomes import outcome_table
-from pricing.prices import midpoint, price_table, publish
+from pricing.network import Flow
+from pricing.prices import midpoint, publish
 from pricing.problem import MarketProblem, build
 from pricing.relaxation import column_prices
 from pricing.residual import NotOptimal, PriceRange, price_range
+from pricing.results import Settled, settle_flow, tables
 from pricing.uplift import admitted, costliest_block, total_uplift
 
 PATHS = ("auto", "convex")
@@ -42,35 +40,9 @@ def clear(book: MarketBook, *, path: str = "auto", progress: Progress | None = N
     tell(f"{problem.groups} kinds of bids, {problem.pools} pools, {problem.slots} slots, {len(problem.arcs.worth)} arcs")
     if problem.demand.has_blocks:
         return _clear_with_blocks(book, problem, tell=tell)
-    quantity, ends = _solve(problem, tell)
+    flow, ends = _solve(problem, tell)
     tell("prices: both ends of the range found")
-    return _result(book, _Settled(problem, ends, lots=share(problem, quantity, price=midpoint(ends))))
-
-
-class _Settled(msgspec.Struct, frozen=True, eq=False):
-    """Who gets what, and both ends of what it costs: all that the tables follow from."""
-
-    problem: MarketProblem
-    ends: PriceRange
-    lots: Lots
-
-    def welfare(self) -> int:
-        """Σ (worth − rate)·x, micros per slot-hour."""
-        awards = grant(self.problem, self.lots, price=midpoint(self.ends), hours=Fraction(1))
-        worth, rates = self.problem.arcs.worth, self.problem.supply.rates
-        return sum((int(worth[award.arc]) - int(rates[award.offer, award.slot])) * award.quantity for award in awards)
-
-
-def _result(book: MarketBook, settled: _Settled) -> Clearing:
-    """The tables."""
-    problem, rate, hours = settled.problem, midpoint(settled.ends), book.rules.hours
-    awards = grant(problem, settled.lots, price=rate, hours=hours)
-    return Clearing(
-        awards=award_table(problem, awards),
-        prices=price_table(problem, settled.ends, sold=settled.lots.sold(problem)),
-        outcomes=outcome_table(problem, awards, hours=hours, fee_bps=book.rules.fee_bps, admitted=admitted(problem, rate)),
-        receipts=receipt_table(problem, awards, price=rate, hours=hours),
-    )
+    return tables(settle_flow(problem, flow, ends), book.rules)
 
 
 def _clear_with_blocks(book: MarketBook, problem: MarketProblem, *, tell: Progress) -> Clearing:
@@ -81,7 +53,7 @@ def _clear_with_blocks(book: MarketBook, problem: MarketProblem, *, tell: Progre
     while True:
         chosen, settled = _settle(problem, members, tell=tell)
         bound = max(chosen.bound, settled.welfare()) if bound is None else bound
-        result = _result(book, settled)
+        result = tables(settled, book.rules)
         fund, due = book.rules.uplift_fund_micros, total_uplift(result)
         if fund is None or due <= fund:
             return msgspec.structs.replace(result, bound_integer_micros=half_up(bound * book.rules.hours))
@@ -90,28 +62,32 @@ def _clear_with_blocks(book: MarketBook, problem: MarketProblem, *, tell: Progre
         members[int(problem.demand.group_of[out])].remove(out)
 
 
-def _settle(problem: MarketProblem, members: list[list[int]], *, tell: Progress) -> tuple[Chosen, _Settled]:
+def _settle(problem: MarketProblem, members: list[list[int]], *, tell: Progress) -> tuple[Chosen, Settled]:
     """Whole awards of greatest welfare for the bids still in the book, (G) rows in order of entry, and the relaxation's prices."""
     count = np.array([len(rows) for rows in members], dtype=np.int64)
     chosen = choose_columns(problem, count)
     tell(f"{int(chosen.blocks.sum())} of {int(count[problem.demand.run > 0].sum())} blocks run")
     after = after_blocks(problem, chosen.blocks)
-    quantity, _ = _solve(after, tell)
+    quantity, _ = _optimum(after, tell)
     grown, blocks = add_blocks(problem, chosen.blocks, members=members)
-    lots = share(after, quantity, price=None).joined(blocks)
-    taken = np.zeros(len(grown.arcs.worth), dtype=np.int64)
-    np.add.at(taken, lots.arc, lots.quantity)
-    ends = publish(grown, column_prices(problem, count), quantity=taken)
+    grants = share(after, quantity).joined(blocks).granted(grown)
+    ends = publish(problem, column_prices(problem, count), sold=grants.sold(problem))
     tell("prices: both ends of the relaxation's range found")
-    return chosen, _Settled(grown, ends, lots=lots)
+    return chosen, Settled(problem, ends, grants=grants, admitted=admitted(problem, midpoint(ends)))
 
 
-def _solve(problem: MarketProblem, tell: Progress) -> tuple[Ints, PriceRange]:
+def _solve(problem: MarketProblem, tell: Progress) -> tuple[Flow, PriceRange]:
+    """The flow of greatest welfare and both ends of its prices."""
+    quantity, ends = _optimum(problem, tell)
+    return flow_of(problem, quantity), ends
+
+
+def _optimum(problem: MarketProblem, tell: Progress) -> tuple[Ints, PriceRange]:
     """The awards on arcs (N,) and both ends of their prices, proved to be an optimum."""
     for split_ties in (True, False):
         quantity = optimum(problem, tell, split_ties=split_ties)
         try:
-            return quantity, publish(problem, price_range(problem, quantity), quantity=quantity)
+            return quantity, price_range(problem, quantity)
         except NotOptimal:
             tell("no prices support these awards; solving again, ties left alone")
     raise ClearingFailed("the awards are not of greatest welfare: no prices support them", status="not optimal")

@@ -1,55 +1,74 @@
 """What became of every bid: filled, partial, rejected or paradoxical, what it pays, what makes it whole, why it got nothing."""
 
-from collections import defaultdict
 from fractions import Fraction
 
+import numpy as np
 import polars as pl
 
-from contracts.terms.money import BASIS_POINTS, half_up
+from contracts.terms.money import BASIS_POINTS
 from contracts.terms.tables import OUTCOMES
-from pricing.arrays import Bools
-from pricing.awards import Award
+from pricing.arrays import Bools, Ints
+from pricing.awards import Awards
 from pricing.demand import PLACES
-from pricing.energy import exact
-from pricing.problem import MarketProblem
-from pricing.uplift import bid_uplifts
+from pricing.exactly import half_up_product, quotients, total_by
+from pricing.problem import CompiledBook
+from pricing.worth import carbon_cost
 
 NO_POOL = "no eligible pool"
 PRICED_OUT = "priced out"
 
 
-def outcome_table(
-    problem: MarketProblem, awards: list[Award], *, hours: Fraction, fee_bps: int, admitted: Bools | None = None
-) -> pl.DataFrame:
+def outcome_table(compiled: CompiledBook, awards: Awards, *, hours: Fraction, fee_bps: int, admitted: Bools | None = None) -> pl.DataFrame:
     """Rows of `outcomes`, one a bid. `hours` is the length of a slot; paid is before the fee and the uplift.
 
     admitted   (G,) blocks that the prices would admit: refused, they are paradoxical
     """
-    uplift = bid_uplifts(problem, awards, hours=hours)
-    demand, supply = problem.demand, problem.supply
-    classes = supply.pools["hardware"].to_list()
-    granted: dict[int, list[Award]] = defaultdict(list)
-    for award in awards:
-        granted[award.bid].append(award)
-    wanted = [exact(number) for number in demand.terms["hours"]]
-    rows = []
-    for bid, name in enumerate(demand.bid_ids):
-        group = int(demand.group_of[bid])
-        mine = granted[bid]
-        delivered = hours * sum(award.quantity for award in mine)
-        reference = sum(
-            (
-                hours * award.quantity * demand.recipes[demand.recipe_of[group]][classes[supply.pool_of[award.offer]]] / PLACES
-                for award in mine
-            ),
-            Fraction(0),
-        )
-        paid = sum(award.charge for award in mine)
-        moving = sum(half_up(hours * int(problem.worth.transfer[group, supply.pool_of[award.offer]]) * award.quantity) for award in mine)
-        status = "rejected" if not mine else "filled" if delivered == wanted[group] else "partial"
-        reason = "" if mine else PRICED_OUT if problem.arcs.reachable[group] else NO_POOL
-        if not mine and admitted is not None and admitted[group]:
-            status = "paradoxical"
-        fee = half_up(paid * fee_bps, BASIS_POINTS)
-        rows.append((name, status, float(delivered), float(reference), paid, fee, moving, uplift.get(bid, 0), reason))
-    return pl.DataFrame(rows, schema=OUTCOMES.schema, orient="row").sort(OUTCOMES.key)
+    demand = compiled.demand
+    bids = len(demand.bid_ids)
+    pool, group = compiled.supply.pool_of[awards.offer], demand.group_of[awards.bid]
+    moving = half_up_product(compiled.worth.transfer_at(group, pool), awards.quantity, times=hours)
+    work = awards.quantity * _factors(compiled, group, pool=pool)
+    short = (awards.rate - worth_of(compiled, awards)) * awards.quantity
+    units, working, paid, moved, due = (
+        total_by(awards.bid, values, bids) for values in (awards.quantity, work, awards.charge, moving, short)
+    )
+    one = np.ones(bids, dtype=np.int64)
+    filled = (units == demand.units[demand.group_of]) & demand.whole[demand.group_of]
+    unserved = (units == 0).nonzero()[0]
+    wooed = admitted[demand.group_of] if admitted is not None else np.zeros(bids, dtype=bool)
+    status = np.select([units == 0, filled], [np.where(wooed, "paradoxical", "rejected"), "filled"], "partial")
+    reason = np.full(bids, "", dtype=object)
+    reason[unserved] = np.where(compiled.reachable[demand.group_of[unserved]], PRICED_OUT, NO_POOL)
+    return pl.DataFrame(
+        {
+            "bid_id": demand.bid_ids,
+            "status": pl.Series(status.astype(object), dtype=pl.String),
+            "hours": quotients(units, times=hours),
+            "reference_hours": quotients(working, times=hours / PLACES),
+            "paid_micros": paid,
+            "fee_micros": half_up_product(paid, one, times=Fraction(fee_bps, BASIS_POINTS)),
+            "transfer_micros": moved,
+            "uplift_micros": half_up_product(np.maximum(0, due), one, times=hours),
+            "reason": pl.Series(reason, dtype=pl.String),
+        },
+        schema=OUTCOMES.schema,
+    )
+
+
+def worth_of(compiled: CompiledBook, awards: Awards) -> Ints:
+    """What an accelerator-hour of each award (n,) is worth to its bid, all-in: micros."""
+    worth, pool = compiled.worth, compiled.supply.pool_of[awards.offer]
+    group = compiled.demand.group_of[awards.bid]
+    gross = worth.gross_at(group, pool)[np.arange(len(pool)), awards.tier]
+    net: Ints = gross - worth.transfer_at(group, pool) - carbon_cost(worth.carbon[group], compiled.supply.carbon[pool, awards.slot])
+    return net
+
+
+def _factors(compiled: CompiledBook, group: Ints, *, pool: Ints) -> Ints:
+    """Reference hours in millionths that an accelerator-hour of pools (n,) is to groups (n,)."""
+    recipes, classes = compiled.demand.recipes, compiled.supply.pools["hardware"].to_list()
+    class_of = compiled.worth.class_of
+    names = dict(zip(class_of.tolist(), classes, strict=True))
+    table = np.array([[recipe.get(names[number], 0) for number in range(len(names))] for recipe in recipes], dtype=np.int64)
+    found: Ints = table.reshape(len(recipes), len(names))[compiled.demand.recipe_of[group], class_of[pool]]
+    return found

@@ -11,16 +11,16 @@ import polars as pl
 from contracts.terms.tables import PRICES, TIERS
 from pricing.arcs import served
 from pricing.arrays import Ints
-from pricing.problem import MarketProblem
+from pricing.problem import CompiledBook
 from pricing.residual import BOUNDED, PriceRange
 
 
-def publish(problem: MarketProblem, ends: PriceRange, *, quantity: Ints) -> PriceRange:
-    """The ends as published, (3, P, T): a side nothing bounds takes the other, a pool without trade its lowest rate."""
+def publish(compiled: CompiledBook, ends: PriceRange, *, sold: Ints) -> PriceRange:
+    """The ends as published, (3, P, T): a side nothing bounds takes the other, a pool without trade its lowest rate. sold (3, P, T)."""
     low = np.where(ends.low < -BOUNDED, ends.high, ends.low)
     high = np.where(ends.high > BOUNDED, ends.low, ends.high)
-    traded = problem.by_node(quantity).sum(axis=0) > 0
-    cheapest = problem.supply.cheapest
+    traded = sold.sum(axis=0) > 0
+    cheapest = compiled.supply.cheapest
     return PriceRange(low=np.where(traded, low, cheapest), high=np.where(traded, high, cheapest))
 
 
@@ -30,14 +30,14 @@ def midpoint(ends: PriceRange) -> Ints:
     return rate
 
 
-def price_table(problem: MarketProblem, ends: PriceRange, *, sold: Ints) -> pl.DataFrame:
+def price_table(compiled: CompiledBook, ends: PriceRange, *, sold: Ints) -> pl.DataFrame:
     """Rows of `prices`: none where nothing is offered, nor for a tier nobody could be served at. sold (3, P, T)."""
-    supply, rate = problem.supply, midpoint(ends)
+    supply, rate = compiled.supply, midpoint(ends)
     pool, slot, tier = np.nonzero(served(supply.limits) & (supply.offered > 0)[..., None])
     facts = supply.pools[pool].select("pool", "site", "hardware", "firm")
-    figures: dict[str, Ints | list[str]] = {
+    figures: dict[str, Ints | pl.Series] = {
         "slot": slot.astype(np.int64),
-        "tier": [TIERS[number] for number in tier],
+        "tier": pl.Series(TIERS).gather(tier),
         "rate_micros": rate[tier, pool, slot],
         "rate_low_micros": ends.low[tier, pool, slot],
         "rate_high_micros": ends.high[tier, pool, slot],

@@ -4,25 +4,12 @@ With blocks the prices support the relaxation, not the whole awards, so a winner
 offer below its rate. Without blocks nobody is, and everything here is nothing.
 """
 
-from collections import defaultdict
-from fractions import Fraction
-
 import numpy as np
 
 from contracts.terms.clearing import Clearing
 from contracts.terms.errors import ClearingFailed
-from contracts.terms.money import half_up
 from pricing.arrays import Bools, Ints
-from pricing.awards import Award
 from pricing.problem import MarketProblem
-
-
-def bid_uplifts(problem: MarketProblem, awards: list[Award], *, hours: Fraction) -> dict[int, int]:
-    """Micros due to each served bid, by its row: half_up(h · max(0, Σ (rate − worth)·x))."""
-    short: dict[int, int] = defaultdict(int)
-    for award in awards:
-        short[award.bid] += (award.rate - int(problem.arcs.worth[award.arc])) * award.quantity
-    return {bid: half_up(hours * max(0, micros)) for bid, micros in short.items()}
 
 
 def total_uplift(result: Clearing) -> int:
