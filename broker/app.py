@@ -117,7 +117,7 @@ class Market:
 
     def close(self) -> PeriodClose:
         """The closer of this market's months."""
-        return PeriodClose(self.sessions, self.hardware)
+        return PeriodClose(self.sessions, self.hardware, clock=self.clock)
 
 
 @asynccontextmanager

@@ -93,6 +93,7 @@ PERIOD = Procedure(
     },
     apart={"reviewed": ("rated",), "finalised": ("rated",)},
 )
+PREVIEW = Procedure(kind="preview", follows={"seen": ("", "seen")})
 PAYOUT_RUN = Procedure(
     kind="payout run",
     follows={

@@ -38,6 +38,7 @@ FIRST_SLOT = datetime(2027, 3, 30, tzinfo=UTC)
 FIRST_MONTH = month_of(FIRST_SLOT)
 CLOSE_DELAY = timedelta(hours=6)
 SEED = 20270330
+PEOPLE = ("ada", "grace")
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -155,7 +156,7 @@ class DemoMarket:
         reports = []
         month = FIRST_MONTH
         while month.end + CLOSE_DELAY <= self.clock.now():
-            reports.append(await self.market.close().run(month.start, closes_at=month.end + CLOSE_DELAY))
+            reports.append(await self.market.close().run(month.start, closes_at=month.end + CLOSE_DELAY, people=PEOPLE))
             month = month_of(month.end)
         return reports
 

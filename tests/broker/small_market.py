@@ -88,6 +88,12 @@ async def open_small_market(sessions: Sessions, *, lead: timedelta = timedelta(m
     return Market(sessions, clock=clock, timetable=timetable, hardware=[H100]), clock
 
 
+def pass_time(market: Market, step: timedelta) -> None:
+    """Move the market's clock on."""
+    assert isinstance(market.clock, SimulatedClock)
+    market.clock.advance(step)
+
+
 def cycle_of(market: Market, worker: Executor | None = None) -> MarketCycle:
     """The market's cycle, cleared in a thread."""
     return market.cycle(worker or ThreadPoolExecutor(1))

@@ -14,7 +14,7 @@ from contracts.terms.errors import KeyReused
 from contracts.terms.time import month_of
 from contracts.usage import UsageRecord
 from pricing.simulation.delivery import Reliability
-from tests.broker.small_market import GATE, START, USD, caller, cycle_of, open_small_market, request
+from tests.broker.small_market import GATE, START, USD, caller, cycle_of, open_small_market, pass_time, request
 
 pytestmark = pytest.mark.anyio
 A = caller("acct_a")
@@ -22,6 +22,7 @@ FAITHFUL = Reliability(seed=1, interrupted=0, failed=0)
 BROKEN = Reliability(seed=1, interrupted=0, failed=1_000_000)
 FLAKY = Reliability(seed=1, interrupted=1_000_000, failed=0)
 MONTH = month_of(START)
+PEOPLE = ("ada", "grace")
 CLOSES_AT = MONTH.end + timedelta(hours=6)
 
 
@@ -40,7 +41,7 @@ async def test_a_month_closes_to_an_invoice_that_adds_up(sessions: Sessions):
     """16.00 of usage, 1 % of take is 0.16, 19 % tax on 16.16 is 3.0704: 19.2304 to 19.23; the provider is owed 16.00."""
     market, _, report = await delivered_market(sessions, FAITHFUL)
     assert (report.records, report.started, report.completed) == (2, 1, 1)
-    closed = await market.close().run(MONTH.start, closes_at=CLOSES_AT)
+    closed = await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
     assert closed.record.holds
     async with market.services() as services:
         statement = await services.finance.statement(1, A)
@@ -62,8 +63,8 @@ async def test_a_month_closes_to_an_invoice_that_adds_up(sessions: Sessions):
 
 async def test_closing_again_changes_nothing(sessions: Sessions):
     market, _, _ = await delivered_market(sessions, FAITHFUL)
-    first = await market.close().run(MONTH.start, closes_at=CLOSES_AT)
-    again = await market.close().run(MONTH.start, closes_at=CLOSES_AT)
+    first = await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
+    again = await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
     assert again.record.hash == first.record.hash
     async with unit_of_work(sessions) as work:
         lines = (await work.scalars(select(func.count()).select_from(InvoiceLineRow))).one()
@@ -75,7 +76,7 @@ async def test_settled_awards_no_longer_hold_credit(sessions: Sessions):
     market, bid_id, _ = await delivered_market(sessions, FAITHFUL)
     async with market.services() as services:
         assert (await services.orders.bid(bid_id, A)).hold_micros == 16 * USD
-    await market.close().run(MONTH.start, closes_at=CLOSES_AT)
+    await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
     async with market.services() as services:
         assert (await services.orders.bid(bid_id, A)).hold_micros == 0
 
@@ -92,14 +93,15 @@ async def test_usage_that_comes_late_is_billed_in_the_next_period(sessions: Sess
             accelerator_seconds=wrong.accelerator_seconds // 2, received_at=CLOSES_AT + timedelta(days=1),
         )  # fmt: skip
         assert await services.usage.report([correction], A) == 1
-    january = await market.close().run(MONTH.start, closes_at=CLOSES_AT)
+    january = await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
     assert (january.record.counts.usage_rows, january.record.counts.rows_later) == (2, 0), "what comes later is not looked at"
     february = month_of(MONTH.end)
-    await market.close().run(february.start, closes_at=february.end + timedelta(hours=6))
+    pass_time(market, february.end + timedelta(days=1) - market.clock.now())
+    await market.close().run(february.start, closes_at=february.end + timedelta(hours=6), people=PEOPLE)
     async with market.services() as services:
         first, second = await services.finance.statements(A)
         assert await services.finance.trial_balance() == {"USD": 0}
-    assert (await market.close().run(MONTH.start, closes_at=CLOSES_AT)).record == january.record
+    assert (await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)).record == january.record
     assert [line.amount_micros for line in first.lines if line.kind == "usage"] == [16 * USD]
     assert [(line.month, line.amount_micros) for line in second.lines if line.kind == "usage"] == [(1, -4 * USD)]
 
@@ -108,7 +110,7 @@ async def test_an_interrupted_slot_bills_what_was_delivered(sessions: Sessions):
     """Every slot loses its second half: 8 of 16 hours are billed, and paid out."""
     market, _, report = await delivered_market(sessions, FLAKY)
     assert report.records == 4
-    await market.close().run(MONTH.start, closes_at=CLOSES_AT)
+    await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
     async with market.services() as services:
         statement = await services.finance.statement(1, A)
         lease = (await services.leases.leases(A)).items[0]
@@ -175,7 +177,7 @@ async def test_a_released_lease_is_paid_to_the_end_of_its_slot(sessions: Session
     grid = SimulatedGrid(sessions, FAITHFUL)
     assert [(await grid.deliver(START + timedelta(hours=hour))).records for hour in (1, 2, 5)] == [1, 1, 0]
     clock.advance(CLOSES_AT - clock.now())
-    await market.close().run(MONTH.start, closes_at=CLOSES_AT)
+    await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
     async with market.services() as services:
         statement = await services.finance.statement(1, A)
     assert [line.amount_micros for line in statement.lines if line.kind == "usage"] == [16 * USD]

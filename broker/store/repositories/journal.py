@@ -56,13 +56,15 @@ class JournalRepository:
 
     async def void(self, entry_ids: list[str]) -> int:
         """Void pending entries; returns how many moved."""
-        statement = (
-            update(JournalEntryRow)
-            .where(col(JournalEntryRow.id).in_(entry_ids), col(JournalEntryRow.state) == "pending")
-            .values(state="voided")
-            .returning(col(JournalEntryRow.id))
-        )
-        return len((await self._session.scalars(statement)).all())
+        return len(await self._moved(entry_ids, "pending", to="voided"))
+
+    async def _moved(self, entry_ids: list[str], state: str, *, to: str) -> list[str]:
+        moved: list[str] = []
+        for first in range(0, len(entry_ids), ENTRIES_AT_ONCE):
+            chosen = col(JournalEntryRow.id).in_(entry_ids[first : first + ENTRIES_AT_ONCE])
+            statement = update(JournalEntryRow).where(chosen, col(JournalEntryRow.state) == state).values(state=to)
+            moved += (await self._session.scalars(statement.returning(col(JournalEntryRow.id)))).all()
+        return moved
 
     async def pending(self, kind: str, subjects: Iterable[str]) -> list[JournalEntry]:
         """Pending entries of a kind about these subjects, by id."""

@@ -1,18 +1,18 @@
 """What a close reads, and what it leaves behind."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import Label
+from sqlalchemy import Label, func, text
 from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from broker.services.views import StatementLine, StatementView
-from broker.store.copying import copy_out
+from broker.store.copying import copy_out, merge
 from broker.store.rows import (
     AccountRow,
     CloseRow,
@@ -27,6 +27,7 @@ from broker.store.rows import (
 )
 from contracts.close import CloseRecord
 from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PERIODS, PLANS, PROVIDERS, USAGE
+from contracts.review import Unbilled
 from contracts.settlement import Settlement, SettlementBook, settlement_book
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.tables import Table
@@ -60,6 +61,35 @@ class SettlementRepository:
         """The close record of a period, or None while it is open."""
         row = await self._session.get(CloseRow, period)
         return msgspec.convert(row.record, CloseRecord) if row else None
+
+    async def first_slot(self) -> datetime | None:
+        """When the first hour that was ever leased began."""
+        return (await self._session.scalars(select_columns(func.min(LeaseSlotRow.slot_start)))).one()
+
+    async def stop_arrivals(self) -> None:
+        """Wait for usage under way and let none in until the transaction ends."""
+        await self._session.execute(text("LOCK TABLE usage_records IN SHARE ROW EXCLUSIVE MODE"))
+
+    async def unbilled(self, closed: ClosedPeriod, *, silent_days: int) -> Unbilled:
+        """What a close leaves out: records that came too late, and leases of its month that nobody metered."""
+        long_ago = closed.closes_at - timedelta(days=silent_days)
+        late = select_columns(func.count(), func.min(UsageRow.end)).where(
+            col(UsageRow.received_at) >= closed.closes_at, col(UsageRow.end) < long_ago
+        )
+        records, oldest = (await self._session.execute(late)).one()
+        metered = select_columns(col(UsageRow.lease_id)).where(col(UsageRow.received_at) < closed.closes_at)
+        silent = (
+            select_columns(col(LeaseSlotRow.lease_id))
+            .where(
+                col(LeaseSlotRow.slot_start) >= closed.month.start,
+                col(LeaseSlotRow.slot_end) <= min(closed.month.end, long_ago),
+                col(LeaseSlotRow.quantity) > 0,
+                col(LeaseSlotRow.lease_id).not_in(metered),
+            )
+            .distinct()
+            .order_by(col(LeaseSlotRow.lease_id))
+        )
+        return Unbilled(records_waiting=records, oldest=oldest, leases_silent=tuple(await self._session.scalars(silent)))
 
     async def book(self, periods: list[ClosedPeriod], hardware: list[HardwareClass]) -> SettlementBook:
         """Everything these periods are settled from: what was known at the last of their closes, and nothing later.
@@ -134,8 +164,7 @@ class SettlementRepository:
             (InvoiceLineRow, numbered),
             (PayoutRow, settlement.payouts.filter(own)),
         ):
-            if frame.height:
-                await self._session.execute(insert(table).values(frame.to_dicts()).on_conflict_do_nothing())
+            await merge(self._session, table, frame=frame.select(list(table.model_fields)))
 
     async def statements(self, *, account_id: str | None = None, period: int | None = None) -> list[StatementView]:
         """Invoices by account and period, each with its lines in order."""
