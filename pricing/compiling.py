@@ -20,7 +20,7 @@ from pricing.network import Network, Small
 from pricing.pools import Supply
 from pricing.worth import Worth, carbon_cost
 
-PAIRS_AT_ONCE = 1 << 20
+PAIRS_AT_ONCE = 1 << 18
 
 
 class _Least(msgspec.Struct, frozen=True, eq=False):
@@ -92,7 +92,8 @@ def _pairs(supply: Supply, worth: Worth, *, eligibility: Eligibility) -> Iterato
     before = np.concatenate([[0], np.cumsum(admitted)])
     least, highest = _lowest_rates(supply.cheapest), worth.by_class.max(axis=2, initial=-NEVER)
     floor, cleanest = least.table[-1].min(axis=1, initial=NEVER), supply.carbon.min(axis=1, initial=NEVER)
-    carries = served(supply.limits).any(axis=1)
+    by_tier = np.ascontiguousarray(worth.by_class.transpose(2, 0, 1)).reshape(len(TIERS), -1)
+    carries = np.ascontiguousarray(served(supply.limits).any(axis=1).T)
     start = 0
     yield _none()
     while start < len(policies):
@@ -100,17 +101,20 @@ def _pairs(supply: Supply, worth: Worth, *, eligibility: Eligibility) -> Iterato
         group, pool = _unpack(eligibility, policies[start:end])
         group += start
         kind = group * classes + worth.class_of.take(pool)
-        affordable = np.flatnonzero(highest.take(kind) >= floor.take(pool))
-        group, pool, kind = group.take(affordable), pool.take(affordable), kind.take(affordable)
-        first = worth.first_at(group, pool)
-        lowest = least.over(pool, first, end=worth.end.take(group)) + carbon_cost(worth.carbon.take(group), cleanest.take(pool))
-        lowest += worth.transfer_at(group, pool)
-        tiers = np.where(carries.take(pool, axis=0), worth.by_class.reshape(-1, len(TIERS)).take(kind, axis=0), -NEVER)
-        kept = np.flatnonzero(tiers.max(axis=1) >= lowest)
-        group, pool, first, tiers = group.take(kept), pool.take(kept), first.take(kept), tiers.take(kept, axis=0)
-        pays = tiers >= lowest.take(kept)[:, None]
-        tiers = np.where(pays, tiers - worth.transfer_at(group, pool)[:, None], -NEVER)
-        yield group.astype(np.int32), pool.astype(np.int32), first.astype(np.int32), tiers
+        kept = np.flatnonzero(highest.take(kind) >= floor.take(pool))
+        group, pool, kind = group.take(kept), pool.take(kept), kind.take(kept)
+        first, more = worth.first_at(group, pool), worth.transfer_at(group, pool)
+        lowest = least.over(pool, first, end=worth.end.take(group)) + carbon_cost(worth.carbon.take(group), cleanest.take(pool)) + more
+        kept = np.flatnonzero(highest.take(kind) >= lowest)
+        group, pool, kind, first, more, lowest = (column.take(kept) for column in (group, pool, kind, first, more, lowest))
+        tiers = np.empty((len(kept), len(TIERS)), dtype=np.int64)
+        some = np.zeros(len(kept), dtype=bool)
+        for tier in range(len(TIERS)):
+            gross = by_tier[tier].take(kind)
+            pays = (gross >= lowest) & carries[tier].take(pool)
+            tiers[:, tier] = np.where(pays, gross - more, -NEVER)
+            some |= pays
+        yield group[some].astype(np.int32), pool[some].astype(np.int32), first[some].astype(np.int32), tiers[some]
         start = end
 
 
