@@ -15,13 +15,11 @@ from contracts.terms.money import half_up
 from contracts.terms.orders import MarketBook
 from pricing.audit.bound import bound, welfare
 from pricing.audit.ends import EndsOfTies
-from pricing.audit.examination import Audit, examine, verdict
+from pricing.audit.examination import Audit, count, examine, verdict
 from pricing.audit.goods import check_goods
 from pricing.audit.money import check_money
 from pricing.audit.result import misfits
-from pricing.audit.supply import take_stock
 from pricing.canonical import book_hashes, result_hashes
-from pricing.policy_facts import bids_of, facts_of
 
 NO_FILES: Mapping[str, str] = MappingProxyType({})
 
@@ -42,23 +40,26 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 def certify(
     book: MarketBook, clearing: Clearing, *, path: str, approximate: bool = False, bound_integer_micros: int | None = None
 ) -> Certificate:
-    """Check every claim of a result against its book. Raises NotSupported for bids by work.
+    """Check every claim of a result against its book. Raises NotSupported for a block by work.
 
     A result that fails is still given its certificate, which then does not hold: it names what is wrong first.
     """
     claimed = clearing.bound_integer_micros if bound_integer_micros is None else bound_integer_micros
     claims = Claims(path=path, approximate=approximate, bound_integer_micros=claimed)
-    bids, facts = bids_of(book), facts_of(book)
-    stock = take_stock(book, facts)
+    counted = count(book)
+    bids, stock = counted.demand.ids, counted.stock
     faults = misfits(clearing, bids, stock=stock)
     fitting = verdict(
         "tables", faults, finding=f"the result speaks of {len(bids)} bids, {len(stock.offers)} offers and {len(stock.pools)} pools"
     )
     if faults:
-        return _certificate(book, clearing, claims=claims, checks=[fitting], audit=None)
-    audit = examine(book, clearing, bids=bids, facts=facts, stock=stock)
-    checks = [fitting, *check_goods(audit), *check_money(audit), _check_gap(audit, claims), *_check_ends(audit, claims)]
-    return _certificate(book, clearing, claims=claims, checks=checks, audit=audit)
+        return _certificate(
+            book, clearing, claims=claims, checks=[fitting], optimum=Optimum(made=Fraction(0), most=Fraction(0), lumpy=False)
+        )
+    audit = examine(counted, clearing, approximate=approximate)
+    optimum = Optimum(made=welfare(audit), most=bound(audit, audit.layout.rates), lumpy=audit.demand.lumpy)
+    checks = [fitting, *check_goods(audit), *check_money(audit), _check_gap(optimum, claims), *_check_ends(audit)]
+    return _certificate(book, clearing, claims=claims, checks=checks, optimum=optimum)
 
 
 def verify(book: MarketBook, clearing: Clearing, *, stored: Certificate, files: Mapping[str, str] = NO_FILES) -> Certificate:
@@ -94,27 +95,34 @@ FIGURES = (
 )
 
 
-def _check_gap(audit: Audit, claims: Claims) -> Check:
-    made, most = welfare(audit), bound(audit, audit.layout.rates)
+class Optimum(msgspec.Struct, frozen=True, kw_only=True):
+    """Welfare made, and the most that the prices admit, exact micros; whether lumps (blocks, work) may lie between them."""
+
+    made: Fraction
+    most: Fraction
+    lumpy: bool
+
+
+def _check_gap(optimum: Optimum, claims: Claims) -> Check:
+    made, most = optimum.made, optimum.most
     missing = most - made
     claimed = claims.bound_integer_micros
     if claimed is not None and half_up(made) > claimed:
         return verdict("bound", [f"welfare {half_up(made)} is above the {claimed} micros claimed by branch and bound"], finding="")
     text = f"welfare {half_up(made)}, no clearing can have more than {half_up(most)} micros"
-    allowed = claims.approximate or audit.has_blocks
+    allowed = claims.approximate or optimum.lumpy
     return verdict("bound", [] if missing == 0 or (missing > 0 and allowed) else [f"{text}: {half_up(missing)} apart"], finding=text)
 
 
-def _check_ends(audit: Audit, claims: Claims) -> list[Check]:
-    """With blocks the ends rest on the relaxation over columns, and an approximate result has none: their order is checked."""
-    if claims.approximate or audit.has_blocks:
+def _check_ends(audit: Audit) -> list[Check]:
+    """With lumps the ends rest on the relaxation over columns, and an approximate result has none: their order is checked."""
+    if audit.approximate or audit.demand.lumpy:
         return []
     return EndsOfTies(audit).check()
 
 
-def _certificate(book: MarketBook, clearing: Clearing, *, claims: Claims, checks: list[Check], audit: Audit | None) -> Certificate:
-    made = welfare(audit) if audit else Fraction(0)
-    most = bound(audit, audit.layout.rates) if audit else Fraction(0)
+def _certificate(book: MarketBook, clearing: Clearing, *, claims: Claims, checks: list[Check], optimum: Optimum) -> Certificate:
+    made, most = optimum.made, optimum.most
     outcomes, receipts = clearing.outcomes, clearing.receipts
     return Certificate(
         rules=book.rules.rules,
@@ -123,7 +131,7 @@ def _certificate(book: MarketBook, clearing: Clearing, *, claims: Claims, checks
         welfare_micros=half_up(made),
         bound_micros=half_up(most),
         gap=float((most - made) / most) if most else 0.0,
-        lost_opportunity_micros=half_up(most - made) if audit and audit.has_blocks else 0,
+        lost_opportunity_micros=half_up(most - made) if optimum.lumpy else 0,
         bound_integer_micros=claims.bound_integer_micros,
         paid_micros=int(clearing.awards["charge_micros"].sum()),
         received_micros=int(receipts["received_micros"].sum()),

@@ -17,7 +17,8 @@ from contracts.terms.money import BASIS_POINTS, micros_text
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
 from pricing.audit.result import lay_out
-from pricing.audit.supply import Ints, Stock, take_stock
+from pricing.audit.supply import Stock, take_stock
+from pricing.audit.whole import Ints
 from pricing.policy import CLAUSES, PARTY_CLAUSES, fits_tier, fits_window, standing_refusals
 from pricing.policy_facts import Bid, Facts, Offer, bids_of, facts_of
 from pricing.policy_worth import carbon_rate, transfer_rate, worth
@@ -97,7 +98,7 @@ def explain(book: MarketBook, bid_id: str, *, clearing: Clearing) -> Explanation
     if bid is None:
         raise NotFound("no bid of the book has this id", bid=bid_id)
     stock = take_stock(book, facts)
-    prices = lay_out(clearing, bids, stock=stock).rates
+    prices = lay_out(clearing, [bid.id for bid in bids], stock=stock).rates
     sites = [site for pool in range(len(stock.pools)) if (site := _look(bid, pool, stock=stock, facts=facts)) is not None]
     worthless = sum(site.offers for site in sites if not site.clauses and not _worth_it(bid, site, stock=stock, facts=facts))
     counted = Counter({clause: sum(site.offers for site in sites if clause in site.clauses) for clause in CLAUSES})

@@ -121,14 +121,41 @@ PLAIN_CLAUSES: dict[str, PlainClause] = {
     "distance": _distance,
 }
 MEASURED_CLAUSES: dict[str, MeasuredClause] = {"latency": _latency, "transfer": data_can_come}
-CLAUSES = (*PLAIN_CLAUSES, *MEASURED_CLAUSES, "window", "tier", "worth")
+STANDING_CLAUSES = (*PLAIN_CLAUSES, *MEASURED_CLAUSES)
+CLAUSES = (*STANDING_CLAUSES, "window", "tier", "worth")
 PARTY_CLAUSES = ("open_to", "closed_to")
+
+
+READS = {
+    "hardware": (("factors",), ("hardware",)),
+    "memory": (("memory_gb_min",), ("memory_gb",)),
+    "uptime": (("uptime_min",), ("uptime",)),
+    "countries": (("countries",), ("country",)),
+    "operator_countries": (("operator_countries",), ("operator_country", "parent_country")),
+    "countries_denied": (("countries_denied",), ("country", "operator_country", "parent_country")),
+    "subdivisions": (("subdivisions",), ("subdivision",)),
+    "certifications": (("certifications",), ("certifications",)),
+    "trust": (("trust_min",), ("trust",)),
+    "chip_origin": (("chip_origins_denied",), ("chip_origin",)),
+    "open_to": (("buyer_country", "buyer_parent_country"), ("open_to",)),
+    "closed_to": (("buyer_country", "buyer_parent_country"), ("closed_to",)),
+    "distance": (("latitude", "longitude", "distance_km_max"), ("latitude", "longitude")),
+    "latency": (("place", "rtt_ms_max"), ("site",)),
+    "transfer": (("data_tb", "data_country"), ("country",)),
+}
+"""What each standing clause looks at in a bid and in an offer: where these are equal, so is the answer."""
+
+
+def meets(clause: str, bid: Bid, *, offer: Offer, facts: Facts) -> bool:
+    """Whether one standing clause, whatever the slot and tier, lets a bid use an offer. Raises KeyError for another name."""
+    if clause in PLAIN_CLAUSES:
+        return PLAIN_CLAUSES[clause](bid, offer)
+    return MEASURED_CLAUSES[clause](bid, offer, facts=facts)
 
 
 def standing_refusals(bid: Bid, offer: Offer, *, facts: Facts) -> list[str]:
     """The clauses, whatever the slot and tier, that keep a bid from an offer; none means it may see and use it."""
-    plain = [name for name, met in PLAIN_CLAUSES.items() if not met(bid, offer)]
-    return plain + [name for name, met in MEASURED_CLAUSES.items() if not met(bid, offer, facts=facts)]
+    return [clause for clause in STANDING_CLAUSES if not meets(clause, bid, offer=offer, facts=facts)]
 
 
 def fits_window(bid: Bid, offer: Offer, *, facts: Facts, slot: int) -> bool:

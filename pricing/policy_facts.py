@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
+import polars as pl
 
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
@@ -18,7 +19,7 @@ from contracts.terms.tables import TIERS
 class Bid(msgspec.Struct, frozen=True, kw_only=True):
     """What one buyer asks for.
 
-    hours, data_tb   accelerator-hours in all, terabytes; exact
+    hours, data_tb   accelerator-hours in all (reference hours, where `semantics` is work), terabytes; exact
     limits           tier → micros per reference hour, all-in; a tier not wanted is absent
     factors          hardware class → reference hours per accelerator-hour
     """
@@ -51,6 +52,7 @@ class Bid(msgspec.Struct, frozen=True, kw_only=True):
     data_tb: Fraction
     data_country: str | None
     carbon_micros_per_kg: int
+    semantics: str = "hours"
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +123,12 @@ def exact(number: float) -> Fraction:
 
 def bids_of(book: MarketBook) -> list[Bid]:
     """The bids of a book, in its order."""
-    return [_bid(row) for row in book.bids.iter_rows(named=True)]
+    return read_bids(book.bids)
+
+
+def read_bids(rows: pl.DataFrame) -> list[Bid]:
+    """Rows of a bids table, in their order."""
+    return [_bid(row) for row in rows.iter_rows(named=True)]
 
 
 def offers_of(book: MarketBook) -> list[Offer]:

@@ -31,10 +31,15 @@ def worth(bid: Bid, offer: Offer, *, facts: Facts, slot: int, tier: str) -> int:
 def rate(offer: Offer, facts: Facts, *, slot: int) -> int:
     """The least the provider accepts in a slot: the rate of the slot or the offer, and the energy where indexed."""
     _, base = facts.overrides.get((offer.id, slot), (offer.quantity, offer.rate_micros))
+    return base + energy_rate(offer, facts, slot=slot)
+
+
+def energy_rate(offer: Offer, facts: Facts, *, slot: int) -> int:
+    """What energy adds to the rate of an indexed offer; an unknown zone adds nothing."""
     if not offer.energy_indexed or offer.zone is None:
-        return base
+        return 0
     price = facts.energy_micros.get((offer.zone, slot), 0)
-    return base + half_up(offer.watts * offer.pue * price / MILLION)
+    return half_up(offer.watts * offer.pue * price / MILLION)
 
 
 def quantity(offer: Offer, facts: Facts, *, slot: int) -> int:
@@ -46,13 +51,13 @@ def quantity(offer: Offer, facts: Facts, *, slot: int) -> int:
 
 def transfer_rate(bid: Bid, offer: Offer, *, facts: Facts) -> int:
     """What moving the data adds, spread over the hours bought and rounded up. Raises KeyError where data cannot come."""
-    micros_per_tb, _ = _route(bid, offer, facts=facts)
+    micros_per_tb, _ = route(bid, offer, facts=facts)
     return math.ceil(bid.data_tb * micros_per_tb / bid.hours) if micros_per_tb else 0
 
 
 def earliest_slot(bid: Bid, offer: Offer, *, facts: Facts) -> int:
     """The first slot in which the bid's data is at the site. Raises KeyError where data cannot come."""
-    _, gbps = _route(bid, offer, facts=facts)
+    _, gbps = route(bid, offer, facts=facts)
     if gbps is None:
         return bid.slot_first
     seconds = GIGABITS_PER_TERABYTE * bid.data_tb / gbps
@@ -62,14 +67,14 @@ def earliest_slot(bid: Bid, offer: Offer, *, facts: Facts) -> int:
 def data_can_come(bid: Bid, offer: Offer, *, facts: Facts) -> bool:
     """Whether the bid's data has a way to the site."""
     try:
-        _route(bid, offer, facts=facts)
+        route(bid, offer, facts=facts)
     except KeyError:
         return False
     return True
 
 
-def _route(bid: Bid, offer: Offer, *, facts: Facts) -> tuple[int, Fraction | None]:
-    """Micros per terabyte and Gb/s (None: at once) from the bid's data to the site."""
+def route(bid: Bid, offer: Offer, *, facts: Facts) -> tuple[int, Fraction | None]:
+    """Micros per terabyte and Gb/s (None: at once) from the bid's data to the site. Raises KeyError where data cannot come."""
     if facts.transfer is None or bid.data_country is None or bid.data_tb == 0:
         return 0, None
     if offer.country is None:

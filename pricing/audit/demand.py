@@ -1,94 +1,168 @@
-"""Every arc of a book, found again by the slow reading of the policy: who could buy what, when, and what it is worth.
+"""The demand of a book counted again: bids by the column, each of the few kinds of standing demand a bid of the slow reading.
 
-A bid's standing clauses are read once for each pool; bids that ask the same share the reading.
+Nothing here is taken from the code that clears. What bids ask whatever the slot and price is read once for each *kind*;
+what is a bid's own (size, window, limits) is a column.
 """
 
 from collections.abc import Hashable
+from fractions import Fraction
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
+import polars as pl
 
+from contracts.terms.errors import NotSupported
+from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
-from pricing.audit.supply import Bools, Ints, Stock
-from pricing.policy import fits_tier, standing_refusals
-from pricing.policy_facts import Bid, Facts
-from pricing.policy_worth import MILLION, earliest_slot, gross_worth, transfer_rate
+from pricing.audit.clauses import hashable
+from pricing.audit.whole import Bools, Ints, Whole, floored, parts, times
+from pricing.policy_facts import Bid, Facts, exact, read_bids
 
-Small = npt.NDArray[np.int32]
+NOT_WANTED = -1
+_OWN = (
+    "bid_id",
+    "buyer",
+    "entered_at",
+    "kind",
+    "width",
+    "hours",
+    "slot_first",
+    "slot_end",
+    *(f"limit_{tier}_micros" for tier in TIERS),
+    "carbon_micros_per_kg",
+    "sites_max",
+    "semantics",
+)
+_TERMS = tuple(name for name in _OWN if name not in ("bid_id", "buyer", "entered_at", "sites_max"))
+_OWN_FIELDS = frozenset(
+    {"id", "entered_at", "kind", "width", "hours", "slot_first", "slot_end", "limits", "carbon_micros_per_kg", "semantics"}
+)
 
-_BESIDE_POLICY = frozenset({"id", "kind", "entered_at", "width", "hours", "slot_first", "slot_end", "limits", "carbon_micros_per_kg"})
-NEVER_WORTH = -(2**60)
 
+class Demand(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """B bids of D kinds that name H hardware classes.
 
-class Arcs(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """All A arcs of the flexible bids, ordered by bid, slot, pool and tier; worth in micros per accelerator-hour.
-
-    welcome   (B,) whether some pool meets the bid's standing clauses and could carry a tier it names, whatever slot and price
+    ids          (B,) in the order of the book
+    kinds        a bid of each kind; its own columns (window, size, limits) are not those of the others of its kind
+    kind         (B,)
+    alike        (B,) equal for bids equal in all but id, buyer and time of entry
+    turn         (B,) the place of each bid by time of entry, then id
+    block, work  (B,) whether it is all or nothing; whether its hours are reference hours
+    width        (B,) most accelerators in a slot
+    first, end   (B,) window
+    limits       (B, 3) micros per reference hour, NOT_WANTED where the tier is not
+    carbon       (B,) micros the bid would pay to avoid a kilogram
+    hours, hours_unit    (B,) hours asked for, in parts of which `hours_unit` are an hour
+    factors, factor_unit (D, H + 1) reference hours an accelerator-hour, in parts; 0 where the class is not named, as in the last column
+    most         (B,) accelerator-slots a bid may have in all; of work, parts of a reference hour a slot
+    hardware     column of each class
     """
 
-    bid: Small
-    slot: Small
-    pool: Small
-    tier: Small
-    worth: Ints
-    welcome: Bools
+    ids: list[str]
+    kinds: list[Bid]
+    kind: Ints
+    alike: Ints
+    turn: Ints
+    block: Bools
+    work: Bools
+    width: Ints
+    first: Ints
+    end: Ints
+    limits: Ints
+    carbon: Ints
+    hours: Whole
+    hours_unit: int
+    factors: Ints
+    factor_unit: int
+    most: Ints
+    hardware: dict[str, int]
+
+    @property
+    def lumpy(self) -> bool:
+        """Whether any bid takes lumps, a block or work, so that prices need not support the awards."""
+        return bool((self.block | self.work).any())
 
 
-class Reader:
-    """Reads the policy for each bid against each pool, once for bids that ask the same."""
-
-    def __init__(self, stock: Stock, facts: Facts) -> None:
-        self._stock = stock
-        self._facts = facts
-        self._admitted: dict[Hashable, Ints] = {}
-        self._on_sale = stock.on_sale
-
-    def admitted(self, bid: Bid) -> Ints:
-        """The pools, by number, whose standing clauses the bid meets."""
-        demanded = demands(bid, apart_from=_BESIDE_POLICY)
-        if demanded not in self._admitted:
-            stock = self._stock
-            met = [k for k, rows in enumerate(stock.pools) if not standing_refusals(bid, stock.offers[rows[0]], facts=self._facts)]
-            self._admitted[demanded] = np.array(met, dtype=np.int64)
-        return self._admitted[demanded]
-
-    def worths(self, bid: Bid) -> tuple[Ints, Ints, Bools]:
-        """The pools open to a bid (n,), its worth there (n, T, 3), and where slot and tier fit and something is on sale."""
-        pools = self.admitted(bid)
-        stock, facts = self._stock, self._facts
-        worth = np.full((len(pools), facts.slots, len(TIERS)), NEVER_WORTH, dtype=np.int64)
-        fits = np.zeros(worth.shape, dtype=np.bool_)
-        for place, pool in enumerate(pools):
-            offer = stock.offers[stock.pools[pool][0]]
-            first = earliest_slot(bid, offer, facts=facts)
-            carbon = -(-bid.carbon_micros_per_kg * stock.carbon[pool] // MILLION)
-            spent = transfer_rate(bid, offer, facts=facts) + carbon
-            for tier, name in enumerate(TIERS):
-                if fits_tier(bid, offer, tier=name):
-                    worth[place, :, tier] = gross_worth(bid.limits[name], bid.factors[offer.hardware], fee_bps=facts.fee_bps) - spent
-                    fits[place, first : bid.slot_end, tier] = True
-        return pools, worth, fits & self._on_sale[pools]
-
-
-def demands(bid: Bid, *, apart_from: frozenset[str]) -> Hashable:
-    """What a bid asks, as a value that equal bids share."""
-    values = (getattr(bid, name) for name in bid.__struct_fields__ if name not in apart_from)
-    return tuple(frozenset(value.items()) if isinstance(value, dict) else value for value in values)
+def take_demand(book: MarketBook, facts: Facts) -> Demand:
+    """Count the demand of a book. Raises NotSupported for a block that counts work."""
+    bids = book.bids
+    block, work = (bids[name].to_numpy() == value for name, value in (("kind", "block"), ("semantics", "work")))
+    if (block & work).any():
+        bid = bids["bid_id"][int(np.flatnonzero(block & work)[0])]
+        raise NotSupported("a block by work cannot be certified", bid=bid, would_do="semantics `hours`")
+    kinds, kind = _kinds(bids)
+    hardware = {name: column for column, name in enumerate(dict.fromkeys(name for bid in kinds for name in bid.factors))}
+    factors, factor_unit = _factors(kinds, hardware)
+    hours, hours_unit = _hours(bids)
+    most = _most(hours, hours_unit, facts=facts, unit=np.where(work, factor_unit, 1))
+    limits = [bids[f"limit_{tier}_micros"].fill_null(NOT_WANTED).to_numpy() for tier in TIERS]
+    turn = np.empty(bids.height, dtype=np.int64)
+    turn[bids.select(pl.arg_sort_by("entered_at", "bid_id")).to_series().to_numpy()] = np.arange(bids.height)
+    return Demand(
+        ids=bids["bid_id"].to_list(),
+        kinds=kinds,
+        kind=kind,
+        alike=_keys(bids.select(*_TERMS).with_columns(kind_of_demand=pl.Series(kind)))[1],
+        turn=turn,
+        block=block,
+        work=work,
+        width=bids["width"].to_numpy(),
+        first=bids["slot_first"].to_numpy(),
+        end=np.minimum(bids["slot_end"].to_numpy(), facts.slots),
+        limits=np.stack(limits, axis=1),
+        carbon=bids["carbon_micros_per_kg"].to_numpy(),
+        hours=hours,
+        hours_unit=hours_unit,
+        factors=factors,
+        factor_unit=factor_unit,
+        most=most,
+        hardware=hardware,
+    )
 
 
-def find_arcs(bids: list[Bid], stock: Stock, *, reader: Reader) -> Arcs:
-    """Every arc worth its cost, of the flexible bids that can take a whole accelerator for a slot."""
-    found: list[tuple[Ints, ...]] = []
-    welcome = np.zeros(len(bids), dtype=np.bool_)
-    for number, bid in enumerate(bids):
-        pools, worth, fits = reader.worths(bid)
-        welcome[number] = (worth > NEVER_WORTH).any()
-        if bid.kind != "flexible":
-            continue
-        fits &= worth >= stock.lowest[pools][:, :, None]
-        slot, place, tier = np.nonzero(fits.transpose(1, 0, 2))
-        found.append((np.full(len(slot), number), slot, pools[place], tier, worth[place, slot, tier]))
-    columns = [np.concatenate(parts) for parts in zip(*found, strict=True)] if found else [np.empty(0, dtype=np.int64)] * 5
-    small = [column.astype(np.int32) for column in columns[:4]]
-    return Arcs(bid=small[0], slot=small[1], pool=small[2], tier=small[3], worth=columns[4], welcome=welcome)
+def _keys(frame: pl.DataFrame) -> tuple[Ints, Ints]:
+    """The first row of each different row, (n,), and which of them each row is like, (B,)."""
+    if frame.is_empty():
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    groups = frame.with_row_index("row_of_frame").group_by(frame.columns, maintain_order=True).agg("row_of_frame")["row_of_frame"]
+    key = np.empty(frame.height, dtype=np.int64)
+    key[groups.explode().to_numpy()] = np.repeat(np.arange(len(groups)), groups.list.len().to_numpy())
+    return groups.list.first().to_numpy().astype(np.int64), key
+
+
+def _kinds(bids: pl.DataFrame) -> tuple[list[Bid], Ints]:
+    """A bid of each kind of standing demand, and the kind of each bid; lists are read as sets, decimals as numbers."""
+    firsts, written = _keys(bids.select(pl.exclude(*_OWN)))
+    number: dict[Hashable, int] = {}
+    kinds: list[Bid] = []
+    same = np.zeros(len(firsts), dtype=np.int64)
+    for place, bid in enumerate(read_bids(bids[firsts])):
+        standing = tuple(hashable(getattr(bid, name)) for name in bid.__struct_fields__ if name not in _OWN_FIELDS)
+        if standing not in number:
+            number[standing] = len(kinds)
+            kinds.append(bid)
+        same[place] = number[standing]
+    return kinds, same[written]
+
+
+def _factors(kinds: list[Bid], hardware: dict[str, int]) -> tuple[Ints, int]:
+    """(D, H) parts of a reference hour, and how many such parts it has."""
+    cells = [(row, hardware[name], factor) for row, bid in enumerate(kinds) for name, factor in bid.factors.items()]
+    numerators, unit = parts([factor for _, _, factor in cells])
+    factors = np.zeros((len(kinds), len(hardware) + 1), dtype=np.int64)
+    for (row, column, _), numerator in zip(cells, numerators, strict=True):
+        factors[row, column] = numerator
+    return factors, unit
+
+
+def _hours(bids: pl.DataFrame) -> tuple[Whole, int]:
+    """(B,) hours asked for in parts, and how many parts an hour has: decimals as they are written."""
+    different, place = np.unique(bids["hours"].to_numpy(), return_inverse=True)
+    numerators, unit = parts([exact(hours) for hours in different.tolist()])
+    return numerators[place], unit
+
+
+def _most(hours: Whole, hours_unit: int, *, facts: Facts, unit: Ints) -> Ints:
+    """⌊hours ÷ h⌋, each times its unit first."""
+    slot: Fraction = facts.slot_hours
+    return floored(times(times(hours, slot.denominator), unit), hours_unit * slot.numerator)

@@ -11,6 +11,10 @@ Each is a difference of two unknowns, or of one and zero: an edge u → v of wei
 Values that satisfy all edges are the greatest exactly when every one is reached from zero along edges that hold with
 equality, and the least exactly when zero is reached from every one (the shortest-path certificate). So the ends are
 checked without being computed again; only the c and a, which are not published, follow from the prices in closed form.
+
+Arcs are never written down: `price ≥ a + worth` on all arcs of a bid and slot says a ≤ −(its best margin), and an arc
+holds with equality only at the cheapest price of its cell. So each cell, slot and tier has a node for its cheapest
+price, reached from the prices that are the cheapest, and only the arcs that reach the best margin become edges.
 """
 
 from collections.abc import Iterator
@@ -22,11 +26,11 @@ from scipy.sparse.csgraph import breadth_first_order
 
 from contracts.terms.clearing import Check
 from contracts.terms.tables import TIERS
-from pricing.audit.bound import arc_groups
 from pricing.audit.examination import Audit, verdict
-from pricing.audit.supply import GUARANTEED, SPOT, STANDARD, Bools, Ints
+from pricing.audit.reach import FAR
+from pricing.audit.supply import GUARANTEED, SPOT, STANDARD
+from pricing.audit.whole import Bools, Ints
 
-FAR = 2**60
 ZERO = 0
 
 
@@ -38,25 +42,34 @@ class Edges(msgspec.Struct, frozen=True, eq=False):
     weight: Ints
 
 
+class Gains(msgspec.Struct, frozen=True, eq=False):
+    """c (B,) and a (B, T) that go with some prices, and a's greatest value on the arcs alone (B, T)."""
+
+    c: Ints
+    a: Ints
+    cap: Ints
+
+
 class EndsOfTies:
     """The edges of one audit, and the two questions asked of them.
 
-    Nodes: zero, then a price for each (pool, slot, tier), then c for each bid, then a for each (bid, slot).
+    Nodes: zero, a price for each (pool, slot, tier), the cheapest price for each (cell, slot, tier), c for each bid, and a
+    for each (bid, slot) whose width is reached; elsewhere a is c.
     """
 
     def __init__(self, audit: Audit) -> None:
         self._audit = audit
-        self._bids, self._slots = audit.taken.shape
-        self._prices = 1 + np.arange(audit.stock.limits.size).reshape(audit.stock.limits.shape)
-        self._c = 1 + self._prices.size + np.arange(self._bids)
-        self._a = 1 + self._prices.size + self._bids + np.arange(self._bids * self._slots).reshape(self._bids, self._slots)
-        self._nodes = 1 + self._prices.size + self._bids + self._a.size
-        widths = np.array([bid.width for bid in audit.bids])
-        units = np.array([audit.units(number) for number in range(self._bids)])
-        self._has_width = audit.taken < widths[:, None]
-        self._has_hours = audit.taken.sum(axis=1) < units
-        self._arcs = np.flatnonzero(units[audit.arcs.bid] > 0)
-        self._begins, self._places = arc_groups(audit)
+        demand, taken = audit.demand, audit.taken
+        self._on_sale = audit.stock.on_sale
+        self._prices = 1 + np.arange(self._on_sale.size).reshape(self._on_sale.shape)
+        cells = (len(audit.reach.cells.hardware), *self._on_sale.shape[1:])
+        self._cheapest = 1 + self._prices.size + np.arange(np.prod(cells)).reshape(cells)
+        self._c = 1 + self._prices.size + self._cheapest.size + np.arange(len(demand.ids))
+        self._full = (taken >= demand.width[:, None]) & (demand.most > 0)[:, None]
+        self._a = np.broadcast_to(self._c[:, None], taken.shape).copy()
+        self._a[self._full] = 1 + self._prices.size + self._cheapest.size + len(demand.ids) + np.arange(int(self._full.sum()))
+        self._nodes = 1 + self._prices.size + self._cheapest.size + len(demand.ids) + int(self._full.sum())
+        self._has_hours = audit.used < demand.most
         self._edges = self._all_edges()
 
     def check(self) -> list[Check]:
@@ -69,52 +82,52 @@ class EndsOfTies:
 
     def _faults(self, prices: Ints, *, greatest: bool) -> Iterator[str]:
         """Prices that do not support the awards, then prices that could go on to a further end."""
-        values = self._values(prices, greatest=greatest)
-        edges = self._edges
+        audit, edges = self._audit, self._edges
+        cheapest = audit.reach.cells.cheapest(prices, self._on_sale)
+        cap = -audit.reach.best_margins(cheapest)
+        cap[audit.demand.most <= 0] = FAR
+        gains = Gains(*(self._greatest_gains(cap) if greatest else self._least_gains(prices)), cap)
+        values = self._values(prices, gains)
         slack = values[edges.tail] + edges.weight - values[edges.head]
-        broken = slack < 0
-        if broken.any():
-            for edge in np.flatnonzero(broken)[:3]:
-                yield f"{self._name(edges.tail[edge])} and {self._name(edges.head[edge])} are too far apart by {-slack[edge]} micros"
+        broken = [self._apart(int(edges.tail[edge]), int(edges.head[edge]), by=-int(slack[edge])) for edge in np.flatnonzero(slack < 0)[:3]]
+        broken += self._broken_arcs(gains, cheapest)
+        if broken:
+            yield from broken[:3]
             return
         tight = slack == 0
-        tail, head = edges.tail[tight], edges.head[tight]
+        ways = [(edges.tail[tight], edges.head[tight]), self._cheapest_edges(prices, cheapest), *self._tight_arcs(gains, cheapest)]
+        tail, head = (np.concatenate(nodes) for nodes in zip(*ways, strict=True))
         if not greatest:
             tail, head = head, tail
-        graph = coo_array((np.ones(len(tail), dtype=np.int32), (tail, head)), shape=(self._nodes, self._nodes)).tocsr()
+        graph = coo_array((np.ones(len(tail), dtype=np.int8), (tail, head)), shape=(self._nodes, self._nodes)).tocsr()
         reached = np.zeros(self._nodes, dtype=np.bool_)
         reached[breadth_first_order(graph, ZERO, return_predecessors=False)] = True
-        stray = self._audit.stock.on_sale & ~reached[self._prices]
+        stray = self._on_sale & ~reached[self._prices]
         if not greatest:
-            stray &= self._audit.traded[:, :, None]
+            stray &= audit.traded[:, :, None]
         for place in np.argwhere(stray):
             yield f"{self._price_name(place)} could be {'higher' if greatest else 'lower'}"
 
-    def _values(self, prices: Ints, *, greatest: bool) -> Ints:
-        """Every node's value: the prices as published, and the c and a that go with them."""
+    def _values(self, prices: Ints, gains: Gains) -> Ints:
+        """Every node's value: the prices as published, and the c and a that go with them. The cheapest are worked out apart."""
         values = np.zeros(self._nodes, dtype=np.int64)
         values[self._prices] = prices
-        c, a = self._greatest_gains(prices) if greatest else self._least_gains(prices)
-        values[self._c], values[self._a] = c, a
+        values[self._c] = gains.c
+        values[self._a[self._full]] = gains.a[self._full]
         return values
 
-    def _greatest_gains(self, prices: Ints) -> tuple[Ints, Ints]:
+    def _greatest_gains(self, cap: Ints) -> tuple[Ints, Ints]:
         """The greatest c (B,) and a (B, T) that the prices of all arcs allow."""
-        arcs = self._audit.arcs
-        cap = np.full((self._bids, self._slots), FAR, dtype=np.int64)
-        if len(self._begins):
-            cap.reshape(-1)[self._places] = np.minimum.reduceat(prices[arcs.pool, arcs.slot, arcs.tier] - arcs.worth, self._begins)
-        c = np.minimum(0, np.where(self._has_width, cap, FAR).min(axis=1, initial=FAR))
-        return c, np.where(self._has_width, c[:, None], np.minimum(c[:, None], cap))
+        c = np.minimum(0, np.where(self._full, FAR, cap).min(axis=1, initial=FAR))
+        return c, np.where(self._full, np.minimum(c[:, None], cap), c[:, None])
 
     def _least_gains(self, prices: Ints) -> tuple[Ints, Ints]:
         """The least c (B,) and a (B, T) that the prices of the used arcs allow."""
         audit, layout = self._audit, self._audit.layout
-        floor = np.full((self._bids, self._slots), -FAR, dtype=np.int64)
-        pool = audit.stock.pool_of[layout.offer]
-        np.maximum.at(floor, (layout.bid, layout.slot), prices[pool, layout.slot, layout.tier] - audit.award_worth)
+        floor = np.full(self._full.shape, -FAR, dtype=np.int64)
+        np.maximum.at(floor, (layout.bid, layout.slot), prices[audit.award_pool, layout.slot, layout.tier] - audit.award_worth)
         c = np.maximum(np.where(self._has_hours, 0, -FAR), floor.max(axis=1, initial=-FAR))
-        return c, np.where(self._has_width, c[:, None], floor)
+        return c, np.where(self._full, floor, c[:, None])
 
     def _all_edges(self) -> Edges:
         parts = [*self._offer_edges(), *self._tier_edges(), *self._bid_edges()]
@@ -132,44 +145,83 @@ class EndsOfTies:
 
     def _tier_edges(self) -> Iterator[tuple[Ints, Ints, Ints]]:
         """A better tier costs no less, and no more while it has room."""
-        stock = self._audit.stock
         better_sold = np.cumsum(self._audit.sold_by_pool, axis=2)
         for tier in (GUARANTEED, STANDARD):
-            there = stock.on_sale[:, :, tier]
-            room = there & (better_sold[:, :, tier] < stock.limits[:, :, tier])
+            there = self._on_sale[:, :, tier]
+            room = there & (better_sold[:, :, tier] < self._audit.stock.limits[:, :, tier])
             better, worse = self._prices[:, :, tier], self._prices[:, :, tier + 1]
             yield better[there], worse[there], np.zeros(int(there.sum()), dtype=np.int64)
             yield worse[room], better[room], np.zeros(int(room.sum()), dtype=np.int64)
 
     def _bid_edges(self) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """From what bids gain to the prices of what they use, and between their c, their a and zero."""
         audit, layout = self._audit, self._audit.layout
-        arcs, kept = audit.arcs, self._arcs
-        seen = self._prices[arcs.pool[kept], arcs.slot[kept], arcs.tier[kept]]
-        yield seen, self._a[arcs.bid[kept], arcs.slot[kept]], -arcs.worth[kept]
-        used = self._prices[audit.stock.pool_of[layout.offer], layout.slot, layout.tier]
+        used = self._prices[audit.award_pool, layout.slot, layout.tier]
         yield self._a[layout.bid, layout.slot], used, audit.award_worth
-        c = np.broadcast_to(self._c[:, None], self._a.shape)
-        live = np.broadcast_to(self._live()[:, None], self._a.shape)
-        yield c[live], self._a[live], np.zeros(int(live.sum()), dtype=np.int64)
-        roomy = live & self._has_width
-        yield self._a[roomy], c[roomy], np.zeros(int(roomy.sum()), dtype=np.int64)
-        yield _from_zero(self._c[self._live()])
-        tail, head, weight = _from_zero(self._c[self._live() & self._has_hours])
+        bid, _ = np.nonzero(self._full)
+        yield self._c[bid], self._a[self._full], np.zeros(len(bid), dtype=np.int64)
+        live = self._live()
+        yield _from_zero(self._c[live])
+        tail, head, weight = _from_zero(self._c[live & self._has_hours])
         yield head, tail, weight
 
     def _live(self) -> Bools:
         """Bids with an arc or an award: only they bear on a price."""
-        live: Bools = self._audit.taken.sum(axis=1) > 0
-        live[self._audit.arcs.bid[self._arcs]] = True
+        reach = self._audit.reach
+        live: Bools = (self._audit.used > 0) | ((reach.row_of[1:] > reach.row_of[:-1]) & (self._audit.demand.most > 0))
         return live
+
+    def _cheapest_edges(self, prices: Ints, cheapest: Ints) -> tuple[Ints, Ints]:
+        """From each price to the cheapest of each cell that it is."""
+        cells = self._audit.reach.cells
+        cell = np.repeat(np.arange(len(cells.hardware)), np.diff(cells.start))
+        tails, heads = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        for slot in range(prices.shape[1]):
+            is_it = (prices[cells.pool, slot] == cheapest[cell, slot]) & self._on_sale[cells.pool, slot]
+            row, tier = np.nonzero(is_it)
+            tails.append(self._prices[cells.pool[row], slot, tier])
+            heads.append(self._cheapest[cell[row], slot, tier])
+        return np.concatenate(tails), np.concatenate(heads)
+
+    def _tight_arcs(self, gains: Gains, cheapest: Ints) -> Iterator[tuple[Ints, Ints]]:
+        """From the cheapest prices to the a of every bid and slot that they hold down."""
+        reach = self._audit.reach
+        held = (gains.a == gains.cap) & (gains.cap < FAR // 4)
+        for low, high in reach.chunks():
+            rows = np.arange(reach.row_of[low], reach.row_of[high])
+            rows = rows[held[reach.bid[rows]].any(axis=1)]
+            bid, cell = reach.bid[rows], reach.cell[rows]
+            is_it = held[bid][:, :, None] & (reach.margins(rows, cheapest) == -gains.a[bid][:, :, None])
+            row, slot, tier = np.nonzero(is_it)
+            yield self._cheapest[cell[row], slot, tier], self._a[bid[row], slot]
+
+    def _broken_arcs(self, gains: Gains, cheapest: Ints) -> list[str]:
+        """Arcs whose price is below a + worth, each at its cheapest pool."""
+        found = []
+        reach = self._audit.reach
+        for bid, slot in np.argwhere(gains.a > gains.cap)[:3].tolist():
+            rows = np.arange(reach.row_of[bid], reach.row_of[bid + 1])
+            row, tier = np.argwhere(reach.margins(rows, cheapest)[:, slot, :] == -gains.cap[bid, slot])[0].tolist()
+            name = f"the cheapest of {self._cell_name(int(reach.cell[rows[row]]))}, slot {slot}, {TIERS[tier]}"
+            by = gains.a[bid, slot] - gains.cap[bid, slot]
+            found.append(f"{name} and what bid {self._audit.demand.ids[bid]} gains are too far apart by {by} micros")
+        return found
+
+    def _cell_name(self, cell: int) -> str:
+        cells = self._audit.reach.cells
+        pools = cells.pool[cells.start[cell] : cells.start[cell + 1]]
+        return f"pool {self._audit.stock.names[pools[0]]}" + (f" and {len(pools) - 1} like it" if len(pools) > 1 else "")
+
+    def _apart(self, tail: int, head: int, *, by: int) -> str:
+        return f"{self._name(tail)} and {self._name(head)} are too far apart by {by} micros"
 
     def _name(self, node: int) -> str:
         if node == ZERO:
             return "a rate or limit"
-        if node < self._c[0]:
+        if node <= self._prices.size:
             return self._price_name(np.argwhere(self._prices == node)[0])
-        bid = int(node - self._c[0]) if node < self._a.min() else int(node - self._a.min()) // self._slots
-        return f"what bid {self._audit.bids[bid].id} gains"
+        bid = int(node - self._c[0]) if node <= self._c[-1] else int(np.argwhere(self._a == node)[0][0])
+        return f"what bid {self._audit.demand.ids[bid]} gains"
 
     def _price_name(self, place: Ints) -> str:
         pool, slot, tier = (int(axis) for axis in place)

@@ -6,38 +6,59 @@ import msgspec
 import numpy as np
 
 from contracts.terms.clearing import Check, Clearing
-from contracts.terms.errors import NotSupported
-from contracts.terms.money import half_up
 from contracts.terms.orders import MarketBook
-from contracts.terms.tables import TIERS
-from pricing.audit.demand import Arcs, Reader, find_arcs
+from pricing.audit.clauses import Ruling, read_clauses
+from pricing.audit.demand import Demand, take_demand
+from pricing.audit.reach import Reach, find_reach
 from pricing.audit.result import Layout, lay_out
-from pricing.audit.supply import Bools, Ints, Stock
-from pricing.policy_facts import Bid, Facts
-from pricing.policy_worth import data_can_come, transfer_rate, worth
+from pricing.audit.supply import Stock, take_stock
+from pricing.audit.terms import Terms, read_terms
+from pricing.audit.whole import Bools, Ints, gathered, halves_up, times
+from pricing.policy_facts import Facts, facts_of
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A book counted again: what is sold, what is wanted, and what surrounds both."""
+
+    book: MarketBook
+    facts: Facts
+    stock: Stock
+    demand: Demand
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Everything the checks look at.
+    """Everything the checks look at. A awards, in the order of the table.
 
+    approximate                   whether the prices are indicative, so that they need not support the awards
+    rulings                       the standing clauses, read slowly once for each pair of demand and fact
     sold_by_offer, sold_by_pool   (O, T, 3), (K, T, 3) accelerators
     taken                         (B, T) accelerators awarded
-    award_worth, award_transfer   (A,) micros per accelerator-hour; worth is 0 where the bid may not be there at all
+    used                          (B,) accelerator-slots awarded; of work, parts of a reference hour a slot
+    worths                        (A, 3) micros per accelerator-hour by tier; 0 where the bid may not be there at all
+    award_worth, award_transfer   (A,) at the award's tier
     """
 
     book: MarketBook
     clearing: Clearing
-    bids: list[Bid]
+    approximate: bool
     facts: Facts
     stock: Stock
-    reader: Reader
+    demand: Demand
+    rulings: list[Ruling]
+    reach: Reach
     layout: Layout
-    arcs: Arcs
     sold_by_offer: Ints
     sold_by_pool: Ints
     taken: Ints
+    used: Ints
+    worths: Ints
     award_worth: Ints
     award_transfer: Ints
+
+    @property
+    def terms(self) -> Terms:
+        """What worth follows from."""
+        return self.reach.terms
 
     @property
     def slot_hours(self) -> Fraction:
@@ -45,63 +66,61 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.facts.slot_hours
 
     @property
+    def award_pool(self) -> Ints:
+        """(A,) the pool of each award."""
+        pools: Ints = self.stock.pool_of[self.layout.offer]
+        return pools
+
+    @property
     def traded(self) -> Bools:
         """(K, T) whether a pool sold anything in a slot."""
         found: Bools = self.sold_by_pool.sum(axis=2) > 0
         return found
 
-    @property
-    def has_blocks(self) -> bool:
-        """Whether any bid is all or nothing, so that prices need not support the awards."""
-        return any(bid.kind == "block" for bid in self.bids)
-
-    def money(self, micros_per_hour: int | Fraction) -> int:
-        """Rate × accelerators over one slot, rounded half up: the amount of one line."""
-        return half_up(micros_per_hour * self.slot_hours)
-
-    def hours_of(self, bid: int) -> Fraction:
-        """Accelerator-hours awarded to a bid."""
-        return int(self.taken[bid].sum()) * self.slot_hours
-
-    def units(self, bid: int) -> int:
-        """Whole accelerator-slots a bid may take in all."""
-        return int(self.bids[bid].hours // self.slot_hours)
+    def money(self, micros_per_hour: Ints, quantity: Ints) -> Ints:
+        """Rate × accelerators over one slot, rounded half up: the amount of each line."""
+        return halves_up(times(micros_per_hour, quantity), self.slot_hours)
 
 
-def examine(book: MarketBook, clearing: Clearing, *, bids: list[Bid], facts: Facts, stock: Stock) -> Audit:
-    """Lay a result over its book. Raises NotSupported for bids by work, whose arcs are of another kind."""
-    by_work = book.bids["bid_id"].filter(book.bids["semantics"] == "work")
-    if len(by_work):
-        raise NotSupported("a bid for work cannot be certified yet", bid=by_work[0], would_do="semantics `hours`")
-    layout = lay_out(clearing, bids, stock=stock)
-    reader = Reader(stock, facts)
-    worths, transfers = _award_terms(layout, bids, stock=stock, facts=facts)
+def count(book: MarketBook) -> Counted:
+    """Count a book again from its rows. Raises NotSupported for a block by work."""
+    facts = facts_of(book)
+    return Counted(book=book, facts=facts, stock=take_stock(book, facts), demand=take_demand(book, facts))
+
+
+def examine(counted: Counted, clearing: Clearing, *, approximate: bool = False) -> Audit:
+    """Lay a result over its book. Ask `misfits` first."""
+    stock, demand, facts = counted.stock, counted.demand, counted.facts
+    layout = lay_out(clearing, demand.ids, stock=stock)
+    rulings = read_clauses(demand.kinds, stock.offers, facts=facts)
+    terms = read_terms(demand, stock, facts=facts)
+    pool = stock.pool_of[layout.offer]
+    worths = terms.worth(layout.bid, pool, slot=layout.slot)
+    wanted = demand.limits[layout.bid, layout.tier] >= 0
     return Audit(
-        book=book,
+        book=counted.book,
         clearing=clearing,
-        bids=bids,
+        approximate=approximate,
         facts=facts,
         stock=stock,
-        reader=reader,
+        demand=demand,
+        rulings=rulings,
+        reach=find_reach(demand, stock, rulings=rulings, terms=terms),
         layout=layout,
-        arcs=find_arcs(bids, stock, reader=reader),
         sold_by_offer=layout.sold_by_offer(stock),
         sold_by_pool=layout.sold_by_pool(stock),
-        taken=layout.taken_by_bid(len(bids), facts.slots),
-        award_worth=worths,
-        award_transfer=transfers,
+        taken=layout.taken_by_bid(len(demand.ids), facts.slots),
+        used=_used(demand, layout, hardware=terms.hardware[pool]),
+        worths=worths,
+        award_worth=worths[np.arange(len(pool)), layout.tier],
+        award_transfer=np.where(wanted & terms.known(layout.bid, pool), terms.transfer(layout.bid, pool), 0),
     )
 
 
-def _award_terms(layout: Layout, bids: list[Bid], *, stock: Stock, facts: Facts) -> tuple[Ints, Ints]:
-    """Worth and transfer of each award (A,), each 0 where the bid has no business there."""
-    worths, transfers = np.zeros(len(layout.bid), dtype=np.int64), np.zeros(len(layout.bid), dtype=np.int64)
-    for row, (b, o, slot, tier) in enumerate(zip(layout.bid, layout.offer, layout.slot, layout.tier, strict=True)):
-        bid, offer = bids[b], stock.offers[o]
-        if TIERS[tier] in bid.limits and offer.hardware in bid.factors and data_can_come(bid, offer, facts=facts):
-            worths[row] = worth(bid, offer, facts=facts, slot=int(slot), tier=TIERS[tier])
-            transfers[row] = transfer_rate(bid, offer, facts=facts)
-    return worths, transfers
+def _used(demand: Demand, layout: Layout, *, hardware: Ints) -> Ints:
+    """(B,) accelerator-slots, or for work the parts of reference hours they are worth."""
+    weight = np.where(demand.work[layout.bid], demand.factors[demand.kind[layout.bid], hardware], 1)
+    return gathered(np.asarray(times(layout.quantity, weight), dtype=np.int64), layout.bid, size=len(demand.ids))
 
 
 def verdict(name: str, faults: list[str], *, finding: str) -> Check:

@@ -1,26 +1,25 @@
 """Checks of quantities: nothing sold twice, nobody served where the policy forbids it, everyone in turn."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
 
 from contracts.terms.clearing import Check
 from contracts.terms.tables import TIERS
-from pricing.audit.demand import demands
+from pricing.audit.demand import NOT_WANTED
 from pricing.audit.examination import Audit, verdict
-from pricing.audit.supply import STANDARD
-from pricing.policy import refusals
-from pricing.policy_worth import worth
-
-_BESIDE_TERMS = frozenset({"id", "entered_at"})
+from pricing.audit.supply import SPOT, STANDARD
+from pricing.audit.terms import NO_WAY
+from pricing.audit.turns import out_of_turn
+from pricing.audit.whole import Bools, gathered, times
 
 
 def check_goods(audit: Audit) -> list[Check]:
     """Every check that needs no money."""
     sold = int(audit.layout.quantity.sum())
-    # With blocks the integer optimum alone decides on tiers.
-    out_of_place = [*_out_of_turn(audit), *_out_of_order(audit), *([] if audit.has_blocks else _below_best(audit))]
+    # With lumps the integer optimum alone decides on tiers; indicative prices may be a little off between them.
+    tiers_follow_prices = not (audit.demand.lumpy or audit.approximate)
+    out_of_place = [*out_of_turn(audit), *_out_of_order(audit), *(_below_best(audit) if tiers_follow_prices else [])]
     return [
         verdict("capacity", list(_oversold(audit)), finding=f"{sold} accelerator-slots sold, none beyond what leases left"),
         verdict("tier limits", list(_over_limits(audit)), finding="the headroom of every pool and slot is kept"),
@@ -38,88 +37,98 @@ def _oversold(audit: Audit) -> Iterator[str]:
 
 
 def _over_limits(audit: Audit) -> Iterator[str]:
-    better = np.cumsum(audit.sold_by_pool, axis=2)
+    better, names = np.cumsum(audit.sold_by_pool, axis=2), audit.stock.names
     for pool, slot, tier in np.argwhere(better > audit.stock.limits):
         limit = audit.stock.limits[pool, slot, tier]
-        yield f"pool {audit.stock.names[pool]} sold {better[pool, slot, tier]} at {TIERS[tier]} or better in slot {slot}, limit {limit}"
+        yield f"pool {names[pool]} sold {better[pool, slot, tier]} at {TIERS[tier]} or better in slot {slot}, limit {limit}"
 
 
 def _over_bids(audit: Audit) -> Iterator[str]:
-    for number, bid in enumerate(audit.bids):
-        taken = audit.taken[number]
-        if taken.max(initial=0) > bid.width:
-            yield f"bid {bid.id} has {taken.max()} at once, width {bid.width}"
-        if audit.hours_of(number) > bid.hours:
-            yield f"bid {bid.id} has {float(audit.hours_of(number))} hours of {float(bid.hours)}"
-    yield from _broken_blocks(audit)
+    demand = audit.demand
+    at_once = audit.taken.max(axis=1, initial=0)
+    for bid in np.flatnonzero((at_once > demand.width) | (audit.used > demand.most)):
+        if at_once[bid] > demand.width[bid]:
+            yield f"bid {demand.ids[bid]} has {at_once[bid]} at once, width {demand.width[bid]}"
+        if audit.used[bid] > demand.most[bid]:
+            parts = demand.factor_unit if demand.work[bid] else 1
+            had, wanted = int(audit.used[bid]) * audit.slot_hours / parts, float(int(demand.hours[bid]) / demand.hours_unit)
+            yield f"bid {demand.ids[bid]} has {float(had)} {'reference ' if demand.work[bid] else ''}hours of {wanted}"
+    for bid in np.flatnonzero(_broken_blocks(audit)):
+        yield f"block {demand.ids[bid]} is broken"
 
 
-def _broken_blocks(audit: Audit) -> Iterator[str]:
+def _broken_blocks(audit: Audit) -> Bools:
     """A block runs at its width, in consecutive slots, in one pool and one tier, or not at all."""
-    places = defaultdict(set)
-    for b, o, q in zip(audit.layout.bid, audit.layout.offer, audit.layout.tier, strict=True):
-        places[int(b)].add((int(audit.stock.pool_of[o]), int(q)))
-    for number, where in places.items():
-        bid, taken = audit.bids[number], audit.taken[number]
-        running = np.flatnonzero(taken)
-        whole = len(where) == 1 and running[-1] - running[0] + 1 == len(running) == audit.units(number) / bid.width
-        if bid.kind == "block" and not (whole and (taken[running] == bid.width).all()):
-            yield f"block {bid.id} is broken"
+    demand, layout = audit.demand, audit.layout
+    place = audit.award_pool * len(TIERS) + layout.tier
+    least, most = np.full(len(demand.ids), np.iinfo(np.int64).max), np.full(len(demand.ids), -1)
+    np.minimum.at(least, layout.bid, place)
+    np.maximum.at(most, layout.bid, place)
+    running = audit.taken > 0
+    slots = running.sum(axis=1)
+    span = np.where(slots > 0, running.shape[1] - running[:, ::-1].argmax(axis=1) - running.argmax(axis=1), 0)
+    at_width = (~running | (audit.taken == demand.width[:, None])).all(axis=1)
+    whole = (least == most) & (span == slots) & (slots * demand.width == demand.most) & at_width
+    broken: Bools = demand.block & (slots > 0) & ~whole
+    return broken
 
 
 def _refused(audit: Audit) -> Iterator[str]:
-    layout = audit.layout
-    for b, o, slot, tier in zip(layout.bid, layout.offer, layout.slot, layout.tier, strict=True):
-        bid, offer = audit.bids[b], audit.stock.offers[o]
-        found = refusals(bid, offer, facts=audit.facts, slot=int(slot), tier=TIERS[tier])
-        # A block is worth its cost over its whole run, not in every slot of it.
-        found = [clause for clause in found if clause != "worth" or bid.kind == "flexible"]
-        if found:
-            yield f"bid {bid.id} is at offer {offer.id} in slot {slot} against {', '.join(found)}"
+    """Every clause, for every award: the answers of the slow reading for its bid's kind and its offer."""
+    layout, demand, stock = audit.layout, audit.demand, audit.stock
+    kind, pool = demand.kind[layout.bid], audit.award_pool
+    against = {ruling.name: ~ruling.met[ruling.of_kind[kind], ruling.of_offer[layout.offer]] for ruling in audit.rulings}
+    delay = audit.terms.delay_of(kind, pool)
+    first = np.array([offer.slot_first for offer in stock.offers], dtype=np.int64)[layout.offer]
+    end = np.array([offer.slot_end for offer in stock.offers], dtype=np.int64)[layout.offer]
+    firm = np.array([offer.firm for offer in stock.offers], dtype=np.bool_)[layout.offer]
+    early = layout.slot < np.maximum(first, demand.first[layout.bid] + delay)
+    late = layout.slot >= np.minimum(end, demand.end[layout.bid])
+    against["window"] = (delay != NO_WAY) & (early | late)
+    against["tier"] = (demand.limits[layout.bid, layout.tier] == NOT_WANTED) | ~(firm | (layout.tier == SPOT))
+    against["worth"] = ~against["tier"] & audit.terms.known(layout.bid, pool) & _worth_less(audit)
+    for row in np.flatnonzero(np.logical_or.reduce(list(against.values()))):
+        clauses = ", ".join(name for name, refused in against.items() if refused[row])
+        bid, offer = demand.ids[layout.bid[row]], stock.offers[layout.offer[row]].id
+        yield f"bid {bid} is at offer {offer} in slot {layout.slot[row]} against {clauses}"
+
+
+def _worth_less(audit: Audit) -> Bools:
+    """Awards (A,) whose worth is below the offer's rate; of a block, below the pool's lowest rates over its whole run."""
+    layout, stock = audit.layout, audit.stock
+    in_slot = audit.award_worth < stock.rates[layout.offer, layout.slot]
+    lowest = stock.lowest[audit.award_pool, layout.slot]
+    surplus = np.asarray(times(audit.award_worth - np.where(lowest > audit.award_worth.max(initial=0), 0, lowest), layout.quantity))
+    over_run = gathered(surplus.astype(np.int64), layout.bid, size=len(audit.demand.ids)) < 0
+    found: Bools = np.where(audit.demand.block[layout.bid], over_run[layout.bid], in_slot)
+    return found
 
 
 def _out_of_order(audit: Audit) -> Iterator[str]:
     """An offer sold while a cheaper one of its pool had some left (of equal rates, one of lower id)."""
     stock, sold = audit.stock, audit.sold_by_offer.sum(axis=2)
-    for rows in (np.array(pool) for pool in stock.pools if len(pool) > 1):
-        for slot in range(sold.shape[1]):
-            order = rows[np.argsort(stock.rates[rows, slot], kind="stable")]
-            sells = sold[order, slot] > 0
-            had_room = np.r_[False, np.logical_or.accumulate(sold[order, slot] < stock.left[order, slot])[:-1]]
-            for row in order[sells & had_room]:
-                yield f"offer {stock.offers[row].id} sold in slot {slot} before a cheaper one of its pool"
-
-
-def _out_of_turn(audit: Audit) -> Iterator[str]:
-    """Of bids equal in all but id, buyer and time, a later one served where an earlier still had room."""
-    alike = defaultdict(list)
-    for number, bid in enumerate(audit.bids):
-        alike[demands(bid, apart_from=_BESIDE_TERMS)].append(number)
-    for group in (group for group in alike.values() if len(group) > 1):
-        order = sorted(group, key=lambda number: (audit.bids[number].entered_at, audit.bids[number].id))
-        for place, earlier in enumerate(order):
-            bid = audit.bids[earlier]
-            room = (audit.taken[earlier] < bid.width) | (bid.kind == "block")
-            if audit.taken[earlier].sum() >= audit.units(earlier):
-                continue
-            for later in order[place + 1 :]:
-                if (room & (audit.taken[later] > 0)).any():
-                    yield f"bid {audit.bids[later].id} is served where {bid.id}, entered before it, still had room"
+    if not len(stock.offers):
+        return
+    begins = np.r_[0, np.cumsum([len(rows) for rows in stock.pools])]
+    for slot in range(sold.shape[1]):
+        order = np.lexsort((np.arange(len(stock.offers)), stock.rates[:, slot], stock.pool_of))
+        room = sold[order, slot] < stock.left[order, slot]
+        last_room = np.r_[-1, np.maximum.accumulate(np.where(room, np.arange(len(order)), -1))[:-1]]
+        for row in order[(sold[order, slot] > 0) & (last_room >= begins[stock.pool_of[order]])]:
+            yield f"offer {stock.offers[row].id} sold in slot {slot} before a cheaper one of its pool"
 
 
 def _below_best(audit: Audit) -> Iterator[str]:
     """An award at a tier where a better one is worth as much more than its price, and has room."""
-    better_sold = np.cumsum(audit.sold_by_pool, axis=2)
-    room = audit.stock.on_sale & (better_sold < audit.stock.limits)
-    layout, rates = audit.layout, audit.layout.rates
-    for b, o, t, q, gained in zip(layout.bid, layout.offer, layout.slot, layout.tier, audit.award_worth, strict=True):
-        bid, pool = audit.bids[b], audit.stock.pool_of[o]
-        if bid.kind != "flexible" or audit.stock.offers[o].hardware not in bid.factors:
-            continue
-        for tier in range(q):
-            opens = room[pool, t, tier] and (STANDARD in (tier, q) or room[pool, t, STANDARD])
-            if TIERS[tier] not in bid.limits or not opens:
-                continue
-            there = worth(bid, audit.stock.offers[o], facts=audit.facts, slot=int(t), tier=TIERS[tier])
-            if there - rates[pool, t, tier] >= gained - rates[pool, t, q]:
-                yield f"bid {bid.id} is at {TIERS[q]} in slot {t} where {TIERS[tier]} has room at no more cost"
+    layout, rates, pool = audit.layout, audit.layout.rates, audit.award_pool
+    room = audit.stock.on_sale & (np.cumsum(audit.sold_by_pool, axis=2) < audit.stock.limits)
+    gained = audit.award_worth - rates[pool, layout.slot, layout.tier]
+    known = audit.terms.known(layout.bid, pool)
+    for tier in range(SPOT):
+        # From spot to guaranteed, standard's limit has to have room as well.
+        opens = room[pool, layout.slot, tier] & ((tier == STANDARD) | (layout.tier == STANDARD) | room[pool, layout.slot, STANDARD])
+        as_good = audit.worths[:, tier] - rates[pool, layout.slot, tier] >= gained
+        wanted = audit.demand.limits[layout.bid, tier] != NOT_WANTED
+        for row in np.flatnonzero((layout.tier > tier) & opens & as_good & wanted & known):
+            bid, slot = audit.demand.ids[layout.bid[row]], layout.slot[row]
+            yield f"bid {bid} is at {TIERS[layout.tier[row]]} in slot {slot} where {TIERS[tier]} has room at no more cost"

@@ -1,6 +1,6 @@
 """A result as numbers: awards and prices laid over the bids, offers, pools and slots they name.
 
-`lay_out` also says what does not fit; only a result without such faults can be checked further.
+`misfits` says what does not fit; only a result without such faults can be laid out and checked further.
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ import polars as pl
 
 from contracts.terms.clearing import Clearing
 from contracts.terms.tables import RESULT_TABLES, TIERS
-from pricing.audit.supply import Ints, Stock
-from pricing.policy_facts import Bid
+from pricing.audit.supply import Stock
+from pricing.audit.whole import Ints
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -43,7 +43,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def taken_by_bid(self, bids: int, slots: int) -> Ints:
         """(B, T) accelerators awarded."""
-        taken: Ints = self._sum(self.bid, height=bids, slots=slots).sum(axis=2)
+        taken = np.zeros((bids, slots), dtype=np.int64)
+        np.add.at(taken, (self.bid, self.slot), self.quantity)
         return taken
 
     def _sum(self, rows: Ints, *, height: int, slots: int) -> Ints:
@@ -52,7 +53,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return total
 
 
-def misfits(clearing: Clearing, bids: list[Bid], *, stock: Stock) -> list[str]:
+def misfits(clearing: Clearing, bid_ids: list[str], *, stock: Stock) -> list[str]:
     """What keeps the tables of a result from being read against the book, in words; none when they can be."""
     slots = stock.gross.shape[1]
     found = []
@@ -64,11 +65,16 @@ def misfits(clearing: Clearing, bids: list[Bid], *, stock: Stock) -> list[str]:
             found.append(f"{table.name} has an empty cell")
         if frame.select(table.key).is_duplicated().any():
             found.append(f"{table.name} has a row twice")
-    bid_ids, offer_ids = {bid.id for bid in bids}, set(stock.row_of)
-    for name, ids in (("awards", bid_ids), ("outcomes", bid_ids), ("awards", offer_ids), ("receipts", offer_ids)):
-        column = "bid_id" if ids is bid_ids else "offer_id"
-        strangers = set(clearing.tables()[name][column]) - ids
-        found.extend(f"{name} names {stranger}, which is not in the book" for stranger in sorted(strangers)[:3])
+    bids, offers = pl.Series(bid_ids, dtype=pl.String), pl.Series(list(stock.row_of), dtype=pl.String)
+    for name, column, ids in (
+        ("awards", "bid_id", bids),
+        ("outcomes", "bid_id", bids),
+        ("awards", "offer_id", offers),
+        ("receipts", "offer_id", offers),
+    ):
+        named = clearing.tables()[name][column].unique()
+        strangers = named.filter(~named.is_in(ids.implode()))
+        found.extend(f"{name} names {stranger}, which is not in the book" for stranger in strangers.drop_nulls().sort()[:3])
     found.extend(
         f"{name} names slot {slot}" for name in ("awards", "prices", "receipts") for slot in _outside(clearing.tables()[name], slots)
     )
@@ -84,30 +90,30 @@ def _outside(frame: pl.DataFrame, slots: int) -> Iterable[int]:
 
 def _price_misfits(prices: pl.DataFrame, stock: Stock) -> list[str]:
     """Rows that are missing, or that nothing calls for."""
-    names = stock.names
-    pools, slots, tiers = (axis.tolist() for axis in np.nonzero(stock.on_sale))
-    wanted = {(names[pool], slot, TIERS[tier]) for pool, slot, tier in zip(pools, slots, tiers, strict=True)}
-    given = set(prices.select("pool", "slot", "tier").iter_rows())
-    found = [f"prices lack {pool}, slot {slot}, {tier}" for pool, slot, tier in sorted(wanted - given)[:3]]
-    return found + [f"prices have {pool}, slot {slot}, {tier}, where nothing is on sale" for pool, slot, tier in sorted(given - wanted)[:3]]
+    pools, slots, tiers = np.nonzero(stock.on_sale)
+    names = pl.Series(stock.names, dtype=pl.String)
+    wanted = pl.DataFrame({"pool": names.gather(pools), "slot": slots.astype(np.int64), "tier": pl.Series(TIERS).gather(tiers)})
+    key = ["pool", "slot", "tier"]
+    missing = wanted.join(prices, on=key, how="anti").sort(key).head(3)
+    idle = prices.select(key).join(wanted, on=key, how="anti").unique().sort(key).head(3)
+    found = [f"prices lack {pool}, slot {slot}, {tier}" for pool, slot, tier in missing.iter_rows()]
+    return found + [f"prices have {pool}, slot {slot}, {tier}, where nothing is on sale" for pool, slot, tier in idle.iter_rows()]
 
 
-def lay_out(clearing: Clearing, bids: list[Bid], *, stock: Stock) -> Layout:
+def lay_out(clearing: Clearing, bid_ids: list[str], *, stock: Stock) -> Layout:
     """The result as numbers. Ask `misfits` first: a name that is not in the book raises KeyError here."""
-    bid_row = {bid.id: row for row, bid in enumerate(bids)}
-    pool_row = {name: pool for pool, name in enumerate(stock.names)}
     awards, prices = clearing.awards, clearing.prices
-    place = (_rows(prices["pool"], pool_row), prices["slot"].to_numpy(), _rows(prices["tier"], _TIER_ROW))
+    place = (rows_of(prices["pool"], stock.names), prices["slot"].to_numpy(), rows_of(prices["tier"], TIERS))
     grids = []
     for column in ("rate_micros", "rate_low_micros", "rate_high_micros"):
         grid = np.zeros(stock.limits.shape, dtype=np.int64)
         grid[place] = prices[column].to_numpy()
         grids.append(grid)
     return Layout(
-        bid=_rows(awards["bid_id"], bid_row),
-        offer=_rows(awards["offer_id"], stock.row_of),
+        bid=rows_of(awards["bid_id"], bid_ids),
+        offer=rows_of(awards["offer_id"], list(stock.row_of)),
         slot=awards["slot"].to_numpy(),
-        tier=_rows(awards["tier"], _TIER_ROW),
+        tier=rows_of(awards["tier"], TIERS),
         quantity=awards["quantity"].to_numpy(),
         rate=awards["rate_micros"].to_numpy(),
         charge=awards["charge_micros"].to_numpy(),
@@ -117,8 +123,10 @@ def lay_out(clearing: Clearing, bids: list[Bid], *, stock: Stock) -> Layout:
     )
 
 
-_TIER_ROW = {name: tier for tier, name in enumerate(TIERS)}
-
-
-def _rows(names: pl.Series, row_of: dict[str, int]) -> Ints:
-    return np.array([row_of[name] for name in names], dtype=np.int64)
+def rows_of(names: pl.Series, among: Iterable[str]) -> Ints:
+    """The place of each name among others. Raises KeyError for one that is not there."""
+    known = pl.DataFrame({"name": pl.Series(list(among), dtype=pl.String)}).with_row_index("row")
+    found = names.rename("name").to_frame().join(known, on="name", how="left", maintain_order="left")["row"]
+    if found.null_count():
+        raise KeyError(names.filter(found.is_null())[0])
+    return found.to_numpy().astype(np.int64)

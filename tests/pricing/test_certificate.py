@@ -17,11 +17,9 @@ from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import AWARDS, OUTCOMES, PRICES, RECEIPTS, RESULT_TABLES, TRANSFER
 from pricing.audit.bound import bound, welfare
-from pricing.audit.examination import Audit, examine
-from pricing.audit.supply import take_stock
+from pricing.audit.examination import Audit, count, examine
 from pricing.certificate import certify, verify
 from pricing.clearing import clear
-from pricing.policy_facts import bids_of, facts_of
 from tests.builders import Row, a_bid, an_offer, book, frame_of
 from tests.oracles.clearing import plain, welfare_by_linear_programme
 from tests.strategies_market import market_books
@@ -327,8 +325,7 @@ def test_no_prices_promise_less_than_the_optimum(market: MarketBook, data: st.Da
 
 
 def audit_of(market: MarketBook) -> Audit:
-    facts, bids = facts_of(market), bids_of(market)
-    return examine(market, clear(market), bids=bids, facts=facts, stock=take_stock(market, facts))
+    return examine(count(market), clear(market))
 
 
 def test_a_stored_certificate_is_held_to_its_figures_and_hashes():

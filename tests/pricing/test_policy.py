@@ -7,13 +7,13 @@ from hypothesis import given, settings
 
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
-from pricing.audit.demand import Reader, find_arcs
 from pricing.audit.supply import take_stock
-from pricing.policy import CLAUSES, great_circle_km, refusals
+from pricing.policy import CLAUSES, READS, STANDING_CLAUSES, great_circle_km, refusals
 from pricing.policy_facts import bids_of, facts_of, offers_of
 from pricing.policy_worth import earliest_slot, rate, transfer_rate, worth
 from pricing.problem import build
 from tests.builders import Row, a_bid, an_offer, book
+from tests.oracles.arcs import all_arcs
 from tests.strategies_policy import policy_books
 
 AROUND = {
@@ -154,13 +154,8 @@ def test_energy_raises_the_rate_and_carbon_lowers_the_worth():
 @given(policy_books())
 def test_the_compiled_policy_is_the_slow_one(market: MarketBook):
     """Every arc of the clearing, and its worth, is found by reading clause after clause, and no other is."""
-    facts, bids = facts_of(market), bids_of(market)
-    stock = take_stock(market, facts)
-    slow = find_arcs(bids, stock, reader=Reader(stock, facts))
-    by_clause = {
-        (bids[b].id, stock.names[pool], int(slot), int(tier)): int(value)
-        for b, pool, slot, tier, value in zip(slow.bid, slow.pool, slow.slot, slow.tier, slow.worth, strict=True)
-    }
+    bids, stock = bids_of(market), take_stock(market, facts_of(market))
+    by_clause = {(bids[b].id, stock.names[pool], slot, tier): value for (b, pool, slot, tier), value in all_arcs(market).items()}
     problem = build(market)
     arcs, names = problem.arcs, problem.supply.pools["pool"].to_list()
     compiled = {
@@ -177,8 +172,7 @@ def test_an_arc_is_where_nothing_refuses(market: MarketBook):
     """The arcs the certificate counts are those of `refusals`, wherever something is on sale at a rate within reach."""
     facts, bids = facts_of(market), bids_of(market)
     stock = take_stock(market, facts)
-    arcs = find_arcs(bids, stock, reader=Reader(stock, facts))
-    found = set(zip(arcs.bid.tolist(), arcs.pool.tolist(), arcs.slot.tolist(), arcs.tier.tolist(), strict=True))
+    found = all_arcs(market)
     for b, bid in enumerate(bids):
         for row, offer in enumerate(stock.offers):
             pool = int(stock.pool_of[row])
@@ -189,3 +183,8 @@ def test_an_arc_is_where_nothing_refuses(market: MarketBook):
                         assert (b, pool, slot, tier) in found
                     if (b, pool, slot, tier) in found and stock.rates[row, slot] == stock.lowest[pool, slot] and stock.left[row, slot]:
                         assert open_
+
+
+def test_every_standing_clause_says_what_it_reads():
+    assert set(READS) == set(STANDING_CLAUSES)
+    assert set(CLAUSES) - set(READS) == {"window", "tier", "worth"}
