@@ -36,6 +36,12 @@ def settlement_faults(frames: Frames) -> Iterator[BadInput]:
     yield from _tiers(frames["plans"], frames.get(PLAN_TIERS.name, PLAN_TIERS.empty()))
 
 
+def usage_faults(usage: pl.DataFrame, *, leases: pl.DataFrame, periods: pl.DataFrame) -> Iterator[BadInput]:
+    """Everything wrong with some readable rows of usage; they are counted from the first of them."""
+    yield from _unknown_in(usage, leases, place=("usage", "lease_id", "leases"))
+    yield from _usage(usage, periods)
+
+
 def _double_keys(frames: Frames) -> Iterator[BadInput]:
     for table in SMALL_TABLES:
         if table.name not in frames:
@@ -56,17 +62,21 @@ def _unknown_names(frames: Frames) -> Iterator[BadInput]:
     for name, column, target in REFERENCES:
         if name not in frames:
             continue
-        cells = frames[name][column]
-        known = frames[target][column]
-        for row in (~cells.is_in(known.implode())).arg_true():
-            yield BadInput(
-                f"table {target} has no such {column}",
-                file=name,
-                row=row + 1,
-                column=column,
-                found=cells[row],
-                would_do=f"a {column} of table {target}",
-            )
+        yield from _unknown_in(frames[name], frames[target], place=(name, column, target))
+
+
+def _unknown_in(rows: pl.DataFrame, known: pl.DataFrame, *, place: tuple[str, str, str]) -> Iterator[BadInput]:
+    name, column, target = place
+    cells = rows[column]
+    for row in (~cells.is_in(known[column].implode())).arg_true():
+        yield BadInput(
+            f"table {target} has no such {column}",
+            file=name,
+            row=row + 1,
+            column=column,
+            found=cells[row],
+            would_do=f"a {column} of table {target}",
+        )
 
 
 def _currencies(accounts: pl.DataFrame) -> Iterator[BadInput]:

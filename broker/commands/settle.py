@@ -12,7 +12,7 @@ from rich.table import Table
 
 from broker.files.settlement import read_previous, read_settlement, write_settlement
 from contracts.close import CloseRecord, PreviousClose, close_record
-from contracts.settlement import Settlement, settle
+from contracts.settlement import Settlement
 from contracts.terms.errors import BadInput
 from contracts.terms.money import MICROS_PER_CENT, micros_text
 
@@ -37,7 +37,7 @@ def settle_command(directory: Directory, out: Out, as_of: AsOf = None, previous:
     """
     reading = read_settlement(directory)
     earlier = read_previous(previous) if previous else None
-    settlement = settle(reading.book, as_of=as_of)
+    settlement = reading.settle(as_of=as_of)
     _in_order(earlier, settlement)
     record = close_record(settlement, inputs=reading.inputs, previous=earlier)
     write_settlement(out, settlement, record=record, copied=reading.copied)

@@ -21,6 +21,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     found: str | None = None
     would_do: str | None = None
 
+    @classmethod
+    def of(cls, refusal: BadInput, *, file: str) -> "Fault":
+        """A refusal as a fault of a file."""
+        facts = {name: fact for name, fact in refusal.facts.items() if name in cls.__struct_fields__ and fact is not None}
+        row = facts.pop("row", None)
+        texts = {name: str(fact) for name, fact in facts.items() if name != "file"}
+        return cls(message=refusal.message, file=file, row=row if isinstance(row, int) else None, **texts)
+
     def error(self) -> BadInput:
         """The fault as a refusal."""
         facts = {name: getattr(self, name) for name in ("file", "row", "column", "found", "would_do")}

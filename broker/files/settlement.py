@@ -5,18 +5,19 @@ and writes the new one last, so that a directory without one holds no result. Th
 result, byte for byte: what was published can be exported, and settled again, without anything else.
 """
 
-import hashlib
 import itertools
 import tomllib
-from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
-from broker.files.faults import Findings
+from broker.files.digests import digests
+from broker.files.faults import Fault, Findings
 from broker.files.replacing import replace_file
 from broker.files.tables import SUFFIXES, read_table, table_path
+from broker.files.usage_parts import Progress, UsageParts, read_parts, silent, usage_files, usage_parts
 from contracts.close import CloseRecord, PreviousClose
 from contracts.ledger_checks import settlement_faults
 from contracts.ledger_tables import (
@@ -32,8 +33,9 @@ from contracts.ledger_tables import (
     SETTLEMENT_TABLES,
     SMALL_TABLES,
     STATEMENT_TABLES,
+    USAGE,
 )
-from contracts.settlement import Settlement, SettlementBook, settlement_book
+from contracts.settlement import Settlement, SettlementBook, periods_until, settle, settle_reading, settlement_book
 from contracts.statements import Seller, SettledBook
 from contracts.terms.errors import BadInput
 from contracts.terms.tables import Table
@@ -47,15 +49,30 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 class SettlementReading(msgspec.Struct, frozen=True, kw_only=True):
     """A settlement directory as read.
 
-    inputs     table → SHA-256 of its file
+    book       its tables; without usage where there is too much of it to be held
+    parts      that usage, to be read in batches
     copied     the files a close carries along: small tables and the seller
     warnings   what was left out of the reading
     """
 
     book: SettlementBook
-    inputs: dict[str, str]
+    parts: UsageParts | None
+    digests: dict[str, Future[str]]
     copied: tuple[Path, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Table → SHA-256 of its file; of a table in several files, of a line each: name, tab, SHA-256, newline."""
+        return {name: digest.result() for name, digest in self.digests.items()}
+
+    def settle(self, *, as_of: int | None = None, progress: Progress = silent) -> Settlement:
+        """Settle periods 1…as_of, all by default. Raises BadInput for what cannot stand, or does not fit 64 bits."""
+        if self.parts is None:
+            return settle(self.book, as_of=as_of)
+        periods = periods_until(self.book.periods, as_of)
+        parts = msgspec.structs.replace(self.parts, progress=progress)
+        return settle_reading(parts.read(periods), self.book, periods=periods)
 
 
 def read_settlement(directory: Path) -> SettlementReading:
@@ -65,20 +82,27 @@ def read_settlement(directory: Path) -> SettlementReading:
             "there is no such directory", file=str(directory), would_do="a directory with usage, leases, accounts, plans, periods"
         )
     findings = Findings()
-    paths = _paths(directory, SETTLEMENT_TABLES, findings=findings, would_do="{name}.csv or {name}.parquet")
+    usage = usage_files(directory)
+    paths = _paths(directory, SMALL_TABLES, findings=findings, would_do="{name}.csv or {name}.parquet")
+    if not usage:
+        findings.fault(
+            "the directory has no such table", file="usage.csv", would_do="usage.csv, usage.parquet or a folder usage of such files"
+        )
     findings.stop_if_faulty()
-    frames = {table.name: read_table(paths[table.name], table, findings=findings) for table in SETTLEMENT_TABLES if table.name in paths}
+    frames = {table.name: read_table(paths[table.name], table, findings=findings) for table in SMALL_TABLES if table.name in paths}
     findings.stop_if_faulty()
-    for fault in itertools.islice(settlement_faults(frames), FAULTS_KEPT):
-        place = {name: fact for name, fact in fault.facts.items() if name != "file"}
-        findings.fault(fault.message, file=paths[str(fault.facts["file"])].name, **_texts(place))
+    for fault in itertools.islice(settlement_faults(frames | {USAGE.name: USAGE.empty()}), FAULTS_KEPT):
+        findings.faults.append(Fault.of(fault, file=paths[str(fault.facts["file"])].name))
+    parts = usage_parts(usage, leases=frames["leases"], periods=frames["periods"], findings=findings)
+    rows = USAGE.empty() if parts else read_parts(usage, leases=frames["leases"], periods=frames["periods"], findings=findings)
     findings.stop_if_faulty()
     seller = directory / SELLER_FILE
-    sellers = {"seller": seller} if seller.is_file() else {}
+    copied = [*paths.items(), *([("seller", seller)] if seller.is_file() else [])]
     return SettlementReading(
-        book=settlement_book(frames),
-        inputs={name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in (paths | sellers).items()},
-        copied=tuple(path for name, path in (paths | sellers).items() if name != "usage"),
+        book=settlement_book(frames | {USAGE.name: rows}),
+        parts=parts,
+        digests=digests({name: (path,) for name, path in copied} | {USAGE.name: usage}),
+        copied=tuple(path for _, path in copied),
         warnings=tuple(findings.warnings),
     )
 
@@ -163,8 +187,3 @@ def _seller(path: Path) -> Seller:
 def _csv(table: Table, frame: pl.DataFrame) -> bytes:
     lists = [pl.col(column.name).list.join(";") for column in table.columns if column.kind == "list"]
     return frame.select(list(table.schema)).with_columns(lists).write_csv(datetime_format=TIME_FORMAT).encode()
-
-
-def _texts(facts: Mapping[str, str | int | float | bool | None]) -> dict[str, str | int | None]:
-    """Facts of a fault as a finding takes them: rows as numbers, all else as text."""
-    return {name: fact if name == "row" and isinstance(fact, int) else str(fact) for name, fact in facts.items() if fact is not None}

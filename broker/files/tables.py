@@ -42,8 +42,11 @@ def read_table(path: Path, table: Table, *, findings: Findings, slots: int | Non
     any case, empty when the file cannot be read at all.
     """
     raw = _raw(path, findings)
-    if raw is None:
-        return table.empty()
+    return table.empty() if raw is None else typed_columns(raw, table, path=path, findings=findings, slots=slots)
+
+
+def typed_columns(raw: pl.DataFrame, table: Table, *, path: Path, findings: Findings, slots: int | None = None) -> pl.DataFrame:
+    """The declared columns of some rows of a file; rows of faults are counted from the first of them."""
     known = {column.name for column in table.columns}
     for name in (name for name in raw.columns if name not in known):
         findings.warn(f"file {path.name}: column {name} is not one of the table and is left out")

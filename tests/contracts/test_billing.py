@@ -27,5 +27,5 @@ def test_accounts_priced_at_once_and_one_by_one_are_billed_the_same(seed):
 @pytest.mark.parametrize("denominator", [1, 2, 3, 3600, 86_400_000])
 def test_the_two_roundings_are_one(denominator):
     amounts = [0, 1, -1, 5, -5, 1799, 1800, 1801, -1800, 43_200_000, -43_200_000, 10**30 + 1]
-    found = pl.DataFrame({"n": pl.Series(amounts, dtype=pl.Int128)}).select(half_up(pl.col("n"), denominator))["n"].to_list()
+    found = pl.DataFrame({"n": pl.Series(amounts, dtype=pl.Int128)}).select(n=half_up(pl.col("n"), denominator))["n"].to_list()
     assert found == [money.half_up(amount, denominator) for amount in amounts]
