@@ -37,8 +37,8 @@ format: setup ## put imports and layout in order
 	@$(VENV)/ruff check --fix-only --quiet .
 	@$(VENV)/ruff format .
 
-bench: setup ## measure the clearing on books of growing size
-	@$(VENV)/python -m tests.benchmarks
+bench: setup ## measure speed against targets and rivals (NAMES="convex greedy" for some of it, KEEP=1 to keep the figures)
+	@$(VENV)/python -m tests.benchmarks $(NAMES) $(if $(KEEP),--keep)
 
 clean: ## remove what set-up and tests made; the demo's market goes too
 	rm -rf .venv .gridfare .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis web/node_modules web/static/vendor

@@ -28,6 +28,13 @@ SUITE: dict[str, NamedWorld] = {
     for world in (
         _world("plain-100", "a hundred bids: small enough to read", bids=100, core_sites=10, edge_sites=10),
         _world("plain-1k", "a thousand bids", bids=1_000, core_sites=20, edge_sites=30),
+        _world(
+            "plain-2k",
+            "two thousand bids: the largest whose whole programme a simplex solves in seconds",
+            bids=2_000,
+            core_sites=40,
+            edge_sites=60,
+        ),
         _world("plain-10k", "ten thousand bids on 550 sites", bids=10_000),
         _world("plain-100k", "a hundred thousand bids on 550 sites", bids=100_000),
         _world("instant-1k", "a thousand bids for one slot: what a scheduler solves every few minutes", bids=1_000, slots=1),

@@ -1,0 +1,104 @@
+"""Parts of our own clearing, timed from the inside: `python -m tests.benchmarks.ours TASK DIR [ARGUMENT …]`.
+
+Reading and compiling the directory are not part of what is timed unless the task says so.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from broker.files.market import read_market
+from contracts.terms.orders import MarketBook
+from pricing.certificate import certify
+from pricing.clearing import clear
+from pricing.convex import optimum
+from pricing.network import Network
+from pricing.problem import MarketProblem, build, compile_book
+from tests.benchmarks.linear import programme, save
+from tests.benchmarks.measuring import Told
+from tests.benchmarks.spent import cpu_seconds
+
+
+def write_programme(book: MarketBook, path: str) -> Told:
+    """Write the whole book as a linear programme."""
+    network = compile_book(book).network
+    before = cpu_seconds()
+    written = programme(network)
+    save(written, Path(path))
+    return {"cpu_seconds": cpu_seconds() - before, "arcs": written.arcs, "rows": len(written.room)}
+
+
+def compile_arcs(book: MarketBook) -> Told:
+    """The directory's book to a network: every bid against every pool in every slot of its window."""
+    compile_book(book)
+    before = cpu_seconds()
+    compiled = compile_book(book)
+    spent = cpu_seconds() - before
+    network = compiled.network
+    window = int((book.bids["slot_end"] - book.bids["slot_first"]).sum())
+    return {"cpu_seconds": spent, "decided": window * network.cheapest.shape[0], "pairs": len(network.pool)}
+
+
+def solve_convex(book: MarketBook) -> Told:
+    """From problem arrays to whole accelerators on every arc."""
+    problem = build(book)
+    before = cpu_seconds()
+    quantity = optimum(problem, lambda _: None)
+    return {"cpu_seconds": cpu_seconds() - before, "welfare": welfare(problem, quantity), "arcs": len(quantity)}
+
+
+def clear_and_certify(book: MarketBook, path: str = "auto") -> Told:
+    """A book cleared, then certified: what each took, and what was found. A first, tiny book loads what is compiled."""
+    _warm(book, path)
+    before = cpu_seconds()
+    result = clear(book, path=path)
+    cleared = cpu_seconds()
+    certificate = certify(book, result, path=result.path, approximate=result.approximate)
+    spent = cpu_seconds() - cleared
+    return {
+        "cpu_seconds": cleared - before,
+        "certifying": spent,
+        "holds": float(certificate.holds),
+        "gap": certificate.gap,
+        "welfare": float(Fraction(certificate.welfare_micros) / book.rules.hours),
+        "awards": result.awards.height,
+        "assigned": int(result.awards["quantity"].sum()),
+    }
+
+
+def welfare(problem: MarketProblem, quantity: np.ndarray) -> float:
+    """Σ worth·x less what the supply costs, its steps sold from the lowest rate up; micros per slot-hour."""
+    network: Network = problem.network
+    sold = np.bincount(problem.arcs.pool * problem.slots + problem.arcs.slot, weights=quantity, minlength=network.cheapest.size)
+    before = np.cumsum(network.quantity) - network.quantity
+    place = np.repeat(np.arange(network.cheapest.size), np.diff(network.step))
+    taken = np.clip(sold[place] - (before - before[network.step[place]]), 0, network.quantity)
+    return float(problem.arcs.worth @ quantity - network.rate @ taken)
+
+
+def _warm(book: MarketBook, path: str) -> None:
+    """Clear a few of the bids by the same path, so that kernels are loaded before anything is timed."""
+    few = MarketBook(**{**{name: getattr(book, name) for name in book.__struct_fields__}, "bids": book.bids.head(20)})
+    certify(few, clear(few, path=path), path=path)
+
+
+TASKS: dict[str, Callable[..., Told]] = {
+    "programme": write_programme,
+    "compile": compile_arcs,
+    "convex": solve_convex,
+    "clear": clear_and_certify,
+}
+
+
+def main() -> None:
+    """Do one task on the directory named on the command line, and tell its figures."""
+    task, folder, *arguments = sys.argv[1:]
+    json.dump(TASKS[task](read_market(Path(folder)), *arguments), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
