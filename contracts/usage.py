@@ -167,16 +167,15 @@ def _kept(arrived: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _conflicts(copies: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
-    """The published table of copies that differ, and in which columns."""
-    differs = [
-        pl.when(pl.col(column).min() != pl.col(column).max()).then(pl.lit(name)).alias(name)
-        for name, column in zip(CONTENT, CODED_CONTENT, strict=True)
-    ]
+    """The published table of copies that differ, and in which columns: copies come one after the other, and one of them begins to."""
+    same = (pl.col("id") == pl.col("id").shift(1)) & (pl.col("rev") == pl.col("rev").shift(1))
+    apart = [(same & (pl.col(column) != pl.col(column).shift(1))).alias(name) for name, column in zip(CONTENT, CODED_CONTENT, strict=True)]
     found = (
-        copies.group_by("id", "rev")
-        .agg(differs)
+        copies.select("id", "rev", *apart)
+        .filter(pl.any_horizontal(CONTENT))
+        .group_by("id", "rev")
+        .agg(pl.when(pl.col(name).any()).then(pl.lit(name)).alias(name) for name in CONTENT)
         .select("id", "rev", differs=pl.concat_list(CONTENT).list.drop_nulls())
-        .filter(pl.col("differs").list.len() > 0)
     )
     named = found.with_columns(pl.lit(ids).gather(pl.col("id")).alias("usage_id")).select(list(CONFLICTS.schema)).sort("usage_id", "rev")
     return named.cast(CONFLICTS.schema)  # type: ignore[arg-type]

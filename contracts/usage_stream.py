@@ -84,7 +84,8 @@ class PlainRows:
     def add(self, batch: UsageBatch) -> Mask:
         """Add up the plain rows of a batch; the mask says which rows are to be put aside."""
         start, end, received, seconds = (_ints(batch.rows[name]) for name in ("start", "end", "received_at", "accelerator_seconds"))
-        lease, failed = _ints(batch.rows["lease"]), batch.rows["status"].to_numpy() == STATUS_ORDER.index(FAILED)
+        lease = _ints(batch.rows["lease"])
+        failed = batch.rows["status"].to_numpy() == STATUS_ORDER.index(FAILED)
         length = end - start
         known = _place(received, self._calendar.closes)
         month = _place(start, self._calendar.ends)
@@ -97,7 +98,9 @@ class PlainRows:
         above = settled * MICROSECONDS > possible
         if above.any():
             self.seconds_above += int((settled[above] - possible[above] // MICROSECONDS).sum())
-        cells = ((lease * 2 + failed) * self._places + month) * self._places + np.maximum(known, month)
+        cells = lease * (2 * self._places**2)
+        cells[failed] += self._places**2
+        cells += month * self._places + np.maximum(known, month)
         self._sum(cells, settled)
         return aside
 
@@ -251,11 +254,13 @@ def _ints(column: pl.Series) -> Ints:
     return column.to_numpy().astype(np.int64, copy=False)
 
 
-def _place(moments: Ints, edges: Ints) -> Ints:
-    """How many edges each moment has reached. Most batches are short of time, and pass few edges."""
+def _place(moments: Ints, edges: Ints) -> Ints | np.int64:
+    """How many edges each moment has reached, one figure if all have reached as many. Most batches pass few edges."""
     if not len(moments):
-        return moments
+        return np.int64(0)
     least, most = np.searchsorted(edges, [moments.min(), moments.max()], side="right")
+    if least == most:
+        return np.int64(least)
     if most - least > EDGES_FEW:
         return np.searchsorted(edges, moments, side="right").astype(np.int64)
     place = np.full(len(moments), least, dtype=np.int64)

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from broker.commands.watching import watched
 from broker.files.settlement import read_previous, read_settlement, write_settlement
 from contracts.close import CloseRecord, PreviousClose, close_record
 from contracts.settlement import Settlement
@@ -37,7 +38,8 @@ def settle_command(directory: Directory, out: Out, as_of: AsOf = None, previous:
     """
     reading = read_settlement(directory)
     earlier = read_previous(previous) if previous else None
-    settlement = reading.settle(as_of=as_of)
+    with watched() as progress:
+        settlement = reading.settle(as_of=as_of, progress=progress)
     _in_order(earlier, settlement)
     record = close_record(settlement, inputs=reading.inputs, previous=earlier)
     write_settlement(out, settlement, record=record, copied=reading.copied)

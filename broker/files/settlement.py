@@ -7,15 +7,18 @@ result, byte for byte: what was published can be exported, and settled again, wi
 
 import itertools
 import tomllib
+from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
-from broker.files.digests import digests
+from broker.files.digests import digests, file_digest, files_digest
 from broker.files.faults import Fault, Findings
 from broker.files.replacing import replace_file
+from broker.files.segments import SegmentedUsage, held_batch, segmented_usage, segments_digest, segments_folder
 from broker.files.tables import SUFFIXES, read_table, table_path
 from broker.files.usage_parts import Progress, UsageParts, read_parts, silent, usage_files, usage_parts
 from contracts.close import CloseRecord, PreviousClose
@@ -39,6 +42,7 @@ from contracts.settlement import Settlement, SettlementBook, periods_until, sett
 from contracts.statements import Seller, SettledBook
 from contracts.terms.errors import BadInput
 from contracts.terms.tables import Table
+from contracts.usage_stream import UsageBatch
 
 RECORD_FILE = "close.json"
 SELLER_FILE = "seller.toml"
@@ -56,15 +60,28 @@ class SettlementReading(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     book: SettlementBook
-    parts: UsageParts | None
+    parts: UsageParts | SegmentedUsage | None
     digests: dict[str, Future[str]]
     copied: tuple[Path, ...]
     warnings: tuple[str, ...]
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Table → SHA-256 of its file; of a table in several files, of a line each: name, tab, SHA-256, newline."""
+        """Table → SHA-256 of its file; of usage in parts, of a line each: name, tab, SHA-256, newline; of segments, of their manifest."""
         return {name: digest.result() for name, digest in self.digests.items()}
+
+    @property
+    def leases(self) -> pl.DataFrame:
+        """lease_id, accelerators, in the order that the numbers of `batches` refer to."""
+        return self.book.leases.select("lease_id", "accelerators") if self.parts is None else self.parts.leases
+
+    def batches(self, *, progress: Progress = silent) -> Iterator[UsageBatch]:
+        """The usage, coded, in order of the files. Raises BadInput for what cannot stand, and for segments, which have no names."""
+        if self.parts is None:
+            return iter([held_batch(self.book.usage, self.leases)])
+        if isinstance(self.parts, SegmentedUsage):
+            raise BadInput("the usage is in segments already", file=USAGE.name, would_do="the tables they were written from")
+        return msgspec.structs.replace(self.parts, progress=progress).batches()
 
     def settle(self, *, as_of: int | None = None, progress: Progress = silent) -> Settlement:
         """Settle periods 1…as_of, all by default. Raises BadInput for what cannot stand, or does not fit 64 bits."""
@@ -82,9 +99,10 @@ def read_settlement(directory: Path) -> SettlementReading:
             "there is no such directory", file=str(directory), would_do="a directory with usage, leases, accounts, plans, periods"
         )
     findings = Findings()
-    usage = usage_files(directory)
+    segments = segments_folder(directory)
+    usage = () if segments else usage_files(directory)
     paths = _paths(directory, SMALL_TABLES, findings=findings, would_do="{name}.csv or {name}.parquet")
-    if not usage:
+    if not usage and not segments:
         findings.fault(
             "the directory has no such table", file="usage.csv", would_do="usage.csv, usage.parquet or a folder usage of such files"
         )
@@ -93,15 +111,19 @@ def read_settlement(directory: Path) -> SettlementReading:
     findings.stop_if_faulty()
     for fault in itertools.islice(settlement_faults(frames | {USAGE.name: USAGE.empty()}), FAULTS_KEPT):
         findings.faults.append(Fault.of(fault, file=paths[str(fault.facts["file"])].name))
-    parts = usage_parts(usage, leases=frames["leases"], periods=frames["periods"], findings=findings)
-    rows = USAGE.empty() if parts else read_parts(usage, leases=frames["leases"], periods=frames["periods"], findings=findings)
+    known = {name: frames[name] for name in ("leases", "periods")}
+    parts = segmented_usage(segments, known["leases"]) if segments else usage_parts(usage, **known, findings=findings)
+    rows = USAGE.empty() if parts else read_parts(usage, **known, findings=findings)
     findings.stop_if_faulty()
     seller = directory / SELLER_FILE
     copied = [*paths.items(), *([("seller", seller)] if seller.is_file() else [])]
     return SettlementReading(
         book=settlement_book(frames | {USAGE.name: rows}),
         parts=parts,
-        digests=digests({name: (path,) for name, path in copied} | {USAGE.name: usage}),
+        digests=digests(
+            {name: partial(file_digest, path) for name, path in copied}
+            | {USAGE.name: partial(segments_digest, segments) if segments else partial(files_digest, usage)}
+        ),
         copied=tuple(path for _, path in copied),
         warnings=tuple(findings.warnings),
     )

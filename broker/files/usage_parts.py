@@ -54,9 +54,12 @@ class UsageParts(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, periods: pl.DataFrame) -> Reading:
         """What the usage comes to at the closes of some periods. Raises BadInput naming the faults of the first file that has any."""
+        return read_batches(self.batches(), leases=self.leases, periods=periods)
+
+    def batches(self) -> Iterator[UsageBatch]:
+        """All rows in order, coded and checked; those whose usage_id may come again are marked. Raises BadInput as `read` does."""
         keys = self.keys()
-        repeated = KeySet(repeated_keys(keys))
-        return read_batches(self.batches(keys, repeated), leases=self.leases, periods=periods)
+        return self.marked(keys, KeySet(repeated_keys(keys)))
 
     def keys(self) -> npt.NDArray[np.uint64]:
         """64 bits of every usage_id, in order of the rows: equal where the ids are."""
@@ -69,7 +72,7 @@ class UsageParts(msgspec.Struct, frozen=True, kw_only=True):
                 self.progress("comparing ids", done, self.height)
         return keys
 
-    def batches(self, keys: npt.NDArray[np.uint64], repeated: KeySet) -> Iterator[UsageBatch]:
+    def marked(self, keys: npt.NDArray[np.uint64], repeated: KeySet) -> Iterator[UsageBatch]:
         """All rows in order, coded and checked; those of `repeated` keys are marked."""
         done = 0
         first_month = int(self.periods["month_start"].to_physical().min() or 0)  # type: ignore[arg-type]
