@@ -47,17 +47,24 @@ def supply(book: MarketBook, hardware: str, *, slot: int) -> pl.DataFrame:
 
 def demand(book: MarketBook, hardware: str, *, slot: int) -> pl.DataFrame:
     """What bids would pay for an hour of the class: price_micros, quantity; one row a bid, by price falling, then bid."""
-    bids = book.bids.filter(pl.col("slot_first") <= slot, pl.col("slot_end") > slot).with_columns(
-        limit=pl.max_horizontal("limit_guaranteed_micros", "limit_standard_micros", "limit_spot_micros")
+    limit = pl.max_horizontal("limit_guaranteed_micros", "limit_standard_micros", "limit_spot_micros")
+    named = (
+        book.bids.filter(pl.col("slot_first") <= slot, pl.col("slot_end") > slot)
+        .select("bid_id", "hardware", quantity="width", limit=limit)
+        .explode("hardware")
+        .filter(pl.col("hardware").str.starts_with(f"{hardware}:"), pl.col("limit").is_not_null())
+        .unique("bid_id", keep="last", maintain_order=True)
     )
-    rows = []
-    for limit, width, classes in bids.sort("bid_id").select("limit", "width", "hardware").iter_rows():
-        factors = dict(entry.rsplit(":", 1) for entry in classes)
-        if limit is not None and hardware in factors:
-            worth = limit * exact(float(factors[hardware])) * BASIS_POINTS // (BASIS_POINTS + book.rules.fee_bps)
-            rows.append((int(worth), width))
-    schema = {"price_micros": pl.Int64(), "quantity": pl.Int64()}
-    return pl.DataFrame(rows, schema=schema, orient="row").sort("price_micros", descending=True, maintain_order=True)
+    worths = {
+        (limit, entry): int(limit * exact(float(entry.rpartition(":")[2])) * BASIS_POINTS // (BASIS_POINTS + book.rules.fee_bps))
+        for limit, entry in named.select("limit", "hardware").unique().iter_rows()
+    }
+    prices = [worths[pair] for pair in named.select("limit", "hardware").iter_rows()]
+    return (
+        named.with_columns(price_micros=pl.Series(prices, dtype=pl.Int64))
+        .sort("price_micros", "bid_id", descending=[True, False])
+        .select("price_micros", "quantity")
+    )
 
 
 def _stacked(side: str, orders: pl.DataFrame) -> pl.DataFrame:
