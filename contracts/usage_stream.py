@@ -6,7 +6,7 @@ large enough to overflow a product are put aside and read by the rules (`contrac
 Both readings are exact, so it changes nothing which rows are put aside: too many cost only time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -34,7 +34,8 @@ SECONDS_MAX, LENGTH_MAX, ACCELERATORS_MAX = 2**40, 2**42, 2**20
 TOTAL_MAX = 2**62
 EDGES_FEW = 16
 PARTS_MAX = 64
-KEY_BITS = 26
+KEY_BITS = 25
+ASIDE_ROWS = 500_000
 
 
 class UsageBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,54 +174,70 @@ def read_batches(batches: Iterable[UsageBatch], *, leases: pl.DataFrame, periods
     aside: list[pl.DataFrame] = []
     rows = 0
     for batch in batches:
-        aside.append(batch.rows.filter(pl.Series(plain.add(batch))))
+        aside.append(_compact(batch.rows.filter(pl.Series(plain.add(batch)))))
         rows += batch.rows.height
     rest = pl.concat(aside) if aside else pl.DataFrame(schema=BATCH)
+    aside.clear()
     return joined(plain, thoughtful(rest, leases=leases, periods=periods), leases=leases, rows=rows)
 
 
-def thoughtful(rows: pl.DataFrame, *, leases: pl.DataFrame, periods: pl.DataFrame) -> Reading:
-    """The reading of the rows put aside, by the rules. Where usage_id is a number, conflicts name its digits."""
-    ids = rows["usage_id"].unique(maintain_order=True)
-    if ids.dtype == pl.String:
-        codes = rows["usage_id"].cast(pl.Enum(ids)).to_physical()
-    else:
-        ids = ids.sort()
-        codes = pl.Series("usage_id", np.searchsorted(ids.to_numpy(), rows["usage_id"].to_numpy()))
+def thoughtful(rows: pl.DataFrame, *, leases: pl.DataFrame, periods: pl.DataFrame) -> list[Reading]:
+    """The readings of the rows put aside, by the rules, some ids at a time. Where usage_id is a number, conflicts name its digits."""
+    keyed = rows.with_columns(key=id_keys("usage_id") if rows.schema["usage_id"] == pl.String else pl.col("usage_id").cast(pl.UInt64))
+    shares = 1 + keyed.height // ASIDE_ROWS
     named = leases.sort("lease_id")
-    plain_columns = [name for name in CODED if name not in {"id", "lease"}]
-    return read_coded(
-        CodedUsage(
-            rows=rows.select(
-                codes.cast(pl.UInt32).alias("id"), pl.lit(_order(leases)).gather(pl.col("lease")).alias("lease"), *plain_columns
-            ),
-            ids=ids.cast(pl.String),
-            lease_ids=named["lease_id"],
-            accelerators=named["accelerators"],
-        ),
-        periods=periods,
-    )
+    readings = []
+    for share in range(shares):
+        some, ids = _with_codes(keyed.filter(pl.col("key") % shares == share))
+        lease = pl.lit(_order(leases)).gather(pl.col("lease")).alias("lease")
+        usage = CodedUsage(
+            rows=some.with_columns(lease).select(CODED), ids=ids, lease_ids=named["lease_id"], accelerators=named["accelerators"]
+        )
+        readings.append(read_coded(usage, periods=periods))
+    return readings
 
 
-def joined(plain: PlainRows, aside: Reading, *, leases: pl.DataFrame, rows: int) -> Reading:
+def id_keys(column: str) -> pl.Expr:
+    """64 bits of an id: equal where ids are, nearly never where they are not."""
+    return pl.col(column).hash()
+
+
+def _with_codes(keyed: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Rows with `id`, and the usage_id of each. Ids of one key are compared; where two differ, rows are put in order of ids as well."""
+    rows = keyed.sort("key")
+    key, name = (pl.col(column) != pl.col(column).shift(1) for column in ("key", "usage_id"))
+    if rows.select((~key & name).any()).item():
+        rows = keyed.sort("key", "usage_id")
+    heads = rows.select((key | name).fill_null(value=True)).to_series()
+    coded = rows.with_columns(heads.cast(pl.UInt32).cum_sum().alias("id") - 1)
+    return coded, rows["usage_id"].filter(heads).cast(pl.String)
+
+
+def _compact(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with texts of their own: a few texts of a batch would keep all of them in memory."""
+    return rows.with_columns(pl.concat_str("usage_id", pl.lit(""))) if rows.schema["usage_id"] == pl.String else rows
+
+
+def joined(plain: PlainRows, aside: Sequence[Reading], *, leases: pl.DataFrame, rows: int) -> Reading:
     """Plain rows and those put aside as one reading of so many rows."""
     sums = plain.sums()
     after = pl.col("month") > plain.periods
     names = leases["lease_id"].sort()
     codes = names.to_frame().with_row_index("lease")
+    changes = pl.concat(part.changes for part in aside)
     parts = [
         sums.filter(~after).with_columns(pl.lit(_order(leases)).gather(pl.col("lease")).alias("lease")),
-        aside.changes.join(codes, on="lease_id").select(sums.columns).cast(sums.schema),
+        changes.join(codes, on="lease_id").select(sums.columns).cast(sums.schema),
     ]
     return Reading(
         changes=lease_changes(pl.concat(parts), names),
-        conflicts=aside.conflicts,
-        duplicates=aside.duplicates,
+        conflicts=pl.concat(part.conflicts for part in aside).sort("usage_id", "rev"),
+        duplicates=sum(part.duplicates for part in aside),
         rows=rows,
-        rows_later=plain.rows_later + aside.rows_later,
-        seconds=int(sums["seconds"].sum()) + aside.seconds,
-        seconds_later=int(sums.filter(after)["seconds"].sum()) + aside.seconds_later,
-        seconds_above=plain.seconds_above + aside.seconds_above,
+        rows_later=plain.rows_later + sum(part.rows_later for part in aside),
+        seconds=int(sums["seconds"].sum()) + sum(part.seconds for part in aside),
+        seconds_later=int(sums.filter(after)["seconds"].sum()) + sum(part.seconds_later for part in aside),
+        seconds_above=plain.seconds_above + sum(part.seconds_above for part in aside),
     )
 
 
@@ -237,17 +254,24 @@ def repeated_keys(keys: Keys) -> Keys:
 
 
 class KeySet:
-    """Whether a key may be one of some: it is when their first bits are. A few are taken for members that are not."""
+    """Whether a key may be one of some: it is when their first bits are, and the bits after those. Hardly any is taken wrongly."""
 
     def __init__(self, members: Keys, *, bits: int = KEY_BITS) -> None:
+        self._bits = np.uint64(bits)
         self._shift = np.uint64(64 - bits)
-        self._table = np.zeros(2**bits, dtype=np.bool_)
-        self._table[(members >> self._shift).view(np.int64)] = True
+        self._first, self._second = (np.zeros(2**bits, dtype=np.bool_) for _ in range(2))
+        self._first[self._place(members)] = True
+        self._second[self._place(members << self._bits)] = True
 
     def holds(self, keys: Keys) -> Mask:
         """For each key, False only when it is no member."""
-        found: Mask = self._table[(keys >> self._shift).view(np.int64)]
+        found: Mask = self._first[self._place(keys)]
+        maybe = np.flatnonzero(found)
+        found[maybe] = self._second[self._place(keys[maybe] << self._bits)]
         return found
+
+    def _place(self, keys: Keys) -> Ints:
+        return (keys >> self._shift).view(np.int64)
 
 
 def _ints(column: pl.Series) -> Ints:

@@ -21,7 +21,7 @@ from broker.files.tables import SUFFIXES, read_table, table_path, typed_columns
 from contracts.ledger_checks import usage_faults
 from contracts.ledger_tables import USAGE
 from contracts.usage import STATUS_ORDER, Reading
-from contracts.usage_stream import KeySet, UsageBatch, read_batches, repeated_keys
+from contracts.usage_stream import KeySet, UsageBatch, id_keys, read_batches, repeated_keys
 
 ROWS_SLOW = 500_000
 FAULTS_KEPT = 1000
@@ -66,7 +66,7 @@ class UsageParts(msgspec.Struct, frozen=True, kw_only=True):
         keys = np.empty(self.height, dtype=np.uint64)
         done = 0
         for path in self.files:
-            for batch in pl.scan_parquet(path).select(pl.col("usage_id").cast(pl.String).hash()).collect_batches():
+            for batch in pl.scan_parquet(path).select(pl.col("usage_id").cast(pl.String)).select(id_keys("usage_id")).collect_batches():
                 keys[done : done + batch.height] = batch.to_series().to_numpy()
                 done += batch.height
                 self.progress("comparing ids", done, self.height)

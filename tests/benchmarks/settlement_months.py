@@ -1,6 +1,6 @@
 """Settlement directories of any size, made in seconds: every cell a function of the row's number, so that any part can be made alone.
 
-Of a hundred rows about two repeat an earlier usage id (corrections, voids, copies that agree and copies that do not), one is
+Of a hundred rows about one repeats an earlier usage id (corrections, voids, copies that agree and copies that do not), one is
 late by weeks, one in three hundred crosses the end of a month. Accounts sign every kind of plan.
 """
 
@@ -21,7 +21,7 @@ DAY = 24 * HOUR
 STATUSES = ("delivered", "preempted", "provider_failed")
 ALPHABET = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", dtype=np.uint8)
 BODY = 26
-REPEATED, LATE = 20, 10  # per mille
+REPEATED, LATE = 10, 10  # per mille
 
 
 class MonthSpec(msgspec.Struct, frozen=True, kw_only=True):

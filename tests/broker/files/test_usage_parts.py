@@ -149,3 +149,17 @@ def test_progress_ends_at_the_last_row(tmp_path):
     reading.settle(progress=lambda stage, done, of: seen.update({stage: (done, of)}))
     assert set(seen.values()) == {(len(tables["usage"]), len(tables["usage"]))}
     assert len(seen) == 2
+
+
+def test_ids_that_share_all_their_bits_are_told_apart(tmp_path, monkeypatch):
+    """As if every hash were the same: ids are compared as they are written."""
+    for module in (usage_stream, usage_parts):
+        monkeypatch.setattr(module, "id_keys", lambda column: pl.col(column).str.len_bytes().cast(pl.UInt64).alias(column))
+    tables = random_month(14, records=300)
+    assert batched(written(tables, tmp_path / "m")) == facts(settle(book_of(tables)))
+
+
+def test_rows_put_aside_may_be_read_some_ids_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(usage_stream, "ASIDE_ROWS", 20)
+    tables = random_month(15, records=300)
+    assert batched(written(tables, tmp_path / "m")) == facts(settle(book_of(tables)))
