@@ -23,7 +23,7 @@ from pricing.worth import Worth, carbon_cost
 PAIRS_AT_ONCE = 1 << 18
 
 
-class _Least(msgspec.Struct, frozen=True, eq=False):
+class Least(msgspec.Struct, frozen=True, eq=False):
     """The lowest rate of a pool over any run of slots: `table[k]` (P, T) holds it over 2^k slots from each, NEVER where nothing is left."""
 
     table: Ints
@@ -90,7 +90,7 @@ def _pairs(supply: Supply, worth: Worth, *, eligibility: Eligibility) -> Iterato
     policies, classes = eligibility.policy_of, worth.by_class.shape[1]
     admitted = np.bitwise_count(eligibility.bits).sum(axis=1, dtype=np.int64)[policies]
     before = np.concatenate([[0], np.cumsum(admitted)])
-    least, highest = _lowest_rates(supply.cheapest), worth.by_class.max(axis=2, initial=-NEVER)
+    least, highest = lowest_rates(supply.cheapest), worth.by_class.max(axis=2, initial=-NEVER)
     floor, cleanest = least.table[-1].min(axis=1, initial=NEVER), supply.carbon.min(axis=1, initial=NEVER)
     by_tier = np.ascontiguousarray(worth.by_class.transpose(2, 0, 1)).reshape(len(TIERS), -1)
     carries = np.ascontiguousarray(served(supply.limits).any(axis=1).T)
@@ -135,7 +135,7 @@ def _unpack(eligibility: Eligibility, policies: Ints) -> tuple[Ints, Ints]:
     return place, pool[within]
 
 
-def _lowest_rates(cheapest: Ints) -> _Least:
+def lowest_rates(cheapest: Ints) -> Least:
     """The doubling table of the lowest rates (P, T)."""
     levels = [cheapest]
     span = 1
@@ -144,7 +144,7 @@ def _lowest_rates(cheapest: Ints) -> _Least:
         wider[:, :-span] = np.minimum(wider[:, :-span], levels[-1][:, span:])
         levels.append(wider)
         span *= 2
-    return _Least(np.stack(levels))
+    return Least(np.stack(levels))
 
 
 def _steps(supply: Supply) -> tuple[Ints, Ints, Ints]:

@@ -126,10 +126,9 @@ class MarketChecks:
             BIDS, pl.col("sites_max") > 1, message="virtual clusters are not cleared yet", column="sites_max", would_do="1 (one site)"
         )
         slot_hours = self._rules.hours
-        bids = self._frames["bids"]
-        for row, (kind, hours, width) in enumerate(bids.select("kind", "hours", "width").iter_rows(), start=1):
-            if kind != "block" or not hours or not width:
-                continue
+        running = (pl.col("kind") == "block") & (pl.col("hours") != 0) & (pl.col("width") != 0)
+        blocks = self._frames["bids"].with_row_index("row", offset=1).filter(running)
+        for row, hours, width in blocks.select("row", "hours", "width").iter_rows():
             run = Fraction(repr(hours)) / width / slot_hours
             if run.denominator != 1:
                 self._findings.fault(
