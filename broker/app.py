@@ -17,43 +17,61 @@ import msgspec
 
 from broker.clock import Clock
 from broker.closing import PeriodClose
+from broker.collecting import CollectionDesk
 from broker.cycle import MarketCycle, Timetable
+from broker.payments.collector import Collector
+from broker.payments.port import Processor
+from broker.payments.stored import StoredLedger
+from broker.payouts import POLICY, PayoutDesk
 from broker.services.accounts import AccountService
+from broker.services.corrections import CorrectionService
+from broker.services.disputes import DisputeService
 from broker.services.finance import FinanceService
 from broker.services.leases import LeaseService
 from broker.services.market import MarketService
 from broker.services.offers import OfferService
 from broker.services.orders import OrderService
+from broker.services.receivables import MeterService, ReceivableService, ReconciliationService
 from broker.services.replies import ReplyService
 from broker.services.usage import UsageService
 from broker.services.views import ShownKey
 from broker.store.engine import open_engine
 from broker.store.repositories.accounts import AccountRepository
+from broker.store.repositories.acts import ActRepository
 from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.market import MarketRepository
 from broker.store.repositories.offers import OfferSearchRepository
+from broker.store.repositories.reconciling import MeterRepository, ReconciliationRepository
 from broker.store.repositories.replies import ReplyRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.repositories.usage import UsageRepository
 from broker.store.unit_of_work import Sessions, WorkSession, open_sessions, unit_of_work
+from broker.treasury import Treasury
+from contracts.payout_runs import PayoutPolicy
 from contracts.terms.hardware import HardwareClass
 
 PR_SET_PDEATHSIG = 1
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a participant may do, inside one unit of work."""
+    """Everything a participant may do, inside one unit of work; the desks of finance open their own, one a step."""
 
     clock: Clock
     accounts: AccountService
+    corrections: CorrectionService
+    disputes: DisputeService
     finance: FinanceService
     leases: LeaseService
     market: MarketService
+    meters: MeterService
     offers: OfferService
     orders: OrderService
+    receivables: ReceivableService
+    reconciliation: ReconciliationService
     replies: ReplyService
+    treasury: Treasury
     usage: UsageService
     session: WorkSession
 
@@ -64,8 +82,13 @@ OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 class Market:
     """A market: its stores, its timetable, its clock.
 
-    shown_keys  keys that open nothing but a demo, for its sign-in page to show; none in a real market
+    shown_keys     keys that open nothing but a demo, for its sign-in page to show; none in a real market
+    processor      what statements are collected through; None leaves them to be collected otherwise
+    payout_policy  what every payout run keeps to
     """
+
+    processor: Processor | None = None
+    payout_policy: PayoutPolicy = POLICY
 
     def __init__(
         self,
@@ -91,13 +114,19 @@ class Market:
     def on(self, work: WorkSession) -> Services:
         """The services on a transaction somebody else has opened."""
         accounts, journal, leases = AccountRepository(work), JournalRepository(work), LeaseRepository(work)
+        acts, settlements = ActRepository(work), SettlementRepository(work)
+        corrections = CorrectionService(acts, journal, clock=self.clock)
+        disputes = DisputeService(acts, settlements, closes=settlements, corrections=corrections, clock=self.clock)
         table = self.timetable
         return Services(
             clock=self.clock,
             accounts=AccountService(accounts),
-            finance=FinanceService(SettlementRepository(work), journal),
+            corrections=corrections,
+            disputes=disputes,
+            finance=FinanceService(settlements, journal),
             leases=LeaseService(leases, clock=self.clock),
             market=MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval),
+            meters=MeterService(MeterRepository(work), leases, clock=self.clock),
             offers=OfferService(
                 OfferSearchRepository(work),
                 self.clock,
@@ -106,7 +135,10 @@ class Market:
                 fee_bps=table.fee_bps,
             ),
             orders=OrderService(accounts, BidRepository(work), journal=journal, clock=self.clock, entropy=os.urandom),
+            receivables=ReceivableService(acts, journal, disputes=disputes, clock=self.clock),
+            reconciliation=ReconciliationService(ReconciliationRepository(work)),
             replies=ReplyService(ReplyRepository(work), self.clock),
+            treasury=Treasury(self.close(), self.collection(), self.payouts()),
             usage=UsageService(UsageRepository(work), leases, clock=self.clock),
             session=work,
         )
@@ -118,6 +150,17 @@ class Market:
     def close(self) -> PeriodClose:
         """The closer of this market's months."""
         return PeriodClose(self.sessions, self.hardware, clock=self.clock)
+
+    def collection(self) -> CollectionDesk:
+        """Where this market's statements are collected."""
+        return CollectionDesk(self.sessions, self._collector(), clock=self.clock)
+
+    def payouts(self) -> PayoutDesk:
+        """Where this market's providers are paid."""
+        return PayoutDesk(self.sessions, self._collector(), clock=self.clock, policy=self.payout_policy)
+
+    def _collector(self) -> Collector | None:
+        return Collector(self.processor, StoredLedger(self.sessions)) if self.processor else None
 
 
 @asynccontextmanager

@@ -9,10 +9,13 @@ from litestar.plugins import PluginProtocol
 from litestar.response import Template
 from litestar.types import ControllerRouterHandler, Message, Scope
 
+from broker.api.finance import BooksController, PayoutController, PeriodController
 from broker.api.health import healthz, readyz
 from broker.api.market import MarketController, OfferController
+from broker.api.metrics import metrics
 from broker.api.openapi import openapi_config
 from broker.api.orders import BidController, LeaseController, StatementController, UsageController
+from broker.api.paying import DisputeController, PrepaidController, ReadingController, stripe_webhook
 from broker.api.problems import answer, refusal_of
 from broker.api.queries import provide_offer_query, provide_price_filter
 from broker.api.signing import KeyRequired, provide_caller, provide_request_key
@@ -36,11 +39,19 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     LeaseController,
     StatementController,
     UsageController,
+    PrepaidController,
+    DisputeController,
+    ReadingController,
+    PeriodController,
+    PayoutController,
+    BooksController,
+    stripe_webhook,
+    metrics,
     healthz,
     readyz,
 )
 RefusalPage = Callable[[MarketError], Response[Any] | Template]
-MACHINE_PREFIXES = ("/v1", "/schema", "/healthz", "/readyz")
+MACHINE_PREFIXES = ("/v1", "/schema", "/healthz", "/readyz", "/metrics")
 
 
 def application(

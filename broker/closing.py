@@ -24,11 +24,14 @@ from broker.store.repositories.settlements import ClosedPeriod, SettlementReposi
 from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
 from contracts.acts import PERIOD, PREVIEW, Act, By, latest
 from contracts.close import PERIOD_TABLES, CloseRecord, PreviousClose, close_record
+from contracts.events import prepaid_spent
+from contracts.journal import JournalEntry, Posting
 from contracts.periods import CLOSED, Exported, Frozen, PeriodStanding, Preview, Previewed, Rated, Reviewed, standing_of
 from contracts.review import Bounds, Outlier, Unbilled, bills, changes, outliers
 from contracts.settlement import Settlement, SettlementBook, settle
 from contracts.terms.errors import BadInput, ClearingFailed, Conflict, NotFound, WrongState
 from contracts.terms.hardware import HardwareClass
+from contracts.terms.money import MICROS_PER_CENT
 from contracts.terms.time import Period, iso, month_of
 
 BOUNDS = Bounds()
@@ -291,7 +294,20 @@ async def _apply(work: WorkSession, settled: _Settled) -> None:
     journal = JournalRepository(work)
     await SettlementRepository(work).keep(settled.closed, settled.settlement, record=settled.record)
     await journal.add_many(list(settled.settlement.entries))
+    await journal.add_many(_paid_in_advance(settled, await journal.by_party("prepaid")))
     await journal.void(await journal.award_holds_over(settled.closed.month.end))
+
+
+def _paid_in_advance(settled: _Settled, balances: Mapping[tuple[str, str], int]) -> list[JournalEntry]:
+    """What prepaid balances (credits, below zero) pay of the period's invoices, in whole cents."""
+    mine = settled.settlement.invoices.filter(pl.col("period") == settled.closed.period, pl.col("payable_cents") > 0)
+    entries = []
+    for account, currency, payable in mine.select("account_id", "currency", "payable_cents").sort("account_id").iter_rows():
+        cents = min(payable, -balances.get((currency, account), 0) // MICROS_PER_CENT)
+        if cents > 0:
+            paid = Posting(account="prepaid", party=account, amount_micros=cents * MICROS_PER_CENT, currency=currency)
+            entries.append(prepaid_spent(f"{account}:{settled.closed.period}", paid, at=settled.closed.closes_at))
+    return entries
 
 
 def _add_up(record: CloseRecord, period: int) -> None:

@@ -5,6 +5,8 @@
     GRIDFARE_HOST              address the portal and the API listen on (127.0.0.1)
     GRIDFARE_PORT              port they listen on (8000)
     GRIDFARE_LOG_LEVEL         debug, info, warning or error (info)
+    STRIPE_API_KEY             secret key by which statements are collected and providers paid; without it nothing is
+    STRIPE_WEBHOOK_SECRET      secret that signs the events Stripe sends; needed with the key
 
 A variable that is set but empty counts as not set. A module that wants a value takes it as an argument.
 """
@@ -22,18 +24,21 @@ PORT_MAX = 65_535
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's choices. Written out, it does not show `database_url`, which may hold a password."""
+    """The operator's choices. Written out, it shows neither `database_url`, which may hold a password, nor Stripe's secrets."""
 
     database_url: str | None = None
     data_directory: Path = Path(".gridfare/postgres")
     host: str = "127.0.0.1"
     port: int = 8000
     log_level: str = "info"
+    stripe_api_key: str | None = None
+    stripe_webhook_secret: str | None = None
 
     def __repr__(self) -> str:
-        shown = "set" if self.database_url else "not set"
+        names = ("database_url", "stripe_api_key", "stripe_webhook_secret")
+        secrets = ", ".join(f"{name}={'set' if getattr(self, name) else 'not set'}" for name in names)
         return (
-            f"Settings(database_url={shown}, data_directory={str(self.data_directory)!r}, "
+            f"Settings({secrets}, data_directory={str(self.data_directory)!r}, "
             f"host={self.host!r}, port={self.port}, log_level={self.log_level!r})"
         )
 
@@ -48,7 +53,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         host=stated.get("GRIDFARE_HOST", defaults.host),
         port=_port(stated.get("GRIDFARE_PORT", str(defaults.port))),
         log_level=_log_level(stated.get("GRIDFARE_LOG_LEVEL", defaults.log_level)),
+        stripe_api_key=_stripe_key(stated.get("STRIPE_API_KEY"), stated.get("STRIPE_WEBHOOK_SECRET")),
+        stripe_webhook_secret=stated.get("STRIPE_WEBHOOK_SECRET"),
     )
+
+
+def _stripe_key(key: str | None, secret: str | None) -> str | None:
+    """The key itself is kept out of the message."""
+    if key is not None and not key.startswith(("sk_", "rk_")):
+        raise BadInput("STRIPE_API_KEY must be a secret or restricted key", variable="STRIPE_API_KEY", would_do="sk_test_… or rk_live_…")
+    if key is not None and not secret:
+        raise BadInput("with STRIPE_API_KEY comes the secret of the webhook endpoint", variable="STRIPE_WEBHOOK_SECRET", would_do="whsec_…")
+    return key
 
 
 def _database_url(text: str | None) -> str | None:

@@ -26,6 +26,7 @@ from contracts.terms.clearing import Certificate, Check, Clearing
 from contracts.terms.errors import CreditExceeded, NotFound
 from contracts.terms.orders import MarketBook
 from pricing.clearing import clear
+from tests.fake_finance import fake_finance
 
 DAY = datetime(2027, 1, 15, tzinfo=UTC)
 GATE = DAY - timedelta(minutes=15)
@@ -33,6 +34,7 @@ NOW = GATE + timedelta(minutes=4)
 GATES_EVERY = timedelta(hours=1)
 KEY, OTHER_KEY = "gf_buyer", "gf_other"
 CREDIT = 1_000_000_000
+FINANCE = ("finance:read", "finance:write", "finance:approve")
 
 
 @cache
@@ -199,7 +201,7 @@ class FakeAccounts:
 
     async def by_key_digest(self, digest: bytes) -> tuple[Account, frozenset[str]] | None:
         from_key = {
-            key_digest(KEY): ("acct_buyer", {"bids:write", "leases:write", "usage:write"}),
+            key_digest(KEY): ("acct_buyer", {"bids:write", "leases:write", "usage:write", *FINANCE}),
             key_digest(OTHER_KEY): ("acct_other", set()),
         }
         if digest not in from_key:
@@ -217,6 +219,9 @@ class FakeAccounts:
             credit_limit_micros=CREDIT,
         )
         return account, frozenset(scopes)
+
+    async def staff_by_key_digest(self, digest: bytes) -> None:
+        return None
 
 
 class FakeOrders:
@@ -351,6 +356,7 @@ class FakeMarket:
             replies=ReplyService(FakeReplies(), clock),
             usage=FakeUsage(),
             session=None,
+            **fake_finance(clock),
         )
 
     @asynccontextmanager

@@ -22,7 +22,7 @@ from broker.payments.decisions import (
     items_of,
     next_step,
 )
-from broker.payments.port import Ledger, Processor, Refund, Standing
+from broker.payments.port import Ledger, Notice, Processor, Refund, Standing, TopUp
 from contracts.statements import Invoice
 
 
@@ -47,22 +47,36 @@ class Collector:
         self._processor = processor
         self._ledger = ledger
 
-    async def collect(self, statement: Invoice) -> CollectionState:
-        """Bring a statement to the buyer: an invoice charged once, or a credit note given once.
+    async def collect(self, statement: Invoice, prepaid_cents: int = 0) -> CollectionState:
+        """Bring a statement to the buyer: an invoice charged once, less what its prepaid balance has paid, or a credit note given once.
 
         A declined invoice stays open; collecting it again charges it again. Raises NotSupported for a statement that the
         processor cannot hold, Conflict where it holds another, ProcessorFailed where it does not do what was asked.
         """
         check_collectable(statement)
-        return await asyncio.to_thread(self._collect, statement)
+        return await asyncio.to_thread(self._collect, statement, prepaid_cents)
 
     async def refund(self, refund: Refund) -> None:
         """Give back part of a payment: the buyer owes it again, unless a statement says otherwise. Raises ProcessorFailed."""
         await asyncio.to_thread(self._processor.refund, refund)
 
     async def pay_out(self, payout: Payout, country: str) -> Standing:
-        """Pay a provider of a country (ISO 3166-1 alpha-2) once; `waiting` may be tried again. Raises ProcessorFailed."""
-        return await asyncio.to_thread(self._pay_out, payout, country)
+        """Pay a provider of a country (ISO 3166-1 alpha-2) once, and book it; `waiting` may be tried again. Raises ProcessorFailed."""
+        transfer = await asyncio.to_thread(self._pay_out, payout, country)
+        if not transfer:
+            return "waiting"
+        notice = Notice(id=payout.id, about="transfer", subject=transfer)
+        await self._book(await asyncio.to_thread(self._processor.movements_of, notice))
+        return "paid"
+
+    async def checkout(self, top_up: TopUp, account_name: str) -> str:
+        """The address at which a buyer pays in advance. What was paid comes as an event. Raises ProcessorFailed."""
+        customer = await asyncio.to_thread(self._processor.customer, top_up.account_id, account_name)
+        return await asyncio.to_thread(self._processor.checkout, top_up, customer)
+
+    async def held(self) -> dict[str, int]:
+        """What the processor says it holds for us, cents by currency. Raises ProcessorFailed."""
+        return await asyncio.to_thread(self._processor.held)
 
     async def on_event(self, payload: bytes, signature: str) -> int:
         """Book what is behind an event; returns how many entries were new.
@@ -80,14 +94,14 @@ class Collector:
         entries = [entry for entry in map(entry_of, movements) if entry is not None]
         return await self._ledger.write(entries) if entries else 0
 
-    def _collect(self, statement: Invoice) -> CollectionState:
+    def _collect(self, statement: Invoice, prepaid_cents: int) -> CollectionState:
         if not statement.payable_cents:
             return CollectionState(statement_id=statement.id, status="nothing")
         customer = self._processor.customer(statement.account_id, statement.account_name)
         if statement.payable_cents < 0:
             return self._credit(statement, customer)
         found = [each for each in self._processor.invoices_of(customer) if each.statement_id == statement.id]
-        invoice = self._advance(statement, customer, invoice=found[0] if found else None)
+        invoice = self._advance((statement, prepaid_cents), customer, invoice=found[0] if found else None)
         return CollectionState(
             statement_id=statement.id,
             status=invoice.status,
@@ -96,14 +110,15 @@ class Collector:
             paid_cents=invoice.paid,
         )
 
-    def _advance(self, statement: Invoice, customer: str, *, invoice: InvoiceView | None) -> InvoiceView:
-        """Steps until there are none; a charge is tried once."""
+    def _advance(self, owed: tuple[Invoice, int], customer: str, *, invoice: InvoiceView | None) -> InvoiceView:
+        """Steps until there are none; a charge is tried once. `owed` is a statement, and the cents of it paid in advance."""
+        statement, prepaid_cents = owed
         while True:
-            step = next_step(statement, invoice)
+            step = next_step(statement, invoice, prepaid_cents=prepaid_cents)
             if invoice is None:
                 invoice = self._processor.draft(customer, statement.id, currency=statement.currency)
             elif step == "fill":
-                invoice = self._processor.fill(customer, invoice, items=items_of(statement), currency=statement.currency)
+                invoice = self._processor.fill(customer, invoice, items=items_of(statement, prepaid_cents), currency=statement.currency)
             elif step == "finalise":
                 invoice = self._processor.finalise(invoice)
             elif step == "charge":
@@ -118,5 +133,5 @@ class Collector:
                 self._processor.credit(customer, credit, statement_id=statement.id, currency=statement.currency)
         return CollectionState(statement_id=statement.id, status="credited")
 
-    def _pay_out(self, payout: Payout, country: str) -> Standing:
+    def _pay_out(self, payout: Payout, country: str) -> str:
         return self._processor.transfer(payout, self._processor.destination(payout.provider_id, country))

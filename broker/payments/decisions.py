@@ -6,20 +6,21 @@
 Amounts are whole cents, the processor's unit; the journal's are micros.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from contracts.journal import JournalEntry, Posting
-from contracts.statements import WORDS, Invoice, InvoiceLine, PayoutAdvice
+from contracts.statements import WORDS, Invoice, InvoiceLine
 from contracts.terms.errors import Conflict, NotSupported
 from contracts.terms.money import MICROS_PER_CENT
 
 InvoiceStatus = Literal["draft", "open", "paid", "uncollectible", "void"]
 Step = Literal["draft", "fill", "finalise", "charge", "rest"]
 MovementKind = Literal["payment", "refund", "dispute", "transfer", "bank", "fee"]
+Purpose = Literal["invoice", "prepaid"]
 
 # The processor's limits: items on an invoice, and cents of one amount (eight digits).
 ITEMS_MAX = 250
@@ -36,10 +37,11 @@ COUNTERS: dict[MovementKind, str] = {
     "bank": "cash",
     "fee": "processor_fees",
 }
+ENTRY_KINDS: dict[MovementKind, str] = {"transfer": "payout"}
 REASONS: dict[MovementKind, str] = {
     "payment": "payment received",
     "refund": "payment refunded",
-    "dispute": "payment disputed, or its dispute decided",
+    "dispute": "payment disputed, or its dispute won",
     "transfer": "payout to a provider",
     "bank": "between the processor and our bank",
     "fee": "processor's fee",
@@ -88,17 +90,17 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Payout(msgspec.Struct, frozen=True, kw_only=True):
-    """Whole cents for a provider for one period; the micros below a cent wait for a later one."""
+    """Whole cents for a provider from one payout run; the micros below a cent wait for a later one."""
 
     provider_id: str
-    period: int
+    run: int
     currency: str
     cents: int
 
     @property
     def id(self) -> str:
         """The name under which it is paid once."""
-        return f"payout:{self.provider_id}:{self.currency}:{self.period}"
+        return f"payout:{self.provider_id}:{self.currency}:{self.run}"
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +109,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     cents      signed: what came in; `fee_cents` is what the processor kept of it
     party      the account or provider it is about; empty for our own bank and for fees
     subject    the processor's name of the charge, refund, dispute or transfer
+    purpose    what a payment was for; a refund or dispute is of a payment of that purpose
     """
 
     id: str
@@ -117,6 +120,13 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     subject: str
     party: str = ""
+    purpose: Purpose = "invoice"
+
+
+def payable_cents(statement: Invoice, prepaid_cents: int) -> int:
+    """What is left to collect of a statement after what was paid in advance."""
+    assert 0 <= prepaid_cents <= max(0, statement.payable_cents), "a balance pays at most what is payable"
+    return statement.payable_cents - prepaid_cents
 
 
 def check_collectable(statement: Invoice) -> None:
@@ -131,8 +141,8 @@ def check_collectable(statement: Invoice) -> None:
             )
 
 
-def items_of(statement: Invoice) -> tuple[Item, ...]:
-    """The statement's lines and its tax as items that add up to what is payable; lines of no cents are left out.
+def items_of(statement: Invoice, prepaid_cents: int = 0) -> tuple[Item, ...]:
+    """The statement's lines, its tax and what was paid in advance, as items that add up to what is left to pay; none of no cents.
 
     Lines beyond what an invoice can hold are added up in a last one; the statement itself has them all.
     """
@@ -142,18 +152,19 @@ def items_of(statement: Invoice) -> tuple[Item, ...]:
         if line.amount_cents
     ]
     tax = [Item(id="tax", words=f"Tax, {statement.tax_bps / 100:g} %", cents=statement.tax_cents)] if statement.tax_cents else []
-    most = ITEMS_MAX - len(tax)
+    ends = [*tax, Item(id="prepaid", words="Paid from your prepaid balance", cents=-prepaid_cents)] if prepaid_cents else tax
+    most = ITEMS_MAX - len(ends)
     if len(lines) > most:
         rest = lines[most - 1 :]
         lines[most - 1 :] = [Item(id="more", words=f"{len(rest)} more lines of the statement", cents=sum(item.cents for item in rest))]
-    return (*lines, *tax)
+    return (*lines, *ends)
 
 
-def next_step(statement: Invoice, invoice: InvoiceView | None) -> Step:
+def next_step(statement: Invoice, invoice: InvoiceView | None, *, prepaid_cents: int = 0) -> Step:
     """What brings a payable statement on. Raises Conflict where the processor's invoice says something else than we do."""
     if invoice is None:
         return "draft"
-    wanted = {item.id: item.cents for item in items_of(statement)}
+    wanted = {item.id: item.cents for item in items_of(statement, prepaid_cents)}
     wrong = {name for name, cents in invoice.items.items() if wanted.get(name) != cents}
     if wrong:
         raise Conflict(
@@ -164,9 +175,10 @@ def next_step(statement: Invoice, invoice: InvoiceView | None) -> Step:
         )
     if invoice.status == "draft":
         return "finalise" if invoice.items.keys() == wanted.keys() else "fill"
-    if invoice.total != statement.payable_cents:
+    due = payable_cents(statement, prepaid_cents)
+    if invoice.total != due:
         raise Conflict(
-            f"the processor's invoice of {statement.id} asks for {invoice.total} cents, the statement for {statement.payable_cents}",
+            f"the processor's invoice of {statement.id} asks for {invoice.total} cents, the statement for {due}",
             statement_id=statement.id,
             invoice_id=invoice.id,
         )
@@ -188,26 +200,6 @@ def credits_for(cents: int, invoices: Iterable[InvoiceView]) -> list[Credit]:
     return [*found, Credit(invoice_id="", cents=cents)] if cents else found
 
 
-def payouts(advices: Sequence[PayoutAdvice]) -> list[Payout]:
-    """What to pay each provider for each period: whole cents of all it has earned so far, less what was paid before.
-
-    `advices` are all advices from the first period on. What a later period takes back is kept from the next payouts.
-    Raises NotSupported for a currency the processor counts otherwise.
-    """
-    earned: dict[tuple[str, str], int] = {}
-    paid: dict[tuple[str, str], int] = {}
-    found = []
-    for advice in sorted(advices, key=lambda each: (each.period, each.provider_id, each.currency)):
-        _check_currency(advice.currency)
-        key = (advice.provider_id, advice.currency)
-        earned[key] = earned.get(key, 0) + advice.net_micros
-        cents = earned[key] // MICROS_PER_CENT - paid.get(key, 0)
-        if cents > 0:
-            paid[key] = paid.get(key, 0) + cents
-            found.append(Payout(provider_id=advice.provider_id, period=advice.period, currency=advice.currency, cents=cents))
-    return found
-
-
 def entry_of(movement: Movement) -> JournalEntry | None:
     """The entry of a movement, None where nothing moved. Its id is the movement's, so that it is written once.
 
@@ -217,7 +209,7 @@ def entry_of(movement: Movement) -> JournalEntry | None:
     amounts: dict[tuple[str, str], int] = {("processor", ""): net}
     for account, party, cents in (
         ("processor_fees", "", movement.fee_cents),
-        (COUNTERS[movement.kind], movement.party, -movement.cents),
+        (_counter(movement), movement.party, -movement.cents),
     ):
         amounts[account, party] = amounts.get((account, party), 0) + cents
     postings = tuple(
@@ -229,13 +221,19 @@ def entry_of(movement: Movement) -> JournalEntry | None:
         return None
     return JournalEntry(
         id=f"processor:{movement.id}",
-        kind="payout" if movement.kind == "transfer" else "payment",
+        kind=ENTRY_KINDS.get(movement.kind, movement.kind),
         state="posted",
         at=movement.at,
-        reason=REASONS[movement.kind],
+        reason="paid in advance" if (movement.kind, movement.purpose) == ("payment", "prepaid") else REASONS[movement.kind],
         postings=postings,
         subject=movement.subject,
     )
+
+
+def _counter(movement: Movement) -> str:
+    """The account against which a movement stands: what was paid in advance is the buyer's until an invoice takes it."""
+    counter = COUNTERS[movement.kind]
+    return "prepaid" if counter == "receivable" and movement.purpose == "prepaid" else counter
 
 
 def _check_currency(currency: str) -> None:

@@ -31,6 +31,20 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     cents: int
 
 
+class TopUp(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment in advance: `id` is ours, and is paid once.
+
+    success_url, cancel_url  where the buyer goes from the processor's page
+    """
+
+    id: str
+    account_id: str
+    currency: str
+    cents: int
+    success_url: str
+    cancel_url: str
+
+
 class Processor(Protocol):
     """A payment processor. Every write happens once for its facts, however often it is asked for.
 
@@ -77,8 +91,16 @@ class Processor(Protocol):
         """The account at the processor that a provider is paid to, opened if there is none."""
         ...
 
-    def transfer(self, payout: Payout, destination: str) -> Standing:
-        """Pay a provider; `waiting` while what we hold, or what the provider has proved, does not allow it."""
+    def transfer(self, payout: Payout, destination: str) -> str:
+        """Pay a provider; the processor's name of the transfer, or none while what we hold, or what the provider proved, forbids it."""
+        ...
+
+    def checkout(self, top_up: TopUp, customer: str) -> str:
+        """The address of a page on which a buyer pays in advance, once."""
+        ...
+
+    def held(self) -> dict[str, int]:
+        """What the processor holds for us, cents by currency."""
         ...
 
     def notice(self, payload: bytes, signature: str) -> Notice:

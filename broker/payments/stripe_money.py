@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 import stripe
 
-from broker.payments.decisions import Movement, MovementKind
+from broker.payments.decisions import Movement, MovementKind, Purpose
 from broker.payments.port import Notice
 from broker.payments.sending import Sender
 from broker.payments.stripe_shapes import Kept, StripeSource, StripeTransaction, shaped
@@ -46,6 +46,7 @@ class MoneyReader:
         self._api = client.v1
         self._sender = sender
         self._parties: dict[str, str] = {}
+        self._purposes: dict[str, Purpose] = {}
 
     def movements_since(self, moment: datetime) -> list[Movement]:
         """Every balance transaction from a moment on, oldest first. Raises NotSupported for a type nobody has a word for."""
@@ -96,7 +97,17 @@ class MoneyReader:
             at=datetime.fromtimestamp(found.created, UTC),
             subject=source.id if source else found.id,
             party=self._party(source) if source and kind in {"payment", "refund", "dispute", "transfer"} else "",
+            purpose=self._purpose(source) if source and kind in {"payment", "refund", "dispute"} else "invoice",
         )
+
+    def _purpose(self, source: StripeSource) -> Purpose:
+        """What the payment behind a charge, refund or dispute was for: said by the charge, which has it from its payment intent."""
+        if source.charge:
+            charge = source.charge
+            if charge not in self._purposes:
+                self._purposes[charge] = self._purpose(self._sender.read(lambda: shaped(self._api.charges.retrieve(charge), StripeSource)))
+            return self._purposes[charge]
+        return "prepaid" if (source.metadata or {}).get("purpose") == "prepaid" else "invoice"
 
     def _party(self, source: StripeSource) -> str:
         """The account behind a charge, or the provider behind a transfer; empty where they are not of the market."""

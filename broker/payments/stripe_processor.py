@@ -12,10 +12,20 @@ import stripe
 
 from broker.clock import Clock
 from broker.payments.decisions import Credit, InvoiceView, Item, Movement, Payout
-from broker.payments.port import Notice, Refund, Standing
+from broker.payments.port import Notice, Refund, TopUp
 from broker.payments.sending import Sender
 from broker.payments.stripe_money import MoneyReader
-from broker.payments.stripe_shapes import Kept, StripeCapable, StripeCredit, StripeCustomer, StripeInvoice, StripeItem, StripePaid, shaped
+from broker.payments.stripe_shapes import (
+    Kept,
+    StripeBalance,
+    StripeCapable,
+    StripeCredit,
+    StripeCustomer,
+    StripeInvoice,
+    StripeItem,
+    StripePaid,
+    shaped,
+)
 from contracts.terms.errors import NotPermitted, ProcessorFailed
 
 PAGE = 100
@@ -213,7 +223,7 @@ class StripeProcessor:
 
         return self._sender.write(f"destination:{provider_id}", look=_look, make=_make)
 
-    def transfer(self, payout: Payout, destination: str) -> Standing:
+    def transfer(self, payout: Payout, destination: str) -> str:
         """A transfer in a group named after the payout, in which there is never a second."""
 
         def _look() -> str | None:
@@ -233,12 +243,44 @@ class StripeProcessor:
             ).id
 
         try:
-            self._sender.write(payout.id, look=_look, make=_make)
+            return self._sender.write(payout.id, look=_look, make=_make)
         except ProcessorFailed as failed:
             if failed.facts["reason"] in WAITS:
-                return "waiting"
+                return ""
             raise
-        return "paid"
+
+    def checkout(self, top_up: TopUp, customer: str) -> str:
+        """A page of Stripe's for one payment in advance: the one that is open, or a new one."""
+        named = {"purpose": "prepaid", "account_id": top_up.account_id, "top_up_id": top_up.id}
+        price = {"currency": top_up.currency.lower(), "unit_amount": top_up.cents, "product_data": {"name": "Prepaid balance"}}
+        wanted = {
+            "mode": "payment",
+            "customer": customer,
+            "client_reference_id": top_up.id,
+            "line_items": [{"price_data": price, "quantity": 1}],
+            "payment_intent_data": {"metadata": named},
+            "metadata": named,
+            "success_url": top_up.success_url,
+            "cancel_url": top_up.cancel_url,
+        }
+
+        def _look() -> str | None:
+            found = self._api.checkout.sessions.list({"customer": customer, "limit": PAGE}).auto_paging_iter()
+            return next((each.url for each in found if shaped(each, Kept).told("top_up_id") == top_up.id and each.url), None)
+
+        def _make(key: str) -> str:
+            return self._api.checkout.sessions.create(wanted, {"idempotency_key": key}).url or ""  # type: ignore[arg-type]
+
+        return self._sender.write(f"checkout:{top_up.id}", look=_look, make=_make)
+
+    def held(self) -> dict[str, int]:
+        """Stripe's balance, available and on its way together."""
+        found = self._sender.read(lambda: shaped(self._api.balance.retrieve(), StripeBalance))
+        sums: dict[str, int] = {}
+        for each in (*found.available, *found.pending):
+            currency = each.currency.upper()
+            sums[currency] = sums.get(currency, 0) + each.amount
+        return sums
 
     def notice(self, payload: bytes, signature: str) -> Notice:
         """The event, if Stripe signed it within five minutes of our clock. Raises NotPermitted."""

@@ -92,6 +92,20 @@ class StripePaid(msgspec.Struct, frozen=True, kw_only=True):
     payment: dict[str, str | None]
 
 
+class StripeHeld(msgspec.Struct, frozen=True, kw_only=True):
+    """One amount of a balance."""
+
+    amount: int
+    currency: str
+
+
+class StripeBalance(msgspec.Struct, frozen=True, kw_only=True):
+    """What Stripe holds: to be used now, and on its way."""
+
+    available: tuple[StripeHeld, ...]
+    pending: tuple[StripeHeld, ...]
+
+
 def shaped(found: stripe.StripeObject, shape: type[Shape]) -> Shape:
     """An SDK object as a struct. Raises msgspec.ValidationError where Stripe's answer has another shape."""
     return msgspec.convert(found.to_dict(), shape)

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from contracts.journal import JournalEntry
-from contracts.terms.accounts import Account
+from contracts.terms.accounts import Account, Staff
 from contracts.terms.bids import Bid
 from contracts.terms.leases import Lease, LeaseState
 from contracts.usage import UsageRecord
@@ -37,6 +37,10 @@ class Accounts(Protocol):
 
     async def by_key_digest(self, digest: bytes) -> tuple[Account, frozenset[str]] | None:
         """The holder of an API key that is not revoked, and the key's scopes."""
+        ...
+
+    async def staff_by_key_digest(self, digest: bytes) -> Staff | None:
+        """Who of the finance team holds a key that is not revoked."""
         ...
 
 

@@ -46,3 +46,11 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     parent: str | None = None
     joined_at: datetime | None = None
+
+
+class Staff(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody of the broker's finance team; `scopes` say what may be done, never whether two acts may be one person's."""
+
+    id: str
+    name: str
+    scopes: frozenset[str]

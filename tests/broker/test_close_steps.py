@@ -51,7 +51,7 @@ async def correct(market: Market, *, seconds: int, rev: int) -> None:
 
 
 async def _first_usage(work) -> str:
-    return (await work.execute(text("SELECT min(usage_id) FROM usage_records WHERE start = :start"), {"start": START})).scalar_one()
+    return str((await work.execute(text("SELECT min(usage_id) FROM usage_records WHERE start = :start"), {"start": START})).scalar_one())
 
 
 async def test_a_month_passes_every_step(sessions: Sessions):

@@ -119,7 +119,9 @@ def pay(account: FakeAccount, params: Thing, *, id: str) -> Thing:
         raise Refused("Your card was declined.", "card_declined", status=402, type="card_error")
     amount, currency = invoice["amount_remaining"], invoice["currency"]
     intent = account.make("pi", "payment_intent", amount=amount, currency=currency, customer=customer["id"], status="succeeded")
-    charge = account.make("ch", "charge", amount=amount, currency=currency, customer=customer["id"], amount_refunded=0, disputed=False)
+    charge = account.make(
+        "ch", "charge", amount=amount, currency=currency, customer=customer["id"], amount_refunded=0, disputed=False, metadata={}
+    )
     charge.update(payment_intent=intent["id"], balance_transaction=account.move("charge", charge, amount=amount, fee=fee_on(amount))["id"])
     intent["latest_charge"] = charge["id"]
     account.make(

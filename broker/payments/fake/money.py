@@ -1,4 +1,4 @@
-"""Refunds, disputes, connected accounts, transfers, payouts to the bank."""
+"""Refunds, disputes, connected accounts, transfers, payouts to the bank and top-ups from it."""
 
 from broker.payments.fake.account import FakeAccount
 from broker.payments.fake.wire import Refused, Thing, check, whole
@@ -107,3 +107,30 @@ def create_payout(account: FakeAccount, params: Thing) -> Thing:
     made["balance_transaction"] = account.move("payout", made, amount=-amount)["id"]
     account.emit("payout.created", made)
     return made
+
+
+def create_topup(account: FakeAccount, params: Thing) -> Thing:
+    """Money of our own, sent from our bank; here at once."""
+    check(params, "amount* currency* description metadata statement_descriptor")
+    amount = whole(params, "amount")
+    if amount <= 0:
+        raise Refused("Invalid positive integer", "parameter_invalid_integer")
+    made = account.make("tu", "topup", amount=amount, currency=params["currency"], status="succeeded", metadata=params.get("metadata", {}))
+    made["balance_transaction"] = account.move("topup", made, amount=amount)["id"]
+    account.emit("topup.succeeded", made)
+    return made
+
+
+def show_papers(account: FakeAccount, params: Thing, *, id: str) -> Thing:
+    """A provider has shown Stripe its papers on Stripe's own pages: whatever was requested for it is allowed now."""
+    check(params, "")
+    found = account.get("account", id)
+    found["capabilities"] = dict.fromkeys(found["capabilities"], "active")
+    account.emit("account.updated", found)
+    return found
+
+
+def balance(account: FakeAccount) -> Thing:
+    """What is held, all of it available."""
+    held = [{"amount": amount, "currency": currency} for currency, amount in sorted(account.held.items())]
+    return {"object": "balance", "livemode": False, "available": held, "pending": []}

@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import stripe
 
 from broker.clock import Clock
-from broker.payments.fake import invoices, money
+from broker.payments.fake import checkout, invoices, money
 from broker.payments.fake.account import FakeAccount
 from broker.payments.fake.wire import Refused, Thing, check, form, page, shown, whole
 
@@ -26,6 +29,8 @@ CREATES = {
     "/v1/accounts": money.create_account,
     "/v1/transfers": money.create_transfer,
     "/v1/payouts": money.create_payout,
+    "/v1/topups": money.create_topup,
+    "/v1/checkout/sessions": checkout.create_session,
 }
 ACTS = {
     r"/v1/invoices/([^/]+)/finalize": invoices.finalise,
@@ -34,6 +39,11 @@ ACTS = {
     r"/v1/invoices/([^/]+)/mark_uncollectible": invoices.give_up,
     r"/v1/customers/([^/]+)/balance_transactions": invoices.create_balance_transaction,
     r"/v1/transfers/([^/]+)/reversals": money.reverse_transfer,
+}
+# What people do on Stripe's own pages; no part of its API.
+PAGES = {
+    r"/pages/accounts/([^/]+)/papers": money.show_papers,
+    r"/pages/checkout/([^/]+)/pay": checkout.complete,
 }
 # What can be listed, by which fields: path → kind of object, filters.
 LISTS = {
@@ -46,6 +56,7 @@ LISTS = {
     "/v1/accounts": ("account", ""),
     "/v1/transfers": ("transfer", "transfer_group destination"),
     "/v1/balance_transactions": ("balance_transaction", "source type"),
+    "/v1/checkout/sessions": ("checkout.session", "customer"),
 }
 RETRIEVES = {
     "invoices": "invoice",
@@ -56,6 +67,7 @@ RETRIEVES = {
     "transfers": "transfer",
     "payouts": "payout",
     "accounts": "account",
+    "topups": "topup",
 }
 
 
@@ -65,17 +77,28 @@ class FakeStripe(stripe.HTTPClient):
     faults   what becomes of the next requests, one each, None for none; when they are over, nothing fails.
              lost and answer_lost are time-outs before and after the effect, broken and broken_after answers of status 500
     account  what is there, to look at in a test
+    log      a file that keeps every request that wrote something, so that a fake started on it later is the same account again
     """
 
     name = "fake"
 
-    def __init__(self, clock: Clock, *, secret: str = "whsec_fake", faults: Iterator[Fault | None] | None = None) -> None:
+    def __init__(
+        self, clock: Clock, *, secret: str = "whsec_fake", faults: Iterator[Fault | None] | None = None, log: Path | None = None
+    ) -> None:
         super().__init__()
         self.account = FakeAccount(clock.now)
         self.secret = secret
+        self._log = log
         self.faults: Iterator[Fault | None] = faults or iter(())
         self._kept: dict[str, tuple[int, tuple[str, str], int, str]] = {}
         self._sent = 0
+        if log is not None and log.is_file():
+            self._recall(log.read_bytes())
+
+    def visit(self, page: str) -> None:
+        """What a person does on one of Stripe's own pages, e.g. `/pages/accounts/{id}/papers`."""
+        answer, status, _ = self._answer(("post", f"https://stripe.com{page}", ""), {"Authorization": "Bearer sk_person"}, fault=None)
+        assert status == 200, answer
 
     def deliveries(self) -> list[tuple[bytes, str]]:
         """Events not handed out before, each with its signature; the network may shuffle and repeat them."""
@@ -109,7 +132,7 @@ class FakeStripe(stripe.HTTPClient):
     def close(self) -> None:
         """Nothing is open."""
 
-    def _answer(self, asked: tuple[str, str, str], headers: Mapping[str, str], *, fault: Fault | None) -> Answer:
+    def _answer(self, asked: tuple[str, str, str], headers: Mapping[str, str], *, fault: Fault | None, again: bool = False) -> Answer:
         method, url, data = asked
         if not re.fullmatch(r"Bearer sk_\w+", headers.get("Authorization", "")):
             return _error(Refused("Invalid API Key provided", "api_key_invalid", status=401))
@@ -123,9 +146,21 @@ class FakeStripe(stripe.HTTPClient):
                 return _error(Refused(message, type="idempotency_error"))
             return kept[3], kept[2], {"Request-Id": "req_fake", "Idempotent-Replayed": "true"}
         text, status = self._execute(asked, fault)
+        if self._log is not None and method == "post" and not again:
+            with self._log.open("ab") as log:
+                log.write(json.dumps([self.account.now().isoformat(), method, url, data, key, fault]).encode() + b"\n")
         if key and not _is_invalid(text):
             self._kept[key] = (self.account.moment(), (url, data), status, text)
         return text, status, {"Request-Id": "req_fake"}
+
+    def _recall(self, log: bytes) -> None:
+        """Do again what the log says, each at its time; a last line that was cut off never happened."""
+        now, whole_lines = self.account.now, log[: log.rfind(b"\n") + 1]
+        for line in whole_lines.splitlines():
+            at, method, url, data, key, fault = json.loads(line)
+            self.account.now = partial(datetime.fromisoformat, at)
+            self._answer((method, url, data), {"Authorization": "Bearer sk_log", "Idempotency-Key": key}, fault=fault, again=True)
+        self.account.now, self._sent = now, len(self.account.events)
 
     def _execute(self, asked: tuple[str, str, str], fault: Fault | None) -> tuple[str, int]:
         method, url, data = asked
@@ -144,7 +179,7 @@ class FakeStripe(stripe.HTTPClient):
         if method == "post":
             if path in CREATES:
                 return account.expanded(CREATES[path](account, params), expand)
-            for pattern, act in ACTS.items():
+            for pattern, act in (ACTS | PAGES).items():
                 if matched := re.fullmatch(pattern, path):
                     return account.expanded(act(account, params, id=matched[1]), expand)
         if method == "get":
@@ -155,6 +190,8 @@ class FakeStripe(stripe.HTTPClient):
         account = self.account
         if path == "/v1/customers/search":
             return {"object": "search_result", "url": path, "has_more": False, "data": invoices.search_customers(account, params)}
+        if path == "/v1/balance":
+            return money.balance(account)
         if path in LISTS:
             kind, filters = LISTS[path]
             check(params, f"{filters} created limit starting_after ending_before")

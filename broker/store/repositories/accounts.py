@@ -6,8 +6,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from broker.store.rows import AccountRow, ApiKeyRow, PlanRow, ProviderRow
-from contracts.terms.accounts import Account, Provider
+from broker.store.rows import AccountRow, ApiKeyRow, PlanRow, ProviderRow, StaffRow
+from contracts.terms.accounts import Account, Provider, Staff
 from contracts.terms.errors import NotFound
 from contracts.terms.ids import derived_id
 
@@ -30,6 +30,22 @@ class AccountRepository:
         """Every account, by id."""
         rows = await self._session.scalars(select(AccountRow).order_by(col(AccountRow.id)))
         return [_account(row, row.id) for row in rows]
+
+    async def providers(self) -> list[Provider]:
+        """Every provider, by id."""
+        rows = await self._session.scalars(select(ProviderRow).order_by(col(ProviderRow.id)))
+        return [Provider(**{name: getattr(row, name) for name in Provider.__struct_fields__}) for row in rows]
+
+    async def add_staff(self, staff_id: str, digest: bytes, *, name: str, scopes: list[str], at: datetime) -> None:
+        """Register somebody of the finance team by the digest of a key, once."""
+        row = {"id": staff_id, "name": name, "digest": digest, "scopes": scopes, "created_at": at}
+        await self._session.execute(insert(StaffRow).values(row).on_conflict_do_nothing())
+
+    async def staff_by_key_digest(self, digest: bytes) -> Staff | None:
+        """Who of the finance team holds a key that is not revoked."""
+        statement = select(StaffRow).where(col(StaffRow.digest) == digest, col(StaffRow.revoked_at).is_(None))
+        row = (await self._session.scalars(statement)).first()
+        return Staff(id=row.id, name=row.name, scopes=frozenset(row.scopes)) if row else None
 
     async def by_key_digest(self, digest: bytes) -> tuple[Account, frozenset[str]] | None:
         """The holder of a key that is not revoked, and the key's scopes."""

@@ -4,16 +4,20 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import func, update
+from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from broker.store.rows import JournalEntryRow, LeaseRow, PostingRow
-from contracts.journal import JournalEntry, Posting
-from contracts.terms.errors import KeyReused
+from broker.store.rows import AccountRow, JournalEntryRow, LeaseRow, PostingRow, ProviderRow
+from contracts.ageing import ReceivableMove
+from contracts.journal import JournalEntry, Posting, State
+from contracts.terms.errors import KeyReused, WrongState
 
 # Statements have at most 32,767 values: an entry has seven, a posting six.
 ENTRIES_AT_ONCE = 4_000
+# A reversed entry counts as its reversal does: together they are nothing.
+COUNTED = ("posted", "reversed")
 
 
 class JournalRepository:
@@ -96,12 +100,12 @@ class JournalRepository:
         return await self._entries(rows)
 
     async def owed_micros(self, account_id: str) -> int:
-        """Posted receivable of an account."""
-        return await self._sum("receivable", account_id, state="posted")
+        """What an account has been invoiced and has not paid, less what it paid in advance."""
+        return await self._sum(("receivable", "prepaid"), account_id, states=COUNTED)
 
     async def held_micros(self, account_id: str) -> int:
         """What pending holds keep of an account's credit."""
-        return await self._sum("hold", account_id, state="pending")
+        return await self._sum(("hold",), account_id, states=("pending",))
 
     async def held_by_subject(self, subjects: list[str]) -> dict[str, int]:
         """Pending hold of each bid, micros."""
@@ -118,28 +122,102 @@ class JournalRepository:
         statement = (
             select(PostingRow.currency, func.sum(PostingRow.amount_micros))
             .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
-            .where(col(JournalEntryRow.state).in_(("posted", "reversed")))
+            .where(col(JournalEntryRow.state).in_(COUNTED))
             .group_by(col(PostingRow.currency))
             .order_by(col(PostingRow.currency))
         )
         return {currency: int(amount) for currency, amount in await self._session.execute(statement)}
+
+    async def by_party(self, account: str) -> dict[tuple[str, str], int]:
+        """Posted balance of an account of the chart by (currency, party), those of 0 left out."""
+        statement = (
+            select(PostingRow.currency, PostingRow.party, func.sum(PostingRow.amount_micros))
+            .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
+            .where(col(PostingRow.account) == account, col(JournalEntryRow.state).in_(COUNTED))
+            .group_by(col(PostingRow.currency), col(PostingRow.party))
+            .order_by(col(PostingRow.currency), col(PostingRow.party))
+        )
+        return {(currency, party): int(micros) for currency, party, micros in await self._session.execute(statement) if micros}
+
+    async def receivable_moves(self) -> list[ReceivableMove]:
+        """Every counted posting to a receivable, by account, time and entry."""
+        statement = (
+            select_columns(
+                col(PostingRow.party),
+                col(PostingRow.currency),
+                col(JournalEntryRow.id),
+                col(JournalEntryRow.at),
+                col(PostingRow.amount_micros),
+            )
+            .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
+            .where(col(PostingRow.account) == "receivable", col(JournalEntryRow.state).in_(COUNTED))
+            .order_by(col(PostingRow.party), col(JournalEntryRow.at), col(JournalEntryRow.id))
+        )
+        return [
+            ReceivableMove(account_id=party, currency=currency, entry_id=entry, at=at, micros=micros)
+            for party, currency, entry, at, micros in await self._session.execute(statement)
+        ]
+
+    async def kept_back_since(self, moment: datetime, currency: str) -> dict[str, int]:
+        """What payouts have kept back from providers since a moment, micros by provider."""
+        statement = (
+            select(PostingRow.party, func.sum(PostingRow.amount_micros))
+            .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
+            .where(
+                col(JournalEntryRow.kind) == "reserve",
+                col(JournalEntryRow.at) >= moment,
+                col(JournalEntryRow.state).in_(COUNTED),
+                col(PostingRow.account) == "provider_payable",
+                col(PostingRow.currency) == currency,
+                col(PostingRow.amount_micros) > 0,
+            )
+            .group_by(col(PostingRow.party))
+        )
+        return {party: int(micros) for party, micros in await self._session.execute(statement)}
+
+    async def entry(self, entry_id: str) -> JournalEntry | None:
+        """One entry, or None."""
+        row = await self._session.get(JournalEntryRow, entry_id)
+        return (await self._entries([row]))[0] if row else None
+
+    async def move(self, entry_id: str, state: State, *, to: State) -> None:
+        """Move an entry along its states. Raises WrongState where it is not in the first."""
+        if not await self._moved([entry_id], state, to=to):
+            raise WrongState(f"entry {entry_id} is not {state}", entry_id=entry_id, state=state)
+
+    async def affiliates(self) -> list[tuple[str, str]]:
+        """Buyers and providers of one parent between whom a settlement has passed: (account, provider), in order."""
+        pairs = (
+            select(AccountRow.id, ProviderRow.id)
+            .join(ProviderRow, col(ProviderRow.parent) == col(AccountRow.parent))
+            .join(PostingRow, col(PostingRow.party) == col(ProviderRow.id))
+            .join(JournalEntryRow, col(JournalEntryRow.id) == col(PostingRow.entry_id))
+            .where(
+                col(PostingRow.account) == "provider_payable",
+                col(JournalEntryRow.kind) == "settlement",
+                col(JournalEntryRow.subject).startswith(col(AccountRow.id).concat(":"), autoescape=False),
+            )
+            .distinct()
+            .order_by(col(AccountRow.id), col(ProviderRow.id))
+        )
+        return [(account, provider) for account, provider in await self._session.execute(pairs)]
 
     async def balances(self) -> list[tuple[str, str, int]]:
         """Posted balance of each chart account: (account, currency, micros), by account."""
         statement = (
             select(PostingRow.account, PostingRow.currency, func.sum(PostingRow.amount_micros))
             .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
-            .where(col(JournalEntryRow.state).in_(("posted", "reversed")))
+            .where(col(JournalEntryRow.state).in_(COUNTED))
             .group_by(col(PostingRow.account), col(PostingRow.currency))
             .order_by(col(PostingRow.account), col(PostingRow.currency))
         )
         return [(account, currency, int(amount)) for account, currency, amount in await self._session.execute(statement)]
 
-    async def _sum(self, account: str, party: str, *, state: str) -> int:
+    async def _sum(self, accounts: tuple[str, ...], party: str, *, states: tuple[str, ...]) -> int:
         statement = (
             select(func.coalesce(func.sum(PostingRow.amount_micros), 0))
             .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
-            .where(col(PostingRow.account) == account, col(PostingRow.party) == party, col(JournalEntryRow.state) == state)
+            .where(col(PostingRow.account).in_(accounts), col(PostingRow.party) == party, col(JournalEntryRow.state).in_(states))
         )
         return int((await self._session.scalars(statement)).one())
 

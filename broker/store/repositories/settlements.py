@@ -29,6 +29,7 @@ from contracts.close import CloseRecord
 from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PERIODS, PLANS, PROVIDERS, USAGE
 from contracts.review import Unbilled
 from contracts.settlement import Settlement, SettlementBook, settlement_book
+from contracts.statements import Invoice, InvoiceLine
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.tables import Table
 from contracts.terms.time import Period
@@ -56,6 +57,11 @@ class SettlementRepository:
             ClosedPeriod(period=row.period, month=Period(row.month_start, row.month_end), closes_at=row.closes_at, status=row.status)
             for row in rows
         ]
+
+    async def closed_at(self, period: int) -> datetime | None:
+        """Until when what arrived counted for a finalised period; None while it is open."""
+        row = await self._session.get(CloseRow, period)
+        return row.closes_at if row else None
 
     async def record(self, period: int) -> CloseRecord | None:
         """The close record of a period, or None while it is open."""
@@ -166,6 +172,12 @@ class SettlementRepository:
         ):
             await merge(self._session, table, frame=frame.select(list(table.model_fields)))
 
+    async def invoices(self, period: int) -> list[Invoice]:
+        """The invoices of a period as exports know them, by account."""
+        months = {each.period: each.month for each in await self.closed()}
+        accounts = {row.id: row for row in await self._session.scalars(select(AccountRow))}
+        return [_invoice(each, accounts[each.account_id], months=months) for each in await self.statements(period=period)]
+
     async def statements(self, *, account_id: str | None = None, period: int | None = None) -> list[StatementView]:
         """Invoices by account and period, each with its lines in order."""
         invoices = select(InvoiceRow, AccountRow, CloseRow)
@@ -187,6 +199,23 @@ class SettlementRepository:
             _statement(invoice, account, close=close, lines=by_invoice.get((invoice.account_id, invoice.period), []))
             for invoice, account, close in rows
         ]
+
+
+def _invoice(found: StatementView, account: AccountRow, *, months: dict[int, Period]) -> Invoice:
+    lines = tuple(
+        InvoiceLine(
+            kind=line.kind,
+            month_start=months[line.month].start,
+            hardware=line.hardware,
+            quantity_seconds=line.quantity_seconds,
+            amount_micros=line.amount_micros,
+            amount_cents=line.amount_cents,
+        )
+        for line in found.lines
+    )
+    same = {name: getattr(found, name) for name in Invoice.__struct_fields__ if name in StatementView.__struct_fields__}
+    own = {"id": f"{found.account_id}:{found.period}", "plan_id": account.plan_id, "tax_bps": account.tax_bps, "lines": lines}
+    return Invoice(**(same | own))
 
 
 def _statement(invoice: InvoiceRow, account: AccountRow, *, close: CloseRow, lines: list[StatementLine]) -> StatementView:

@@ -12,7 +12,7 @@ from broker.payments.fake.server import FakeStripe, Fault
 from broker.payments.sending import Sender
 from broker.payments.stripe_processor import StripeProcessor
 from contracts.journal import JournalEntry, Posting, trial_balance
-from contracts.statements import Invoice, InvoiceLine, PayoutAdvice
+from contracts.statements import Invoice, InvoiceLine
 from contracts.terms.money import MICROS_PER_CENT
 
 START = datetime(2027, 1, 31, 12, tzinfo=UTC)
@@ -121,21 +121,6 @@ def a_statement(cents: Iterable[int], *, account: str = "acct_1", period: int = 
         subtotal_cents=subtotal,
         tax_cents=tax,
         payable_cents=subtotal + tax,
-    )
-
-
-def an_advice(net_micros: int, *, period: int = 1, provider: str = "prv_1") -> PayoutAdvice:
-    month = datetime(2027, period, 1, tzinfo=UTC)
-    return PayoutAdvice(
-        provider_id=provider,
-        provider_name=provider,
-        period=period,
-        month_start=month,
-        month_end=month,
-        currency="EUR",
-        gross_micros=net_micros,
-        adjustments_micros=0,
-        net_micros=net_micros,
     )
 
 

@@ -154,7 +154,7 @@ def test_a_refund_of_what_was_never_paid_is_refused():
 def test_a_provider_is_paid_once_it_may_be_and_there_is_money():
     """It first shows its papers, then waits until a buyer has paid; the transfer is taken back for 3.00 later."""
     market = Market()
-    payout = Payout(provider_id="prv_1", period=1, currency="EUR", cents=4_000)
+    payout = Payout(provider_id="prv_1", run=1, currency="EUR", cents=4_000)
     pay = lambda: asyncio.run(market.collector.pay_out(payout, "DE"))  # noqa: E731
     assert pay() == "waiting"
     (receiver,) = market.fake.account.all("account")

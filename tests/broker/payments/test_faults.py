@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.payments.decisions import Payout, payouts
+from broker.payments.decisions import Payout
 from broker.payments.port import Refund
 from contracts.terms.errors import ProcessorFailed
-from tests.broker.payments.market import START, Died, Market, a_statement, an_advice, dying
+from tests.broker.payments.market import START, Died, Market, a_statement, dying
 
 CENT = 10_000
 FAULTS = st.lists(st.sampled_from([None, None, "lost", "answer_lost", "busy", "in_use", "broken", "broken_after"]), max_size=60)
 CENTS = st.integers(-30_000, 50_000)
 STATEMENTS = st.lists(st.lists(CENTS, min_size=1, max_size=3), min_size=1, max_size=4)
-PAYOUT = Payout(provider_id="prv_1", period=1, currency="EUR", cents=1_500)
+PAYOUT = Payout(provider_id="prv_1", run=1, currency="EUR", cents=1_500)
 
 
 def until_done(act):
@@ -133,21 +133,3 @@ def test_a_processor_that_stays_away_is_named():
         asyncio.run(market.collector.collect(a_statement([5_000])))
     assert caught.value.facts == {"reason": "APIConnectionError", "answered": None}
     assert not market.fake.account.things
-
-
-def test_payouts_are_whole_cents_of_all_that_was_earned():
-    """0.019999, then 0.000001: one cent, and the next. Then −0.05, and 0.07: the first cents give back what was too much."""
-    advices = [an_advice(net, period=period) for period, net in enumerate([19_999, 1, -50_000, 70_000], 1)]
-    assert [(each.period, each.cents) for each in payouts(advices)] == [(1, 1), (2, 1), (4, 2)]
-
-
-@given(st.lists(st.tuples(st.integers(-(10**9), 10**9), st.sampled_from(["prv_1", "prv_2"])), max_size=12))
-def test_payouts_never_exceed_what_was_earned_and_leave_less_than_a_cent(rows):
-    advices = [an_advice(net, period=period, provider=provider) for period, (net, provider) in enumerate(rows, 1)]
-    for provider in ("prv_1", "prv_2"):
-        paid = sum(each.cents for each in payouts(advices) if each.provider_id == provider) * CENT
-        earned = most = 0
-        for net, name in rows:
-            earned += net if name == provider else 0
-            most = max(most, earned)
-        assert paid == most - most % CENT

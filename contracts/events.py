@@ -1,0 +1,216 @@
+"""Business events beside settlement and payments, each as the one entry it becomes.
+
+The id of an entry derives from what makes the event itself (a statement, a run, a cycle), so that the same event is
+booked once however often it is told. Amounts are positive unless said otherwise; what processors move is in
+`broker.payments.decisions`, what months cost in `contracts.settlement`.
+
+    prepaid_spent    prepaid → receivable                what a buyer paid in advance pays an invoice
+    WriteOff         write_offs → receivable             an invoice that will not be paid
+    CreditNote       goodwill, tax → receivable          given back outside any settlement, with its tax
+    SlaCredit        provider_payable → sla_credits      a promise for missed availability, borne by who missed it
+    SlaCreditGiven   sla_credits → receivable            the promise kept
+    Conversion       account ⇄ conversion, twice         money of one currency for money of another
+    Reserve          provider_payable ⇄ provider_pending part of a payout kept back, or let go
+    premium_shares   provider_payable, among providers   who sold gives what standing by has earned
+    uplift_paid      uplift_fund → provider_payable      what makes sellers whole
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from contracts.journal import JournalEntry, Posting
+from contracts.terms.ids import derived_id
+from contracts.terms.money import MICROS_PER_CENT
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Cents = Annotated[int, msgspec.Meta(ge=1, le=10**15)]
+CentsOrNone = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+Lines = list[tuple[str, str, int]]
+
+
+class WriteOff(msgspec.Struct, frozen=True, kw_only=True, tag="write_off", forbid_unknown_fields=True):
+    """What is left of an invoice will not be paid."""
+
+    key: Name
+    account_id: Name
+    currency: Currency
+    cents: Cents
+    reason: Name
+
+    def lines(self) -> Lines:
+        """Account, party, cents; debit positive."""
+        return [("write_offs", "", self.cents), ("receivable", self.account_id, -self.cents)]
+
+
+class CreditNote(msgspec.Struct, frozen=True, kw_only=True, tag="credit_note", forbid_unknown_fields=True):
+    """Given back outside any settlement: `cents` before tax, and the tax on them."""
+
+    key: Name
+    account_id: Name
+    currency: Currency
+    cents: Cents
+    tax_cents: CentsOrNone = 0
+    reason: Name
+
+    def lines(self) -> Lines:
+        """Account, party, cents; debit positive."""
+        return [("goodwill", "", self.cents), ("tax", "", self.tax_cents), ("receivable", self.account_id, -self.cents - self.tax_cents)]
+
+
+class SlaCredit(msgspec.Struct, frozen=True, kw_only=True, tag="sla_credit", forbid_unknown_fields=True):
+    """A promise to a buyer for an incident, at the cost of the provider who missed it."""
+
+    key: Name
+    account_id: Name
+    provider_id: Name
+    currency: Currency
+    cents: Cents
+    reason: Name
+
+    def lines(self) -> Lines:
+        """Account, party, cents; debit positive."""
+        return [("provider_payable", self.provider_id, self.cents), ("sla_credits", self.account_id, -self.cents)]
+
+
+class SlaCreditGiven(msgspec.Struct, frozen=True, kw_only=True, tag="sla_credit_given", forbid_unknown_fields=True):
+    """A promised credit taken off what the buyer owes."""
+
+    key: Name
+    account_id: Name
+    currency: Currency
+    cents: Cents
+    reason: Name
+
+    def lines(self) -> Lines:
+        """Account, party, cents; debit positive."""
+        return [("sla_credits", self.account_id, self.cents), ("receivable", self.account_id, -self.cents)]
+
+
+class Conversion(msgspec.Struct, frozen=True, kw_only=True, tag="conversion", forbid_unknown_fields=True):
+    """Money of the broker's own changed in its bank: `cents` given in `currency`, `to_cents` taken in `to_currency`."""
+
+    key: Name
+    currency: Currency
+    cents: Cents
+    to_currency: Currency
+    to_cents: Cents
+    reason: Name
+
+    def __post_init__(self) -> None:
+        if self.currency == self.to_currency:
+            raise ValueError(f"a conversion is between two currencies, was {self.currency} to {self.to_currency}")
+
+
+class Reserve(msgspec.Struct, frozen=True, kw_only=True, tag="reserve"):
+    """Part of what a provider has earned, kept back by a payout run (`micros` above 0), or let go by a later one (below)."""
+
+    run: str
+    provider_id: str
+    currency: str
+    micros: int
+
+
+Correction = WriteOff | CreditNote | SlaCredit | SlaCreditGiven | Conversion
+
+
+def correction_entry(correction: Correction, at: datetime) -> JournalEntry:
+    """The pending entry of a correction: somebody else has to approve it before it counts."""
+    postings: tuple[Posting, ...]
+    match correction:
+        case Conversion():
+            postings = (
+                Posting(account="cash", amount_micros=-correction.cents * MICROS_PER_CENT, currency=correction.currency),
+                Posting(account="conversion", amount_micros=correction.cents * MICROS_PER_CENT, currency=correction.currency),
+                Posting(account="cash", amount_micros=correction.to_cents * MICROS_PER_CENT, currency=correction.to_currency),
+                Posting(account="conversion", amount_micros=-correction.to_cents * MICROS_PER_CENT, currency=correction.to_currency),
+            )
+            subject = ""
+        case _:
+            postings = tuple(
+                Posting(account=account, party=party, amount_micros=cents * MICROS_PER_CENT, currency=correction.currency)
+                for account, party, cents in correction.lines()
+                if cents
+            )
+            subject = correction.account_id
+    kind = str(correction.__struct_config__.tag)
+    return JournalEntry(
+        id=derived_id("ent", "correction", correction.key),
+        kind=kind,
+        state="pending",
+        at=at,
+        reason=correction.reason,
+        postings=postings,
+        subject=subject,
+    )
+
+
+def prepaid_spent(statement_id: str, paid: Posting, *, at: datetime) -> JournalEntry:
+    """What an account paid in advance pays a statement: `paid` is its line of the prepaid account, a debit."""
+    assert paid.account == "prepaid", "only the prepaid account pays in advance"
+    assert paid.amount_micros > 0, "what is spent is debited"
+    owed = msgspec.structs.replace(paid, account="receivable", amount_micros=-paid.amount_micros)
+    return JournalEntry(
+        id=f"prepaid:{statement_id}",
+        kind="prepaid_spend",
+        state="posted",
+        at=at,
+        reason="paid from the prepaid balance",
+        postings=(paid, owed),
+        subject=statement_id,
+    )
+
+
+def reserve_entry(reserve: Reserve, at: datetime) -> JournalEntry:
+    """Part of a payout kept back, or let go."""
+    return JournalEntry(
+        id=derived_id("ent", "reserve", reserve.run, reserve.provider_id),
+        kind="reserve",
+        state="posted",
+        at=at,
+        reason="kept back from a payout" if reserve.micros > 0 else "kept back before, and let go",
+        postings=(
+            Posting(account="provider_payable", party=reserve.provider_id, amount_micros=reserve.micros, currency=reserve.currency),
+            Posting(account="provider_pending", party=reserve.provider_id, amount_micros=-reserve.micros, currency=reserve.currency),
+        ),
+        subject=reserve.run,
+    )
+
+
+def premium_shares(cycle_id: str, gains: Mapping[str, int], *, currency: str, at: datetime) -> JournalEntry | None:
+    """What standing by has earned in a cycle, moved from those who sold: provider → micros it gains, which sum to 0."""
+    moved = {provider: gain for provider, gain in sorted(gains.items()) if gain}
+    if not moved:
+        return None
+    return JournalEntry(
+        id=derived_id("ent", "premium", cycle_id),
+        kind="premium_share",
+        state="posted",
+        at=at,
+        reason="premiums, shared with those who stood by",
+        postings=tuple(
+            Posting(account="provider_payable", party=provider, amount_micros=-gain, currency=currency) for provider, gain in moved.items()
+        ),
+        subject=cycle_id,
+    )
+
+
+def uplift_paid(cycle_id: str, due: Mapping[str, int], *, currency: str, at: datetime) -> JournalEntry | None:
+    """What the uplift fund pays sellers of a cycle whom the price would make lose: provider → micros."""
+    paid = {provider: micros for provider, micros in sorted(due.items()) if micros}
+    if not paid:
+        return None
+    fund = Posting(account="uplift_fund", amount_micros=sum(paid.values()), currency=currency)
+    sellers = (Posting(account="provider_payable", party=name, amount_micros=-micros, currency=currency) for name, micros in paid.items())
+    return JournalEntry(
+        id=derived_id("ent", "uplift", cycle_id),
+        kind="uplift",
+        state="posted",
+        at=at,
+        reason="uplift to those whom the price would make lose",
+        postings=(fund, *sellers),
+        subject=cycle_id,
+    )
