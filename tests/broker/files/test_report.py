@@ -109,7 +109,7 @@ def test_nothing_sold_is_a_page_too():
     market = book(offers=[an_offer("o1", rate_micros=5 * MILLION)], bids=[a_bid("b1", limit_spot_micros=MILLION)])
     text = plain(page_of(market, clear(market)))
     assert "Nothing was sold." in text
-    assert "0 of 1 bids were served; of the others 1 no eligible pool." in text
+    assert "0 of 1 bids were served; of the others 1 priced out." in text
 
 
 def test_a_class_of_thousands_of_steps_is_drawn_with_few_corners():
