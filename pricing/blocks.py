@@ -8,22 +8,22 @@ is wide enough is a matter of supply, not of the block: the integer problem deci
 import msgspec
 import numpy as np
 
-from pricing.arcs import read_cells
-from pricing.arrays import Bools, Ints
-from pricing.demand import Demand
-from pricing.eligibility import Eligibility
-from pricing.pools import Supply
-from pricing.worth import Worth
+from pricing.arrays import NEVER, Bools, Ints
+from pricing.network import Network
+from pricing.worth import carbon_cost
+
+CELLS_AT_ONCE = 4_000_000
 
 
 class Columns(msgspec.Struct, frozen=True, eq=False):
     """The K columns, in order of group, first slot, pool and tier.
 
-    group, first, pool, tier   (K,)
-    run, width                 (K,) slots, and accelerators in each of them
-    worth                      (K,) Σ worth over the run, micros per accelerator-hour
+    pair, group, first, pool, tier   (K,) the pair is that of group and pool in the network
+    run, width                       (K,) slots, and accelerators in each of them
+    worth                            (K,) Σ worth over the run, micros per accelerator-hour
     """
 
+    pair: Ints
     group: Ints
     first: Ints
     pool: Ints
@@ -48,29 +48,55 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
             fits[mine] = (self.over_runs((room >= wide).astype(np.int64)) == self.run)[mine]
         return fits
 
+    def taken(self, blocks: Ints, *, shape: tuple[int, int]) -> Ints:
+        """Accelerators by tier, pool and slot when so many blocks run each column (K,): (3, P, T) for a `shape` of (P, T)."""
+        change = np.zeros((3, shape[0], shape[1] + 1), dtype=np.int64)
+        where, wide = (self.tier, self.pool), blocks * self.width
+        np.add.at(change, (*where, self.first), wide)
+        np.subtract.at(change, (*where, self.first + self.run), wide)
+        running: Ints = np.cumsum(change, axis=2)[:, :, :-1]
+        return running
 
-def find_columns(supply: Supply, demand: Demand, *, worth: Worth, eligibility: Eligibility) -> Columns:
-    """Every column of the book."""
+    def some(self, which: Ints | Bools) -> "Columns":
+        """Those at some positions, or where a mask holds."""
+        return Columns(*(getattr(self, name)[which] for name in self.__struct_fields__))
+
+
+def find_columns(network: Network) -> Columns:
+    """Every column of the book, a few pairs at a time so that memory stays in bounds."""
+    slots = network.limits.shape[1]
+    pairs = np.flatnonzero((network.run > 0)[network.group] & (network.run <= slots)[network.group])
+    step = max(1, CELLS_AT_ONCE // (slots * 3))
     nothing: Ints = np.empty(0, dtype=np.int64)
-    found = [(nothing,) * 5]
-    for group in np.flatnonzero(demand.run):
-        cells = read_cells(supply, worth, eligibility=eligibility, groups=np.array([group]))
-        run = int(demand.run[group])
-        if run > supply.offered.shape[1]:
-            continue
-        cheapest = np.where(supply.offered > 0, supply.cheapest, 0).T[..., None]
-        gain = _window_sums(np.where(cells.allowed[0], cells.worth[0] - cheapest, 0), run)
-        value = _window_sums(np.where(cells.allowed[0], cells.worth[0], 0), run)
-        whole = _window_sums(cells.allowed[0].astype(np.int64), run) == run
-        first, pool, tier = np.nonzero(whole & (gain >= 0))
-        found.append((np.full(len(first), group), first, pool, tier, value[first, pool, tier]))
-    group_, first_, pool_, tier_, worth_ = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Columns(group_, first_, pool_, tier_, run=demand.run[group_], width=demand.width[group_], worth=worth_)
+    found = [(nothing,) * 4, *(_some_columns(network, pairs[start : start + step]) for start in range(0, len(pairs), step))]
+    pair, first, tier, worth = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    group, pool = network.group[pair].astype(np.int64), network.pool[pair].astype(np.int64)
+    order = np.lexsort((tier, pool, first, group))
+    columns = Columns(pair, group, first, pool, tier, run=network.run[group], width=network.width[group], worth=worth)
+    return columns.some(order)
 
 
-def _window_sums(table: Ints, run: int) -> Ints:
-    """Sums over `run` slots from each first slot: (T, P, 3) → (T − run + 1, P, 3)."""
-    total = np.zeros((table.shape[0] + 1, *table.shape[1:]), dtype=np.int64)
-    np.cumsum(table, axis=0, out=total[1:])
-    sums: Ints = total[run:] - total[:-run]
+def _some_columns(network: Network, pairs: Ints) -> tuple[Ints, ...]:
+    """The columns of some pairs: pair, first slot, tier and worth."""
+    pool, group = network.pool[pairs], network.group[pairs]
+    slots = network.limits.shape[1]
+    hour, run = np.arange(slots), network.run[group]
+    window = (hour >= network.first[pairs][:, None]) & (hour < network.end[group][:, None])
+    wanted = network.worth[pairs]
+    there = window[..., None] & (network.limits[pool] > 0) & (wanted > -NEVER)[:, None, :]
+    net = wanted[:, None, :] - carbon_cost(network.carbon[group][:, None], network.grams[pool])[..., None]
+    value = np.where(there, net, 0)
+    gain = np.where(there, value - network.cheapest[pool][..., None], 0)
+    end = hour + run[:, None]
+    inside, end = end <= slots, np.minimum(end, slots)
+    whole = inside[..., None] & (_run_sums(there.astype(np.int64), end) == run[:, None, None])
+    row, first, tier = np.nonzero(whole & (_run_sums(gain, end) >= 0))
+    return pairs[row], first.astype(np.int64), tier.astype(np.int64), _run_sums(value, end)[row, first, tier]
+
+
+def _run_sums(table: Ints, end: Ints) -> Ints:
+    """Sums (n, T, 3) of a table (n, T, 3) over first ≤ t < end, for each first slot and its end (n, T)."""
+    total = np.zeros((table.shape[0], table.shape[1] + 1, table.shape[2]), dtype=np.int64)
+    np.cumsum(table, axis=1, out=total[:, 1:])
+    sums: Ints = np.take_along_axis(total, end[..., None], axis=1) - total[:, :-1]
     return sums

@@ -2,28 +2,42 @@
 
 Branch and bound says which columns run. What they take is taken out of the supply, cheapest first, and what is left is a
 network of flexible bids again: it is cleared like any other, so that its awards are whole, and proved by their prices.
+
+A small book goes to branch and bound as it is. With many columns it begins with the answer of a packing; with many arcs it
+sees only what is near its price in the relaxation, and the relaxation is the bound.
 """
 
 from math import floor
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 
 from contracts.terms.errors import ClearingFailed
-from contracts.terms.tables import TIERS
-from pricing.arcs import Arcs
-from pricing.arrays import NEVER, SPOT, Ints
-from pricing.choice import Lots
-from pricing.mixture import mix
+from pricing.arrays import NEVER, SPOT, Bools, Ints
+from pricing.blocks import Columns
+from pricing.choice import Grants
+from pricing.compiling import with_supply
+from pricing.demand import Demand
+from pricing.laying import rank_within
+from pricing.mixture import Mixture, mix
+from pricing.packing import pack
 from pricing.pools import Supply, by_pool
-from pricing.problem import MarketProblem
-from pricing.solver import LinearProgramme, solve_whole
-from pricing.worth import KILOGRAM
+from pricing.problem import CompiledBook, MarketProblem
+from pricing.solver import LinearProgramme, LinearSolution, Search, solve, solve_whole
 
-# The search ends here with the best answer it has; the certificate states how much better another could be.
-SEARCH_SECONDS = 60.0
+# Up to so many columns that fit, and arcs, branch and bound needs no help and ends with a proof.
+FEW_COLUMNS = 300
+FEW_ARCS = 20_000
+# Beyond that it may stop this near the bound, as a share of the answer.
+NEAR_ENOUGH = 1e-4
+# An arc or column that would lose less than this part of the median worth an accelerator-hour, at the relaxation's prices, is kept.
+NEAR = 0.03
 # Micros by which the solver's bound may fall short of a whole number and still mean it.
 NOISE = 1e-2
+USED = 1e-6
+
+Book = TypeVar("Book", bound=CompiledBook)
 
 
 class Chosen(msgspec.Struct, frozen=True, eq=False):
@@ -38,26 +52,54 @@ class Chosen(msgspec.Struct, frozen=True, eq=False):
 
 def choose_columns(problem: MarketProblem, count: Ints) -> Chosen:
     """The columns that run at greatest welfare when each group has `count` bids (G,). Raises ClearingFailed as the solver does."""
-    mixture = mix(problem, count)
     columns = problem.columns
-    most = mixture.programme.most.copy()
-    own = slice(mixture.arcs, mixture.arcs + mixture.columns)
-    most[own] = np.where(columns.fit(problem.supply.limits), count[columns.group], 0)
-    if not most[own].any():
-        return Chosen(np.zeros(mixture.columns, dtype=np.int64), bound=0)
-    programme = LinearProgramme(mixture.programme.value, most, rows=mixture.programme.rows, room=mixture.programme.room)
-    found = solve_whole(programme, np.arange(own.start, own.stop), seconds=SEARCH_SECONDS)
-    return Chosen(np.rint(found.quantity[own]).astype(np.int64), bound=floor(found.bound + NOISE))
+    fits = columns.fit(problem.network.limits) & (count[columns.group] > 0)
+    blocks = np.zeros(len(columns.group), dtype=np.int64)
+    if not fits.any():
+        return Chosen(blocks, bound=0)
+    mixture = mix(problem, count)
+    programme = mixture.programme
+    kept = np.concatenate([np.ones(mixture.arcs, dtype=bool), fits, np.ones(len(mixture.place), dtype=bool)])
+    search, bound = Search(), np.inf
+    if len(problem.arcs.worth) > FEW_ARCS:
+        relaxed = solve(_restricted(programme, kept))
+        bound = float(programme.value[kept] @ relaxed.quantity)
+        kept = _near(problem, mixture, kept=kept, relaxed=relaxed)
+        search = Search(gap=NEAR_ENOUGH)
+    elif fits.sum() > FEW_COLUMNS:
+        start = pack(problem.network, columns.some(fits), count=count)
+        search = Search(gap=NEAR_ENOUGH, start=start if not len(problem.arcs.worth) else None)
+    whole = mixture.arcs + np.flatnonzero(kept[mixture.arcs : mixture.arcs + mixture.columns])
+    found = solve_whole(_restricted(programme, kept), np.searchsorted(np.flatnonzero(kept), whole), search=search)
+    quantity = np.zeros(len(kept))
+    quantity[kept] = found.quantity
+    blocks = np.rint(quantity[mixture.arcs : mixture.arcs + mixture.columns]).astype(np.int64)
+    bound = min(bound, found.bound) if kept[: mixture.arcs].all() else bound
+    return Chosen(blocks, bound=floor(bound + NOISE) if np.isfinite(bound) else NEVER)
 
 
-def after_blocks(problem: MarketProblem, blocks: Ints) -> MarketProblem:
+def _restricted(programme: LinearProgramme, kept: Bools) -> LinearProgramme:
+    """The programme with only some of its unknowns (n,)."""
+    return LinearProgramme(programme.value[kept], programme.most[kept], rows=programme.rows[:, np.flatnonzero(kept)], room=programme.room)
+
+
+def _near(problem: MarketProblem, mixture: Mixture, *, kept: Bools, relaxed: LinearSolution) -> Bools:
+    """Which unknowns (n,) the relaxation uses, or would use for a little more; supplies are all kept."""
+    programme = mixture.programme
+    bids = mixture.arcs + mixture.columns
+    loss = programme.rows[:, :bids].T @ relaxed.dual - programme.value[:bids]
+    each = np.concatenate([np.ones(mixture.arcs), problem.columns.width * problem.columns.run])
+    used = np.zeros(len(kept))
+    used[kept] = relaxed.quantity
+    near = np.ones(len(kept), dtype=bool)
+    near[:bids] = (loss <= NEAR * np.median(problem.arcs.worth) * each) | (used[:bids] > USED)
+    return kept & near
+
+
+def after_blocks(compiled: Book, columns: Columns, *, blocks: Ints) -> Book:
     """What is left for the flexible bids when so many blocks run each column (K,). Raises ClearingFailed when they do not fit."""
-    supply, columns = problem.supply, problem.columns
-    taken = np.zeros((len(TIERS), problem.pools, problem.slots), dtype=np.int64)
-    for column in np.flatnonzero(blocks):
-        first, run = columns.first[column], columns.run[column]
-        taken[columns.tier[column], columns.pool[column], first : first + run] += blocks[column] * columns.width[column]
-    better = np.cumsum(taken, axis=0)
+    supply = compiled.supply
+    better = np.cumsum(columns.taken(blocks, shape=(compiled.pools, compiled.slots)), axis=0)
     limits = supply.limits - better.transpose(1, 2, 0)
     if limits.min(initial=0) < 0:
         raise ClearingFailed("the blocks do not fit the book", status="infeasible")
@@ -66,47 +108,22 @@ def after_blocks(problem: MarketProblem, blocks: Ints) -> MarketProblem:
     cheapest = np.full_like(supply.cheapest, NEVER)
     np.minimum.at(cheapest, supply.pool_of, rates)
     after = msgspec.structs.replace(supply, left=left, offered=by_pool(left, supply.pool_of), cheapest=cheapest, limits=limits)
-    return msgspec.structs.replace(problem, supply=after)
+    return msgspec.structs.replace(compiled, supply=after, network=with_supply(compiled.network, after))
 
 
-def add_blocks(problem: MarketProblem, blocks: Ints, *, members: list[list[int]]) -> tuple[MarketProblem, Lots]:
-    """The problem with an arc for every slot of every column that runs, and the lots on them; an earlier block runs first.
-
-    members   (G) rows of the bids in the book, in order of entry
-    """
-    columns, arcs = problem.columns, problem.arcs
+def grant_blocks(columns: Columns, blocks: Ints, *, demand: Demand, out: Bools) -> Grants:
+    """What the running blocks get: of equals the earlier runs, those that are out (B,) never."""
     running = np.repeat(np.arange(len(blocks)), blocks)
-    queues = {int(group): iter(members[group]) for group in np.unique(columns.group[running])}
-    bid = np.array([next(queues[int(group)]) for group in columns.group[running]], dtype=np.int64)
-    spread = np.repeat(np.arange(len(running)), columns.run[running])
-    column = running[spread]
-    start = np.cumsum(columns.run[running]) - columns.run[running]
-    slot = columns.first[column] + np.arange(len(spread)) - start[spread]
-    more = Arcs(
-        group=columns.group[column],
-        slot=slot,
-        pool=columns.pool[column],
-        tier=columns.tier[column],
-        worth=_worth(problem, column, slot=slot),
-        reachable=arcs.reachable,
-    )
-    kept = {name: np.concatenate([getattr(arcs, name), getattr(more, name)]) for name in ("group", "slot", "pool", "tier", "worth")}
-    grown = msgspec.structs.replace(
-        problem,
-        arcs=Arcs(**kept, reachable=arcs.reachable),
-        cell=np.concatenate([problem.cell, more.group * problem.slots + slot]),
-        node=np.concatenate([problem.node, (more.tier * problem.pools + more.pool) * problem.slots + slot]),
-    )
-    lots = Lots(bid=bid[spread], arc=len(arcs.worth) + np.arange(len(spread)), tier=more.tier, quantity=columns.width[column])
-    return grown, lots
-
-
-def _worth(problem: MarketProblem, column: Ints, *, slot: Ints) -> Ints:
-    """What an accelerator-hour of some columns (n,) is worth in a slot (n,) of their runs."""
-    group, pool, tier = problem.columns.group[column], problem.columns.pool[column], problem.columns.tier[column]
-    carbon = -(-problem.worth.carbon[group] * problem.supply.carbon[pool, slot] // KILOGRAM)
-    worth: Ints = problem.worth.gross[group, pool, tier] - problem.worth.transfer[group, pool] - carbon
-    return worth
+    group = columns.group[running]
+    queue = demand.ordered[~out[demand.ordered]]
+    start = np.searchsorted(demand.group_of[queue], np.arange(len(demand.count)))
+    bid = queue[start[group] + rank_within(group)]
+    run = columns.run[running]
+    spread = np.repeat(np.arange(len(running)), run)
+    slot = columns.first[running][spread] + rank_within(spread)
+    order = np.lexsort((slot, bid[spread]))
+    column, slot, bid = running[spread][order], slot[order], bid[spread][order]
+    return Grants(bid=bid, pool=columns.pool[column], slot=slot, tier=columns.tier[column], quantity=columns.width[column])
 
 
 def _left(supply: Supply, taken: Ints) -> Ints:

@@ -112,7 +112,7 @@ def spell_out(compiled: CompiledBook) -> MarketProblem:
         network=compiled.network,
         reachable=compiled.reachable,
         arcs=arcs,
-        columns=find_columns(supply, demand, worth=compiled.worth, eligibility=compiled.eligibility),
+        columns=find_columns(compiled.network),
         cell=arcs.group * slots + arcs.slot,
         node=(arcs.tier * supply.pools.height + arcs.pool) * slots + arcs.slot,
     )

@@ -41,7 +41,7 @@ class _Face(msgspec.Struct, frozen=True, eq=False):
     tight: Bools
 
 
-def column_prices(problem: MarketProblem, count: Ints) -> PriceRange:
+def column_prices(problem: MarketProblem, count: Ints) -> tuple[PriceRange, bool]:
     """Both ends of the supporting prices, (3, P, T) micros each, when each group has `count` bids (G,).
 
     Raises ClearingFailed when the solver does.
@@ -49,14 +49,14 @@ def column_prices(problem: MarketProblem, count: Ints) -> PriceRange:
     mixture = mix(problem, count)
     if not mixture.arcs + mixture.columns:
         quiet = np.broadcast_to(problem.supply.cheapest, (len(TIERS), problem.pools, problem.slots))
-        return PriceRange(low=quiet, high=quiet)
+        return PriceRange(low=quiet, high=quiet), True
     face = _supporting(problem, mixture)
     sums, places = _sums(problem, len(face.base))
     ends = []
     for sign in (1.0, -1.0):
         vector = _extreme(face, [sign * aim for aim in (sums, places)])
         ends.append(_tier_prices(problem, vector))
-    return PriceRange(low=np.minimum(*ends), high=np.maximum(*ends))
+    return PriceRange(low=np.minimum(*ends), high=np.maximum(*ends)), True
 
 
 def _supporting(problem: MarketProblem, mixture: Mixture) -> _Face:

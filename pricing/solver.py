@@ -5,12 +5,11 @@
                 0 ≤ x ≤ most
 
 Some of the unknowns may have to be whole: then there are no duals, and branch and bound says how much better an
-answer it has not seen could be. CVXPY carries either to HiGHS; nobody else in the house knows them.
+answer it has not seen could be. CVXPY carries the first to HiGHS; nobody else in the house knows either.
 """
 
-import warnings
-
 import cvxpy as cp
+import highspy
 import msgspec
 import numpy as np
 import scipy.sparse as sp
@@ -20,6 +19,8 @@ from pricing.arrays import Floats, Ints
 
 INTERIOR_FROM = 20_000
 WHOLE_GAP = 0.5  # of one unit of value: the value of a whole answer is whole
+WHOLE_UNIT = 1000.0
+LEAST_LOOKS = 50
 
 
 class LinearProgramme(msgspec.Struct, frozen=True, eq=False):
@@ -43,6 +44,19 @@ class LinearSolution(msgspec.Struct, frozen=True, eq=False):
     dual: Floats
 
 
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """How long branch and bound looks for a whole answer: by work, never by the clock, so that a replay ends where the first run did.
+
+    gap     share of the answer by which the bound may exceed it; 0 for the last unit of value
+    work    looks times entries of `rows`: the search stops to look up at moments that depend on nothing but the programme
+    start   an answer to begin with, (w,) of the whole unknowns in their order; None for none
+    """
+
+    gap: float = 0.0
+    work: float = 5e7
+    start: Ints | None = None
+
+
 class WholeSolution(msgspec.Struct, frozen=True, eq=False):
     """The best answer found, x (n,), and what branch and bound claims no answer can exceed."""
 
@@ -50,27 +64,49 @@ class WholeSolution(msgspec.Struct, frozen=True, eq=False):
     bound: float
 
 
-def solve_whole(programme: LinearProgramme, whole: Ints, *, seconds: float) -> WholeSolution:
-    """Solve a programme whose unknowns `whole` (positions) must be integers, to the last unit of value or for so many seconds.
+def solve_whole(programme: LinearProgramme, whole: Ints, *, search: Search) -> WholeSolution:
+    """Solve a programme whose unknowns `whole` (positions) must be integers, as far as the search goes.
 
+    CVXPY has no way to begin with an answer, nor to stop by work: this one goes to HiGHS directly, in thousands of units of value.
     Raises ClearingFailed with the solver's status when it has no answer by then.
     """
-    limits = [np.zeros(len(programme.value)), programme.most]
-    unknown = cp.Variable(len(programme.value), bounds=limits, integer=(whole,) if len(whole) else False)
-    problem = cp.Problem(cp.Minimize(-programme.value @ unknown), [programme.rows @ unknown <= programme.room])
-    options = {"mip_rel_gap": 0.0, "mip_abs_gap": WHOLE_GAP, "time_limit": seconds}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an answer that is not the last word is what a limit is for
-            problem.solve(solver=cp.HIGHS, highs_options=options)
-    except (cp.error.SolverError, ValueError) as error:  # ValueError: the solver ended in a status CVXPY cannot unpack
-        raise ClearingFailed("the solver found no whole optimum", status=str(error)) from error
-    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.settings.USER_LIMIT) or unknown.value is None:
-        raise ClearingFailed("the solver found no whole optimum", status=problem.status)
-    found = np.asarray(unknown.value, dtype=np.float64)
-    if not np.isfinite(found).all():
-        raise ClearingFailed("the solver found no whole answer in time", status=problem.status)
-    return WholeSolution(found, bound=-float(problem.solver_stats.extra_stats.mip_dual_bound))
+    engine = highspy.Highs()
+    for option, value in (("output_flag", False), ("mip_rel_gap", search.gap), ("mip_abs_gap", WHOLE_GAP / WHOLE_UNIT), ("threads", 1)):
+        engine.setOptionValue(option, value)
+    engine.passModel(_model(programme, whole))
+    if search.start is not None:
+        engine.setSolution(len(whole), whole.astype(np.int32), search.start.astype(np.float64))
+    looks = max(LEAST_LOOKS, int(search.work / max(1, programme.rows.nnz)))
+    seen = iter(range(looks))
+
+    def look_up(*event: highspy.cb.HighsCallbackInput) -> None:
+        """Stop when all looks are used; the fourth of what comes with an event is where to say so."""
+        event[3].user_interrupt = next(seen, None) is None
+
+    engine.setCallback(look_up, None)
+    engine.startCallback(highspy.cb.HighsCallbackType.kCallbackMipInterrupt)
+    engine.run()
+    status = engine.getModelStatus()
+    found = np.asarray(engine.getSolution().col_value, dtype=np.float64)
+    if engine.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible or len(found) != len(programme.value):
+        raise ClearingFailed("the solver found no whole answer", status=engine.modelStatusToString(status))
+    return WholeSolution(found, bound=-WHOLE_UNIT * float(engine.getInfo().mip_dual_bound))
+
+
+def _model(programme: LinearProgramme, whole: Ints) -> highspy.HighsLp:
+    """The programme as HiGHS takes it."""
+    model = highspy.HighsLp()
+    model.num_row_, model.num_col_ = programme.rows.shape
+    model.col_cost_ = -programme.value / WHOLE_UNIT
+    model.col_lower_, model.col_upper_ = np.zeros(len(programme.value)), programme.most
+    model.row_lower_, model.row_upper_ = np.full(len(programme.room), -np.inf), programme.room
+    rows = sp.csc_array(programme.rows)
+    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = rows.indptr, rows.indices, rows.data
+    kinds = np.full(len(programme.value), highspy.HighsVarType.kContinuous)
+    kinds[whole] = highspy.HighsVarType.kInteger
+    model.integrality_ = kinds.tolist()
+    return model
 
 
 def solve(programme: LinearProgramme, *, corner: bool = True) -> LinearSolution:

@@ -9,7 +9,8 @@ import numpy as np
 from contracts.terms.clearing import Clearing
 from contracts.terms.errors import ClearingFailed
 from pricing.arrays import Bools, Ints
-from pricing.problem import MarketProblem
+from pricing.blocks import Columns
+from pricing.demand import Demand
 
 
 def total_uplift(result: Clearing) -> int:
@@ -17,23 +18,21 @@ def total_uplift(result: Clearing) -> int:
     return int(result.outcomes["uplift_micros"].sum()) + int(result.receipts["uplift_micros"].sum())
 
 
-def costliest_block(problem: MarketProblem, uplifts: list[int], *, members: list[list[int]]) -> int:
+def costliest_block(demand: Demand, uplifts: Ints, *, out: Bools) -> int:
     """The block to take out of the book: that of greatest own uplift, of equals the latest entered, then the greatest id.
 
-    uplifts   (B,) micros due to each bid, in order of id
-    members   (G) rows of the bids that are still in the book; refused blocks count, with nothing
+    uplifts   (B,) micros due to each bid, in order of id; refused blocks count, with nothing
+    out       (B,) bids taken out already
     """
-    demand = problem.demand
-    blocks = [bid for group in np.flatnonzero(demand.run) for bid in members[group]]
-    if not blocks:
+    blocks = np.flatnonzero((demand.run > 0)[demand.group_of] & ~out)
+    if not len(blocks):
         raise ClearingFailed("uplift is due without a block to take out", status="no blocks")
-    return max(blocks, key=lambda bid: (uplifts[bid], int(demand.turn[bid])))
+    return int(blocks[np.lexsort((demand.turn[blocks], uplifts[blocks]))[-1]])
 
 
-def admitted(problem: MarketProblem, price: Ints) -> Bools:
+def admitted(columns: Columns, price: Ints, *, groups: int) -> Bools:
     """Whether some column of each group (G,) is worth more than tier prices (3, P, T) ask over its run."""
-    columns = problem.columns
     gains = columns.worth > columns.over_runs(price)
-    found = np.zeros(problem.groups, dtype=bool)
+    found = np.zeros(groups, dtype=bool)
     found[columns.group[gains]] = True
     return found

@@ -65,7 +65,7 @@ def test_no_other_whole_awards_are_better(market: MarketBook):
 @given(block_books())
 def test_the_ends_are_the_supporting_vectors_of_least_and_of_greatest_sum(market: MarketBook):
     problem = build(market)
-    ends = column_prices(problem, problem.demand.count)
+    ends, _ = column_prices(problem, problem.demand.count)
     there = (problem.supply.limits > 0) & (problem.supply.offered > 0)[..., None]
     there[..., 0] &= there[..., 1]
     both = (ends.low + ends.high).transpose(1, 2, 0)[there].sum()
@@ -79,7 +79,7 @@ def test_the_ends_are_the_supporting_vectors_of_least_and_of_greatest_sum(market
 def test_without_blocks_the_relaxation_has_the_prices_of_the_network(market: MarketBook):
     problem = build(market)
     quantity = optimum(problem, lambda _: None)
-    network, relaxed = price_range(problem, quantity), column_prices(problem, problem.demand.count)
+    network, (relaxed, _) = price_range(problem, quantity), column_prices(problem, problem.demand.count)
     sold = problem.by_node(quantity).sum(axis=0) > 0
     there = (problem.supply.limits > 0).transpose(2, 0, 1) & sold
     there[0] &= there[1]
