@@ -131,6 +131,7 @@ class _StoredCertificate(msgspec.Struct, kw_only=True):
     fee_micros: int | None = None
     transfer_micros: int | None = None
     checks: tuple[Check, ...] = ()
+    merkle_root: str = ""
 
 
 def _read_certificate(path: Path, clearing: Clearing) -> Certificate:

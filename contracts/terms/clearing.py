@@ -53,6 +53,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     bound_integer_micros         the solver's claim for a book with blocks, else None
     paid, received, uplift       micros; paid = received, uplift apart
     hashes                       table name → SHA-256 of its canonical text
+    merkle_root                  over one leaf a bid, its terms, outcome and awards: what a buyer's own extract is held to
     """
 
     rules: str
@@ -70,6 +71,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     transfer_micros: int
     checks: tuple[Check, ...]
     hashes: dict[str, str]
+    merkle_root: str = ""
 
     @property
     def holds(self) -> bool:
