@@ -6,7 +6,7 @@ large enough to overflow a product are put aside and read by the rules (`contrac
 Both readings are exact, so it changes nothing which rows are put aside: too many cost only time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -70,15 +70,18 @@ class PlainRows:
     are, for what lies after the last: such sums are counted, not settled.
     """
 
-    def __init__(self, calendar: Calendar, accelerators: pl.Series) -> None:
+    def __init__(self, calendar: Calendar, accelerators: pl.Series, *, settled_only: bool = False) -> None:
+        """`settled_only`: rows that arrive too late, or lie after the last month, are put aside and not counted here."""
         self._calendar = calendar
         self._accelerators = accelerators.to_numpy().astype(np.int64)
         self._month_ends = np.append(calendar.ends, np.iinfo(np.int64).max)
         self._places = calendar.periods + 1
         cells = len(accelerators) * 2 * self._places**2
         self._sums: Ints | None = np.zeros(cells, dtype=np.int64) if cells <= CELLS_MAX else None
+        self._settled_only = settled_only
         self._parts: list[pl.DataFrame] = []
         self._since = 0
+        self.rows = 0
         self.rows_later = 0
         self.seconds_above = 0
 
@@ -92,7 +95,10 @@ class PlainRows:
         month = _place(start, self._calendar.ends)
         aside = batch.repeated | (end > self._month_ends[month])
         aside |= self._large(length, seconds, lease=lease)
-        later = (known == self._calendar.periods) & ~aside
+        if self._settled_only:
+            aside |= (known == self.periods) | (month == self.periods)
+        later = (known == self.periods) & ~aside
+        self.rows += batch.rows.height
         self.rows_later += int(np.count_nonzero(later))
         settled = np.where(aside | later, 0, seconds)
         possible = self._accelerators[lease] * length
@@ -109,6 +115,13 @@ class PlainRows:
     def periods(self) -> int:
         """How many are settled."""
         return self._calendar.periods
+
+    def recall(self, sums: pl.DataFrame) -> None:
+        """Add sums of before, as `sums` gave them, of as many periods or fewer."""
+        if sums.height:
+            lease_failed = pl.col("lease").cast(pl.Int64) * 2 + pl.col("failed")
+            cell = (lease_failed * self._places + pl.col("month") - 1) * self._places + pl.col("period") - 1
+            self._keep(sums.select(cell=cell, seconds="seconds"))
 
     def sums(self) -> pl.DataFrame:
         """lease, failed, month, period, seconds so far; months after the last one settled count as one."""
@@ -171,14 +184,14 @@ def read_batches(batches: Iterable[UsageBatch], *, leases: pl.DataFrame, periods
     Raises BadInput when the seconds of one lease and month do not fit 64 bits.
     """
     plain = PlainRows(calendar(periods), leases["accelerators"])
-    aside: list[pl.DataFrame] = []
-    rows = 0
+    rest = pl.concat([*put_aside(plain, batches)] or [pl.DataFrame(schema=BATCH)])
+    return joined(plain, thoughtful(rest, leases=leases, periods=periods), leases=leases, rows=plain.rows)
+
+
+def put_aside(plain: PlainRows, batches: Iterable[UsageBatch]) -> Iterator[pl.DataFrame]:
+    """Add up the plain rows of all batches; yields the others."""
     for batch in batches:
-        aside.append(_compact(batch.rows.filter(pl.Series(plain.add(batch)))))
-        rows += batch.rows.height
-    rest = pl.concat(aside) if aside else pl.DataFrame(schema=BATCH)
-    aside.clear()
-    return joined(plain, thoughtful(rest, leases=leases, periods=periods), leases=leases, rows=rows)
+        yield _compact(batch.rows.filter(pl.Series(plain.add(batch))))
 
 
 def thoughtful(rows: pl.DataFrame, *, leases: pl.DataFrame, periods: pl.DataFrame) -> list[Reading]:

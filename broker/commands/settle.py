@@ -27,8 +27,12 @@ Previous = Annotated[
     typer.Option("--previous", metavar="OUT", help="An earlier close: its periods must be unchanged, and its hash is chained."),
 ]
 
+Remember = Annotated[
+    bool, typer.Option("--remember", help="Keep beside OUT what the next close, given --previous OUT, need not read again.")
+]
 
-def settle_command(directory: Directory, out: Out, as_of: AsOf = None, previous: Previous = None) -> None:
+
+def settle_command(directory: Directory, out: Out, as_of: AsOf = None, previous: Previous = None, remember: Remember = False) -> None:
     """Settle metered usage into invoices, postings and payouts.
 
     Every period bills what is known at its close less what was billed before. Exit code 2: a file, row or column
@@ -36,10 +40,10 @@ def settle_command(directory: Directory, out: Out, as_of: AsOf = None, previous:
 
     Example: gridfare settle month --out closed --as-of 2
     """
-    reading = read_settlement(directory)
+    reading = read_settlement(directory, previous=previous)
     earlier = read_previous(previous) if previous else None
     with watched() as progress:
-        settlement = reading.settle(as_of=as_of, progress=progress)
+        settlement = reading.settle(as_of=as_of, progress=progress, remember=out if remember else None)
     _in_order(earlier, settlement)
     record = close_record(settlement, inputs=reading.inputs, previous=earlier)
     write_settlement(out, settlement, record=record, copied=reading.copied)

@@ -20,9 +20,13 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def files_digest(files: Sequence[Path]) -> str:
-    """SHA-256 of a table: of its file; of several files, of a line each: name, tab, SHA-256, newline."""
+def files_digest(files: Sequence[Path], *, known: Callable[[Path], str | None] | None = None) -> str:
+    """SHA-256 of a table: of its file; of several files, of a line each: name, tab, SHA-256, newline.
+
+    known   gives the digest of a file that need not be read for it
+    """
+    digests_of = {path.name: (known(path) if known else None) or file_digest(path) for path in files}
     if len(files) == 1:
-        return file_digest(files[0])
-    lines = "".join(f"{path.name}\t{file_digest(path)}\n" for path in files)
+        return digests_of[files[0].name]
+    lines = "".join(f"{name}\t{digest}\n" for name, digest in digests_of.items())
     return hashlib.sha256(lines.encode()).hexdigest()

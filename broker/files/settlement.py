@@ -17,6 +17,7 @@ import polars as pl
 
 from broker.files.digests import digests, file_digest, files_digest
 from broker.files.faults import Fault, Findings
+from broker.files.remembered import Remembered, read_remembering
 from broker.files.replacing import replace_file
 from broker.files.segments import SegmentedUsage, held_batch, segmented_usage, segments_digest, segments_folder
 from broker.files.tables import SUFFIXES, read_table, table_path
@@ -55,12 +56,14 @@ class SettlementReading(msgspec.Struct, frozen=True, kw_only=True):
 
     book       its tables; without usage where there is too much of it to be held
     parts      that usage, to be read in batches
+    earlier    what an earlier close remembers
     copied     the files a close carries along: small tables and the seller
     warnings   what was left out of the reading
     """
 
     book: SettlementBook
     parts: UsageParts | SegmentedUsage | None
+    earlier: Remembered | None
     digests: dict[str, Future[str]]
     copied: tuple[Path, ...]
     warnings: tuple[str, ...]
@@ -83,17 +86,29 @@ class SettlementReading(msgspec.Struct, frozen=True, kw_only=True):
             raise BadInput("the usage is in segments already", file=USAGE.name, would_do="the tables they were written from")
         return msgspec.structs.replace(self.parts, progress=progress).batches()
 
-    def settle(self, *, as_of: int | None = None, progress: Progress = silent) -> Settlement:
-        """Settle periods 1…as_of, all by default. Raises BadInput for what cannot stand, or does not fit 64 bits."""
+    def settle(self, *, as_of: int | None = None, progress: Progress = silent, remember: Path | None = None) -> Settlement:
+        """Settle periods 1…as_of, all by default; `remember` beside a close what the next one need not read again.
+
+        Raises BadInput for what cannot stand, or does not fit 64 bits.
+        """
         if self.parts is None:
             return settle(self.book, as_of=as_of)
         periods = periods_until(self.book.periods, as_of)
         parts = msgspec.structs.replace(self.parts, progress=progress)
-        return settle_reading(parts.read(periods), self.book, periods=periods)
+        if isinstance(parts, SegmentedUsage):
+            return settle_reading(parts.read(periods), self.book, periods=periods)
+        earlier = self.earlier if self.earlier and self.earlier.serves(parts, periods) else None
+        if not earlier and not remember:
+            return settle_reading(parts.read(periods), self.book, periods=periods)
+        return settle_reading(read_remembering(parts, periods, earlier=earlier, out=remember), self.book, periods=periods)
 
 
-def read_settlement(directory: Path) -> SettlementReading:
-    """The tables of a settlement directory, checked. Raises BadInput naming file, row and column of every fault."""
+def read_settlement(directory: Path, *, previous: Path | None = None) -> SettlementReading:
+    """The tables of a settlement directory, checked; what the previous close remembers need not be read again.
+
+    Raises BadInput naming file, row and column of every fault.
+    """
+    earlier = Remembered.beside(previous)
     if not directory.is_dir():
         raise BadInput(
             "there is no such directory", file=str(directory), would_do="a directory with usage, leases, accounts, plans, periods"
@@ -120,9 +135,14 @@ def read_settlement(directory: Path) -> SettlementReading:
     return SettlementReading(
         book=settlement_book(frames | {USAGE.name: rows}),
         parts=parts,
+        earlier=earlier,
         digests=digests(
             {name: partial(file_digest, path) for name, path in copied}
-            | {USAGE.name: partial(segments_digest, segments) if segments else partial(files_digest, usage)}
+            | {
+                USAGE.name: partial(segments_digest, segments)
+                if segments
+                else partial(files_digest, usage, known=earlier.digest_of if earlier else None)
+            }
         ),
         copied=tuple(path for _, path in copied),
         warnings=tuple(findings.warnings),

@@ -32,11 +32,12 @@ class MonthSpec(msgspec.Struct, frozen=True, kw_only=True):
     leases: int = 4
     periods: int = 6
     part_rows: int = 1_000_000
+    months_used: int = 0
 
     @property
     def edges(self) -> np.ndarray:
-        """The ends of the months, microseconds since 1970: one more than there are periods."""
-        return np.array([int(moment.timestamp()) * 1_000_000 for moment in _edges(self.periods)])
+        """The edges of the months with usage, microseconds since 1970."""
+        return np.array([int(moment.timestamp()) * 1_000_000 for moment in _edges(self.months_used or self.periods)])
 
     @property
     def parts(self) -> int:
@@ -130,7 +131,7 @@ def late_part(spec: MonthSpec, *, share: float, corrections: float) -> pl.DataFr
             "end": cells["end"],
             "accelerator_seconds": cells["seconds"] // 2,
             "status": cells["status"],
-            "received_at": np.full(count, spec.edges[-1]) + rows % DAY,
+            "received_at": np.full(count, spec.edges[-1]) + 5 * DAY + rows % DAY,
         }
     )
 
