@@ -17,7 +17,7 @@ from pricing.worth import carbon_cost
 from tests.builders import a_bid, an_offer, book
 from tests.strategies_market import block_books, market_books
 from tests.strategies_policy import policy_books
-from tests.strategies_worlds import worlds
+from tests.strategies_worlds import dear_worlds, worlds
 
 Arc = tuple[int, int, int, int]
 
@@ -47,8 +47,8 @@ def slow_arcs(market: MarketBook, compiled: CompiledBook) -> dict[Arc, int]:
     return found
 
 
-@settings(max_examples=150)
-@given(worlds() | policy_books() | market_books())
+@settings(max_examples=200)
+@given(dear_worlds() | worlds() | policy_books() | market_books())
 def test_arcs_are_what_the_slow_reading_allows_at_the_same_worth(market: MarketBook):
     compiled = compile_book(market)
     cheapest = compiled.supply.cheapest
