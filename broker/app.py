@@ -26,6 +26,7 @@ from broker.payouts import POLICY, PayoutDesk
 from broker.services.accounts import AccountService
 from broker.services.corrections import CorrectionService
 from broker.services.disputes import DisputeService
+from broker.services.explanations import ExplanationService
 from broker.services.finance import FinanceService
 from broker.services.leases import LeaseService
 from broker.services.market import MarketService
@@ -39,6 +40,7 @@ from broker.store.engine import open_engine
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.acts import ActRepository
 from broker.store.repositories.bids import BidRepository
+from broker.store.repositories.cleared_books import ClearedBookRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.market import MarketRepository
@@ -62,6 +64,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     accounts: AccountService
     corrections: CorrectionService
     disputes: DisputeService
+    explanations: ExplanationService
     finance: FinanceService
     leases: LeaseService
     market: MarketService
@@ -123,6 +126,7 @@ class Market:
             accounts=AccountService(accounts),
             corrections=corrections,
             disputes=disputes,
+            explanations=ExplanationService(BidRepository(work), ClearedBookRepository(work)),
             finance=FinanceService(settlements, journal),
             leases=LeaseService(leases, clock=self.clock),
             market=MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval),

@@ -14,6 +14,7 @@ import polars as pl
 from broker.app import Services
 from broker.clock import FixedClock
 from broker.services.accounts import AccountService, key_digest, require
+from broker.services.explanations import ClearedBook, ExplanationService
 from broker.services.market import MarketService, PriceFilter, PriceTotal
 from broker.services.market_views import CycleView, PriceView
 from broker.services.offers import OfferRecord, OfferService, TransferRate
@@ -270,6 +271,22 @@ class FakeOrders:
         return Page(items=mine[:limit], next_cursor=mine[limit - 1].bid_id if len(mine) > limit else None)
 
 
+class FakeBooks:
+    """The books of no cycle but the shipped one, which has no bid entered since."""
+
+    def __init__(self, orders: FakeOrders) -> None:
+        self._orders = orders
+
+    async def bid(self, bid_id: str, *, locked: bool = False) -> BidView:
+        if bid_id not in self._orders.kept:
+            raise NotFound(f"no bid has the id {bid_id}", bid_id=bid_id)
+        return self._orders.kept[bid_id]
+
+    async def last_with(self, bid_id: str) -> ClearedBook | None:
+        book, clearing = cleared(2)
+        return ClearedBook(cycle_number=2, book=book, clearing=clearing) if bid_id in book.bids["bid_id"] else None
+
+
 class FakeLeases:
     """Leases of the buyer kept in a list; a released one gives back what has not begun."""
 
@@ -345,9 +362,11 @@ class FakeMarket:
     ) -> None:
         clock = FixedClock(now)
         self.orders = FakeOrders()
+        books = FakeBooks(self.orders)
         self.desk = Services(
             clock=clock,
             accounts=AccountService(FakeAccounts()),
+            explanations=ExplanationService(books, books),
             finance=FakeFinance(statements),
             leases=FakeLeases(leases),
             market=MarketService(FakeMarketReader(cycles=cycles), clock, currency="USD", gate_interval=GATES_EVERY),

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
 from broker.app import Services
+from broker.services.explanations import BidExplanation
 from broker.services.replies import RequestKey
 from broker.services.usage_views import UsageReceipt, UsageReport
 from broker.services.views import BidView, Caller, LeaseView, Page, StatementView
@@ -47,6 +48,13 @@ class BidController(Controller):
     async def bid(self, bid_id: FromPath[str], services: NamedDependency[Services], *, caller: NamedDependency[Caller]) -> BidView:
         """One of your bids: what it was awarded, what it holds, and why it was not given more."""
         return await services.orders.bid(bid_id, caller)
+
+    @get("/{bid_id:str}/explanation", operation_id="ExplainBid", summary="Why a bid got what it got")
+    async def explain(
+        self, bid_id: FromPath[str], services: NamedDependency[Services], *, caller: NamedDependency[Caller]
+    ) -> BidExplanation:
+        """What each clause of one of your bids removed at its last gate, what giving way in one would have found, at what price."""
+        return await services.explanations.bid(bid_id, caller)
 
     @post("/{bid_id:str}/withdraw", operation_id="WithdrawBid", summary="Withdraw a bid", status_code=200)
     async def withdraw(
