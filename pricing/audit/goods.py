@@ -8,7 +8,7 @@ from contracts.terms.clearing import Check
 from contracts.terms.tables import TIERS
 from pricing.audit.demand import NOT_WANTED
 from pricing.audit.examination import Audit, verdict
-from pricing.audit.supply import SPOT, STANDARD
+from pricing.audit.supply import NOTHING_LEFT, SPOT, STANDARD
 from pricing.audit.terms import NO_WAY
 from pricing.audit.turns import out_of_turn
 from pricing.audit.whole import Bools, gathered, times
@@ -98,8 +98,8 @@ def _worth_less(audit: Audit) -> Bools:
     layout, stock = audit.layout, audit.stock
     in_slot = audit.award_worth < stock.rates[layout.offer, layout.slot]
     lowest = stock.lowest[audit.award_pool, layout.slot]
-    surplus = np.asarray(times(audit.award_worth - np.where(lowest > audit.award_worth.max(initial=0), 0, lowest), layout.quantity))
-    over_run = gathered(surplus.astype(np.int64), layout.bid, size=len(audit.demand.ids)) < 0
+    surplus = times(audit.award_worth - np.where(lowest == NOTHING_LEFT, 0, lowest), layout.quantity)
+    over_run = gathered(np.asarray(surplus, dtype=np.int64), layout.bid, size=len(audit.demand.ids)) < 0
     found: Bools = np.where(audit.demand.block[layout.bid], over_run[layout.bid], in_slot)
     return found
 

@@ -4,7 +4,9 @@ import numpy as np
 
 from pricing.audit.examination import Audit
 from pricing.audit.reach import FAR, NO_ARC, ROWS_AT_ONCE
-from pricing.audit.whole import Ints, floored, times
+from pricing.audit.whole import Ints, times
+
+STEPS = 64
 
 
 def best_runs(audit: Audit, prices: Ints) -> Ints:
@@ -76,26 +78,41 @@ def best_work(audit: Audit, cheapest: Ints) -> int:
 
 
 def _least_of_duals(audit: Audit, rows: Ints, *, margins: Ints) -> int:
-    """Σ over the bids of some rows of the least over v of v·most + Σ width · max(0, margin − v·factor); margins are (n, T)."""
+    """Σ over the bids of some rows of the least over v of v·most + Σ width · max(0, margin − v·factor); margins are (n, T).
+
+    v is sought in floats, where the slope turns; the sum is then taken exactly at the whole micros on either side.
+    """
     demand, reach = audit.demand, audit.reach
     bids, begins = np.unique(reach.bid[rows], return_index=True)
+    row_of = np.repeat(np.arange(len(bids)), np.diff(np.r_[begins, len(rows)]))
     factor = demand.factors[demand.kind[reach.bid[rows]], reach.cells.hardware[reach.cell[rows]]]
-    most, width, unit = demand.most[bids], demand.width[bids], demand.factor_unit
+    margins = np.where(margins > NO_ARC, margins, 0)
+    share, most = factor / demand.factor_unit, demand.most[bids] / demand.factor_unit
+    low = np.zeros(len(bids))
+    high = np.maximum.reduceat(margins.max(axis=1) / share, begins) + 1
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        net = margins - (middle[row_of] * share)[:, None]
+        best = np.maximum.reduceat(net, begins, axis=0)
+        # What falls as v rises: the reference hours of the slots' best arcs, where those still gain.
+        takes = np.maximum.reduceat(np.where((net == best[row_of]) & (net > 0), share[:, None], 0), begins, axis=0).sum(axis=1)
+        falls = demand.width[bids] * takes > most
+        low, high = np.where(falls, middle, low), np.where(falls, high, middle)
+    below = np.floor(high).astype(np.int64)
+    sides = (
+        _duals(audit, bids, value=value, terms=(margins, factor, row_of, begins)) for value in (np.maximum(below - 1, 0), below, below + 1)
+    )
+    return sum(min(three) for three in zip(*sides, strict=True))
 
-    def duals(value: Ints) -> list[int]:
-        spent = np.asarray(times(value.repeat(np.diff(np.r_[begins, len(rows)])), factor) // unit, dtype=np.int64)
-        gains = np.maximum.reduceat(np.where(margins > NO_ARC, margins - spent[:, None], 0), begins, axis=0)
-        slots = np.maximum(gains, 0).sum(axis=1)
-        # ⌈v·most ÷ unit⌉: what the parts of an hour are worth, rounded up so that the bound holds.
-        return [-(-v * m // unit) + w * s for v, m, w, s in zip(value.tolist(), most.tolist(), width.tolist(), slots.tolist(), strict=True)]
 
-    dearest = np.maximum.reduceat(floored(times(np.maximum(margins.max(axis=1), 0), unit), factor), begins)
-    low, high = np.zeros(len(bids), dtype=np.int64), dearest + 1
-    least = duals(low)
-    for _ in range(int(high.max()).bit_length()):
-        middle = (low + high) // 2
-        here, beyond = duals(middle), duals(middle + 1)
-        least = [min(three) for three in zip(least, here, beyond, strict=True)]
-        rises = np.array([b >= a for a, b in zip(here, beyond, strict=True)], dtype=np.bool_)
-        low, high = np.where(rises, low, middle + 1), np.where(rises, middle, high)
-    return sum(least)
+def _duals(audit: Audit, bids: Ints, *, value: Ints, terms: tuple[Ints, Ints, Ints, Ints]) -> list[int]:
+    """v·most + Σ width · max(0, margin − v·factor) of each bid at its v, rounded up to a micro.
+
+    terms   margins (n, T) and factor (n,) of the rows, the bid each row is of, the first row of each bid
+    """
+    margins, factor, row_of, begins = terms
+    demand = audit.demand
+    spent = np.asarray(times(value[row_of], factor) // demand.factor_unit, dtype=np.int64)
+    gains = np.maximum(np.maximum.reduceat(margins - spent[:, None], begins, axis=0), 0).sum(axis=1)
+    hours = (-(-v * most // demand.factor_unit) for v, most in zip(value.tolist(), demand.most[bids].tolist(), strict=True))
+    return [hour + width * gain for hour, width, gain in zip(hours, demand.width[bids].tolist(), gains.tolist(), strict=True)]
