@@ -1,6 +1,7 @@
 """Shared by the column, every bid gets what the readable second writing gives it, whatever flow and prices a path found."""
 
 from collections import defaultdict
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from contracts.terms.errors import ClearingFailed
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
-from pricing.arrays import Ints
+from pricing.arrays import GUARANTEED, SPOT, STANDARD, Ints
 from pricing.choice import grant_flow
 from pricing.network import Flow
 from pricing.problem import CompiledBook, compile_book
@@ -21,17 +22,19 @@ from tests.strategies_market import market_books
 
 @st.composite
 def crowds(draw: st.DrawFn) -> MarketBook:
-    """A few wide pools over three slots, and groups of equal bids, some of which would pay as much for any tier."""
+    """A few wide pools over three slots, and groups of equal bids that may pay as much for any tier."""
     offers = [an_offer(name, site=name, quantity=draw(st.integers(1, 8)), rate_micros=1) for name in ("a", "b")]
     bids: list[Row] = []
+    indifferent = draw(st.booleans())
     for kind in range(draw(st.integers(1, 3))):
         width, limit = draw(st.integers(1, 3)), 10 + kind
         row = a_bid(width=width, hours=float(draw(st.integers(1, 3 * width))), slot_end=3, limit_spot_micros=limit)
-        row |= {f"limit_{tier}_micros": draw(st.sampled_from((None, limit, limit + 1))) for tier in TIERS[:2]}
+        others = (limit,) if indifferent else (None, limit, limit + 1)
+        row |= {f"limit_{tier}_micros": draw(st.sampled_from(others)) for tier in TIERS[:2]}
         entries = draw(st.lists(st.integers(0, 5), min_size=1, max_size=5))
         moments = [a_bid(entered=entry)["entered_at"] for entry in entries]
         bids += [row | {"bid_id": f"b{kind}-{number}", "entered_at": moment} for number, moment in enumerate(moments)]
-    return book(offers=offers, bids=bids, slots=3)
+    return book(offers=offers, bids=bids, slots=3, headroom_guaranteed=Decimal("0.5"), headroom_standard=Decimal("0.25"))
 
 
 @st.composite
@@ -42,7 +45,8 @@ def settled(draw: st.DrawFn) -> tuple[CompiledBook, Flow, Ints]:
     room = network.limits.copy()
     in_slot = np.repeat((network.width * network.size)[:, None], compiled.slots, axis=1)
     in_all = network.units * network.size
-    places = [(pair, slot, tier) for pair in range(len(network.group)) for slot in range(compiled.slots) for tier in range(3)]
+    tiers = draw(st.sampled_from(((SPOT,), (GUARANTEED, STANDARD, SPOT))))
+    places = [(pair, slot, tier) for pair in range(len(network.group)) for slot in range(compiled.slots) for tier in tiers]
     for pair, slot, tier in draw(st.permutations(places)) if len(places) < 60 else places:
         group, pool = int(network.group[pair]), int(network.pool[pair])
         if not network.first[pair] <= slot < network.end[group] or network.worth[pair, tier] < network.cheapest[pool, slot]:
@@ -55,7 +59,8 @@ def settled(draw: st.DrawFn) -> tuple[CompiledBook, Flow, Ints]:
             in_all[group] -= quantity
             rows.append((pair, slot, tier, quantity))
     flow = Flow(*np.array(sorted(rows), dtype=np.int64).reshape(-1, 4).T)
-    steps = draw(st.lists(st.integers(0, 1), min_size=3 * compiled.pools * compiled.slots, max_size=3 * compiled.pools * compiled.slots))
+    prices = 3 * compiled.pools * compiled.slots
+    steps = draw(st.just([0] * prices) | st.lists(st.integers(0, 1), min_size=prices, max_size=prices))
     premiums = np.array(steps, dtype=np.int64).reshape(3, compiled.pools, compiled.slots)
     return compiled, flow, np.cumsum(premiums[::-1], axis=0)[::-1]
 
