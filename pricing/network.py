@@ -6,7 +6,7 @@ is worked out where it is looked at: pair m in slot t at tier q exists where
 
     first[m] ≤ t < end[g],   limits[p, t, q] > 0,   net(m, t, q) ≥ cheapest[p, t]
 
-with g and p the pair's group and pool and net = worth[m, q] − ⌈carbon[g]·grams[p, t] ÷ 10⁶⌉.
+with g and p the pair's group and pool and net = worth[m, q] − ⌈carbon[g]·grams[p, t] ÷ 10⁶⌉. `compiling.py` makes it from a book.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Network(NamedTuple):
     group      (M,) int32
     pool       (M,) int32
     first      (M,) int32, earliest slot: asked for and data arrived; T where never
-    worth      (M, 3) by tier, fee and transfer taken off, carbon not; −NEVER where the tier is not wanted or the pool cannot carry it
+    worth      (M, 3) by tier, fee and transfer taken off, carbon not; −NEVER where the tier is not wanted, not carried, or cannot pay
     end        (G,) first slot too late
     width      (G,) most accelerators of one bid in a slot
     units      (G,) most accelerator-slots of one bid
