@@ -108,10 +108,10 @@ def best_welfare_by_hand(market: PlainMarket) -> int:
 
 
 def _feasible(market: PlainMarket, taken: dict[tuple[str, str, int, int], int]) -> bool:
-    return all(sum(taken[key] for key in keys) <= room for keys, room in _rows(market))
+    return all(sum(taken[key] for key in keys) <= room for keys, room in rows_of_market(market))
 
 
-def _rows(market: PlainMarket) -> list[tuple[list[tuple[str, str, int, int]], int]]:
+def rows_of_market(market: PlainMarket) -> list[tuple[list[tuple[str, str, int, int]], int]]:
     """Every ≤ of the book as (arcs in it, room): stock, standard, guaranteed, width, hours."""
     keys, rows = list(market.want), []
     for offer, slot in market.stock:
@@ -131,9 +131,9 @@ def welfare_by_linear_programme(market: PlainMarket) -> float:
     keys = list(market.want)
     if not keys:
         return 0.0
-    matrix = np.array([[key in arcs for key in keys] for arcs, _ in _rows(market)], dtype=float)
+    matrix = np.array([[key in arcs for key in keys] for arcs, _ in rows_of_market(market)], dtype=float)
     gain = [market.cost[key[1], key[2]] - market.want[key] for key in keys]
-    return -float(linprog(gain, A_ub=matrix, b_ub=[room for _, room in _rows(market)], method="highs").fun)
+    return -float(linprog(gain, A_ub=matrix, b_ub=[room for _, room in rows_of_market(market)], method="highs").fun)
 
 
 def dual_prices(market: PlainMarket) -> dict[tuple[tuple[str, str, bool], int, str], tuple[float, float]]:

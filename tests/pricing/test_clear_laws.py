@@ -21,6 +21,7 @@ from pricing.convex import optimum
 from pricing.problem import build
 from pricing.residual import BOUNDED, PriceRange, price_range
 from tests.oracles.clearing import PlainMarket, best_welfare_by_hand, dual_prices, plain, welfare_by_linear_programme
+from tests.oracles.glop import welfare_by_glop
 from tests.strategies_market import market_books, tiny_books
 
 few = settings(max_examples=25, deadline=None)
@@ -49,6 +50,15 @@ def test_no_whole_allocation_is_better(book: MarketBook):
 def test_welfare_is_that_of_the_relaxed_book(book: MarketBook):
     market = plain(book)
     assert welfare(book, market) == pytest.approx(welfare_by_linear_programme(market), abs=1e-4)
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.lists(market_books(), min_size=25, max_size=25))
+def test_welfare_is_what_another_solver_finds(books: list[MarketBook]):
+    """GLOP, in a process of its own, on the book as it is written: no pools, no groups, no reductions."""
+    markets = [plain(book) for book in books]
+    for book, market, optimum_found in zip(books, markets, welfare_by_glop(markets), strict=True):
+        assert welfare(book, market) == pytest.approx(optimum_found, abs=1e-4)
 
 
 @few
@@ -207,6 +217,41 @@ def test_more_supply_raises_neither_end_of_any_price(book: MarketBook, data):
     before, after = _range(book), _range(more)
     assert (after.low <= before.low).all()
     assert (after.high <= before.high).all()
+
+
+@some
+@given(market_books(), st.data())
+def test_a_new_offer_that_bears_no_promise_raises_neither_end(book: MarketBook, data):
+    """An interruptible offer in a pool that has some: all it can change is how much there is, at some rate."""
+    loose = book.offers.filter(~pl.col("firm") & (pl.col("slot_first") == 0))
+    if loose.is_empty():
+        return
+    twin = loose[data.draw(st.integers(0, loose.height - 1))]
+    rate = data.draw(st.integers(1, 8).map(lambda step: step * 100))
+    new = twin.with_columns(offer_id=pl.lit("zz"), quantity=pl.lit(2, dtype=pl.Int64), rate_micros=pl.lit(rate, dtype=pl.Int64))
+    # Its pool keeps its name and row since the new offer's id comes last.
+    before, after = _range(book), _range(msgspec.structs.replace(book, offers=pl.concat([book.offers, new])))
+    assert (after.low <= before.low).all()
+    assert (after.high <= before.high).all()
+
+
+@few
+@given(market_books(), st.sampled_from(("headroom_standard", "headroom_guaranteed")))
+def test_more_headroom_never_raises_welfare(book: MarketBook, name: str):
+    more = msgspec.structs.replace(book.rules, **{name: min(Decimal(1), getattr(book.rules, name) + Decimal("0.3"))})
+    assert welfare(msgspec.structs.replace(book, rules=more)) <= welfare(book)
+
+
+@few
+@given(market_books(), st.data())
+def test_one_bid_more_never_lowers_welfare_nor_one_offer_less_raises_it(book: MarketBook, data):
+    bid = data.draw(st.sampled_from(book.bids["bid_id"].to_list()))
+    assert welfare(msgspec.structs.replace(book, bids=book.bids.filter(pl.col("bid_id") != bid))) <= welfare(book)
+    loose = book.offers.filter(~pl.col("firm"))["offer_id"].to_list()
+    if loose and book.offers.height > 1:
+        gone = pl.col("offer_id") != data.draw(st.sampled_from(loose))
+        left = {name: getattr(book, name).filter(gone) for name in ("offers", "offer_slots", "commitments")}
+        assert welfare(msgspec.structs.replace(book, **left)) <= welfare(book)
 
 
 @few
