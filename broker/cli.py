@@ -35,6 +35,7 @@ COMMANDS = {
     "monitor": ("broker.commands.monitor:monitor_command", "Watch a clearing for market power."),
     "settle": ("broker.commands.settle:settle_command", "Settle metered usage into invoices, postings and payouts."),
     "segments": ("broker.commands.segments:segments_command", "Write usage as segments, which settle faster."),
+    "close": ("broker.commands.close:close_app", "Close a month step by step, by two people."),
     "export": ("broker.commands.export:export_command", "Export a close for cost tools, accountants or people."),
     "world": ("broker.commands.world:world_command", "Write a market directory to start from."),
     "import": ("broker.commands.import_offers:import_app", "Bring in what others publish."),

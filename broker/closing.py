@@ -10,7 +10,7 @@ period never change: what arrives later is settled in the next one.
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 import msgspec
@@ -32,7 +32,7 @@ from contracts.settlement import Settlement, SettlementBook, settle
 from contracts.terms.errors import BadInput, ClearingFailed, Conflict, NotFound, WrongState
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.money import MICROS_PER_CENT
-from contracts.terms.time import Period, iso, month_of
+from contracts.terms.time import MICROSECOND, Period, iso, month_of
 
 BOUNDS = Bounds()
 
@@ -115,8 +115,10 @@ class PeriodClose:
         async with unit_of_work(self._sessions) as work:
             await SettlementRepository(work).stop_arrivals()
             now = self._clock.now()
+            if now < standing.month.end:
+                raise WrongState(f"period {period} is not over before {iso(standing.month.end)}", period=period, state="open")
             at = closes_at or now
-            earliest = max(standing.month.end, before.closes_at if before and before.closes_at else standing.month.end)
+            earliest = max(standing.month.end, before.closes_at + MICROSECOND if before and before.closes_at else standing.month.end)
             if not earliest <= at <= now:
                 raise BadInput(
                     "a period closes after its month and not in the future", found=iso(at), would_do=f"{iso(earliest)} to {iso(now)}"
@@ -228,7 +230,7 @@ class PeriodClose:
                 book=await settlements.book([*periods, closed], self._hardware),
                 providers=await settlements.providers(),
                 previous=await settlements.record(standing.period - 1),
-                unbilled=await settlements.unbilled(closed, silent_days=self._bounds.silent_days),
+                unbilled=await settlements.unbilled(closed, since=min(until, self._clock.now()) - timedelta(days=self._bounds.silent_days)),
             )
         return await asyncio.to_thread(_settle, loaded, self._bounds)
 

@@ -1,6 +1,7 @@
 """The parties of the demo: grids and buyers of the shipped world, the plans they signed, the keys they use."""
 
 import hashlib
+from datetime import UTC, datetime
 
 from broker.cycle import Timetable
 from broker.services.views import ShownKey
@@ -8,6 +9,11 @@ from broker.world.catalogue import accounts, providers
 from contracts.terms.accounts import Account, Provider
 
 TAX_BPS = {"DE": 1900, "FR": 2000, "NL": 2100, "IT": 2200, "ES": 2100, "SE": 2500, "FI": 2550, "GB": 2000, "PL": 2300, "AT": 2000}
+# The two people of the demo's finance team, and a small buyer who pays in advance.
+FINANCE = ("ada", "grace")
+FINANCE_SCOPES = ["finance:read", "finance:write", "finance:approve"]
+PAYS_AHEAD = "acct_lotus"
+FIRST_JOINED = datetime(2026, 9, 1, tzinfo=UTC)
 PLANS: dict[str, dict[str, object]] = {
     "metered": {"name": "Metered: what the gate said, and one per cent", "kind": "metered_cleared"},
     "flat-rate": {
@@ -26,7 +32,14 @@ def grids() -> list[Provider]:
     """The provider grids, by id."""
     rows = providers().sort("provider").iter_rows(named=True)
     return [
-        Provider(id=row["provider"], name=row["name"], country=row["operator_country"], kind=row["kind"], source=row["source"])
+        Provider(
+            id=row["provider"],
+            name=row["name"],
+            country=row["operator_country"],
+            kind=row["kind"],
+            source=row["source"],
+            joined_at=FIRST_JOINED,
+        )
         for row in rows
     ]
 
@@ -48,6 +61,11 @@ def buyers(timetable: Timetable) -> list[Account]:
         )
         for row in accounts().sort("account_id").iter_rows(named=True)
     ]
+
+
+def finance_keys() -> dict[str, str]:
+    """A key for each of the finance team, as little a secret as the buyers'."""
+    return {name: f"gf_demo_finance_{name}" for name in FINANCE}
 
 
 def keys() -> dict[str, str]:

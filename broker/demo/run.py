@@ -12,10 +12,11 @@ from rich.console import Console
 from broker.app import clearing_worker, open_market
 from broker.closing import CloseReport
 from broker.cycle import CycleReport
-from broker.demo.artefacts import write_artefacts
-from broker.demo.parties import shown_keys
+from broker.demo.money import DemoMoney, MoneyReport
+from broker.demo.parties import FINANCE, shown_keys
 from broker.demo.stages import CLOSE_DELAY, FIRST_MONTH, DemoMarket, WorldReport, catalogue, demo_clock, demo_timetable
 from broker.demo.story import Story, Teller, summary
+from broker.files.artefacts import write_artefacts
 from broker.serving import free_port, serve
 from broker.settings import Settings
 from broker.store.books import decode_book
@@ -29,7 +30,8 @@ from contracts.terms.errors import MarketError
 from contracts.terms.time import iso
 from pricing.explain import explain
 
-STAGES = 6
+STAGES = 7
+PROCESSOR_LOG = "processor.jsonl"
 HOUR = timedelta(hours=1)
 HEADLINES = 3
 REFUSED = "bid_ziekenhuis-ct"
@@ -61,12 +63,16 @@ async def run_demo(settings: Settings, plan: DemoPlan, *, dsn: str, console: Con
             if plan.once and settings.database_url is None and await _is_finished(dsn):
                 await wipe(dsn)
             await upgrade(dsn)
+            log = settings.data_directory.parent / PROCESSOR_LOG
+            if await _is_new(dsn):
+                log.unlink(missing_ok=True)
             said.append("PostgreSQL, embedded" if settings.database_url is None else "PostgreSQL, yours (DATABASE_URL)")
         async with _demo_market(dsn) as demo:
-            story = await _tell(demo, teller, plan=plan)
+            money = DemoMoney(demo.market, log)
+            story = await _tell(demo, teller, plan=plan, money=money)
             console.print(summary(story))
             if not plan.once:
-                await _keep_trading(demo, settings, plan=plan, console=console)
+                await _keep_trading((demo, money), settings, plan=plan, console=console)
         return story.holds
 
 
@@ -91,7 +97,17 @@ async def _is_finished(dsn: str) -> bool:
         await engine.dispose()
 
 
-async def _tell(demo: DemoMarket, teller: Teller, *, plan: DemoPlan) -> Story:
+async def _is_new(dsn: str) -> bool:
+    """Whether no gate was ever cleared here."""
+    engine = open_engine(dsn, pool_size=1)
+    try:
+        async with unit_of_work(open_sessions(engine)) as work:
+            return await CycleRepository(work).latest_applied() is None
+    finally:
+        await engine.dispose()
+
+
+async def _tell(demo: DemoMarket, teller: Teller, *, plan: DemoPlan, money: DemoMoney) -> Story:
     with teller.stage("world") as said:
         world = await demo.enter_world()
         said.append(f"{world.offers} offers of {world.grids} grids at {world.sites} sites in {world.countries} countries")
@@ -107,11 +123,21 @@ async def _tell(demo: DemoMarket, teller: Teller, *, plan: DemoPlan) -> Story:
         states = await demo.lease_states()
         said.append(f"{states.get('completed', 0)} leases delivered to the end, {states.get('failed', 0)} failed under way")
     with teller.stage("month close") as said:
+        await money.pay_in_advance()
         closes = await demo.close_months()
         said.extend(_close_words(closes[0]))
     with teller.stage("exports") as said:
-        said.extend(write_artefacts(plan.directory / f"period-{closes[0].closed.period}", closes[0]))
-    return await _story(demo, world=world, cycles=cycles, close=closes[0])
+        said.extend(await _export(demo, closes[0], plan=plan))
+    with teller.stage("collect and pay out") as said:
+        paid = [await money.settle(each.closed.period) for each in closes]
+        said.extend(paid[0].words)
+    return await _story(demo, world=world, cycles=cycles, closed=(closes[0], paid[0]))
+
+
+async def _export(demo: DemoMarket, report: CloseReport, *, plan: DemoPlan) -> tuple[str, ...]:
+    written = write_artefacts(plan.directory / f"period-{report.closed.period}", report)
+    await demo.market.close().exported(report.closed.period, written.exports, actor=FINANCE[1])
+    return written.said
 
 
 def _gate_words(report: CycleReport) -> list[str]:
@@ -131,7 +157,8 @@ def _close_words(report: CloseReport) -> list[str]:
     ]
 
 
-async def _story(demo: DemoMarket, *, world: WorldReport, cycles: list[CycleReport], close: CloseReport) -> Story:
+async def _story(demo: DemoMarket, *, world: WorldReport, cycles: list[CycleReport], closed: tuple[CloseReport, MoneyReport]) -> Story:
+    close, money = closed
     async with demo.market.services() as services:
         now = await services.market.now()
         statement = (await SettlementRepository(services.session).statements(account_id=INVOICED, period=close.closed.period))[0]
@@ -147,24 +174,26 @@ async def _story(demo: DemoMarket, *, world: WorldReport, cycles: list[CycleRepo
         prices=headlines,
         refusal=f"{demo.need(REFUSED)}\n\n{explain(decode_book(data), REFUSED, clearing=clearing).text}",
         close=close,
+        money=money,
         statement=statement,
         trial_balance=balance,
     )
 
 
-async def _keep_trading(demo: DemoMarket, settings: Settings, *, plan: DemoPlan, console: Console) -> None:
+async def _keep_trading(run: tuple[DemoMarket, DemoMoney], settings: Settings, *, plan: DemoPlan, console: Console) -> None:
     """Serve the portal, and let market time run: deliver every hour, clear at every gate, close every month."""
+    demo, money = run
     port = free_port(settings.host, settings.port)
     console.print(
         f"\n[bold]Portal[/bold]  http://{settings.host}:{port}   [dim]API  http://{settings.host}:{port}/schema   stop with Ctrl-C[/dim]"
     )
     await demo.resume()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_trade(demo, plan, console=console))
+        tasks.create_task(_trade(demo, plan, money=money, console=console))
         tasks.create_task(serve(demo.market, host=settings.host, port=port))
 
 
-async def _trade(demo: DemoMarket, plan: DemoPlan, *, console: Console) -> None:
+async def _trade(demo: DemoMarket, plan: DemoPlan, *, money: DemoMoney, console: Console) -> None:
     while True:
         now = demo.clock.now()
         coming = demo.gates(now + 2 * demo.timetable.gate_interval)
@@ -178,7 +207,11 @@ async def _trade(demo: DemoMarket, plan: DemoPlan, *, console: Console) -> None:
                 console.print(f"[dim]{iso(moment)}[/dim]  gate {report.cycle.number}: " + " · ".join(_gate_words(report)))
             else:
                 await demo.deliver(moment)
-                await demo.close_months()
+                for closed in await demo.close_new_months():
+                    paid = await money.settle(closed.closed.period)
+                    console.print(
+                        f"[dim]{iso(moment)}[/dim]  period {closed.closed.period}: " + " · ".join([*_close_words(closed), *paid.words])
+                    )
         except MarketError as error:
             console.print(f"[red]{iso(moment)}  {error}; the market keeps its last result[/red]")
             demo.pass_to(moment)

@@ -16,13 +16,14 @@ from broker.closing import CloseReport
 from broker.cycle import CycleReport, Timetable
 from broker.delivery import DeliveryReport, SimulatedGrid
 from broker.demo.demand import first_bids, returning_bids
-from broker.demo.parties import PLANS, buyers, grids, keys
+from broker.demo.parties import FINANCE, FINANCE_SCOPES, PLANS, buyers, finance_keys, grids, keys
 from broker.services.accounts import key_digest
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.book import BookRepository
 from broker.store.repositories.cycles import CycleRepository
 from broker.store.repositories.leases import LeaseRepository
+from broker.store.repositories.settlements import SettlementRepository
 from broker.store.unit_of_work import unit_of_work
 from broker.world.book import shipped_book
 from broker.world.catalogue import hardware_classes
@@ -38,7 +39,6 @@ FIRST_SLOT = datetime(2027, 3, 30, tzinfo=UTC)
 FIRST_MONTH = month_of(FIRST_SLOT)
 CLOSE_DELAY = timedelta(hours=6)
 SEED = 20270330
-PEOPLE = ("ada", "grace")
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -97,6 +97,8 @@ class DemoMarket:
             for account_id, key in keys().items():
                 scopes = ["bids:write", "leases:write", "read"]
                 await accounts.add_key(account_id, key_digest(key), scopes=scopes, at=self.clock.now())
+            for name, key in finance_keys().items():
+                await accounts.add_staff(name, key_digest(key), name=name.title(), scopes=FINANCE_SCOPES, at=self.clock.now())
             offers = await supply.add_supply(self.day, providers=await supply.providers(), at=self.clock.now())
             await supply.add_facts(self.day)
             await supply.add_zone_hours(self.day)
@@ -153,10 +155,21 @@ class DemoMarket:
 
     async def close_months(self) -> list[CloseReport]:
         """Close every month that is due, six hours after its end; a closed one is settled again from what it knew."""
+        return await self._close_months(after=0)
+
+    async def close_new_months(self) -> list[CloseReport]:
+        """The same for the months that are not closed."""
+        async with unit_of_work(self.market.sessions) as work:
+            closed = len(await SettlementRepository(work).closed())
+        return await self._close_months(after=closed)
+
+    async def _close_months(self, *, after: int) -> list[CloseReport]:
         reports = []
         month = FIRST_MONTH
+        for _ in range(after):
+            month = month_of(month.end)
         while month.end + CLOSE_DELAY <= self.clock.now():
-            reports.append(await self.market.close().run(month.start, closes_at=month.end + CLOSE_DELAY, people=PEOPLE))
+            reports.append(await self.market.close().run(month.start, closes_at=month.end + CLOSE_DELAY, people=FINANCE))
             month = month_of(month.end)
         return reports
 

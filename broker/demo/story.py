@@ -13,6 +13,7 @@ from rich.text import Text
 
 from broker.closing import CloseReport
 from broker.cycle import CycleReport
+from broker.demo.money import MoneyReport
 from broker.demo.stages import WorldReport
 from broker.services.market_views import ClassPrice
 from broker.services.views import StatementView
@@ -29,14 +30,15 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     prices: list[ClassPrice]
     refusal: str
     close: CloseReport
+    money: MoneyReport
     statement: StatementView
     trial_balance: dict[str, int]
 
     @property
     def holds(self) -> bool:
-        """Whether every certificate holds, the close adds up and the books balance."""
+        """Whether every certificate holds, the close adds up, and the books balance and agree with all that stands beside them."""
         certified = all(report.certificate.holds for report in self.cycles)
-        return certified and self.close.record.holds and not any(self.trial_balance.values())
+        return certified and self.close.record.holds and self.money.books.holds and not any(self.trial_balance.values())
 
 
 class Teller:
@@ -95,6 +97,12 @@ def _figures(story: Story) -> RenderableType:
         story.close.record.hash[:12],
         f"period {story.close.closed.period}, {len(story.close.record.reconciliations)} reconciliations at 0",
     )
+    run, checks = story.money.run, story.money.books.checks
+    collected = sum(each.paid_cents + each.prepaid_cents for each in story.money.statements)
+    paid = sum(line.cents for line in run.lines if line.provider_id in run.paid)
+    off = sum(abs(check.difference) for check in checks)
+    table.add_row("collected", cents(collected), f"{currency}, through a processor that failed {story.money.faults} times")
+    table.add_row("paid out", cents(paid), f"{currency}, to {len(run.paid)} providers; {len(checks)} sums agree, off by {off}")
     return table
 
 

@@ -67,6 +67,7 @@ class MoneyReader:
             "refund": lambda id: self._api.refunds.retrieve(id, {"expand": [EXPANDED]}),
             "transfer": lambda id: self._api.transfers.retrieve(id, {"expand": [EXPANDED, f"reversals.data.{EXPANDED}"]}),
             "payout": lambda id: self._api.payouts.retrieve(id, {"expand": [EXPANDED]}),
+            "topup": lambda id: self._api.topups.retrieve(id, {"expand": [EXPANDED]}),
         }
         call = calls.get(notice.about)
         if call is None:

@@ -250,7 +250,7 @@ class StripeProcessor:
             raise
 
     def checkout(self, top_up: TopUp, customer: str) -> str:
-        """A page of Stripe's for one payment in advance: the one that is open, or a new one."""
+        """A page of Stripe's for one payment in advance, open for a day; where it is paid already, the page that comes after."""
         named = {"purpose": "prepaid", "account_id": top_up.account_id, "top_up_id": top_up.id}
         price = {"currency": top_up.currency.lower(), "unit_amount": top_up.cents, "product_data": {"name": "Prepaid balance"}}
         wanted = {
@@ -266,7 +266,10 @@ class StripeProcessor:
 
         def _look() -> str | None:
             found = self._api.checkout.sessions.list({"customer": customer, "limit": PAGE}).auto_paging_iter()
-            return next((each.url for each in found if shaped(each, Kept).told("top_up_id") == top_up.id and each.url), None)
+            for each in found:
+                if shaped(each, Kept).told("top_up_id") == top_up.id and each.status != "expired":
+                    return each.url if each.status == "open" else top_up.success_url
+            return None
 
         def _make(key: str) -> str:
             return self._api.checkout.sessions.create(wanted, {"idempotency_key": key}).url or ""  # type: ignore[arg-type]

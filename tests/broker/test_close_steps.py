@@ -100,8 +100,12 @@ async def test_a_month_is_not_frozen_before_it_ends_or_before_it_is_now(sessions
     for moment in (MONTH.end - timedelta(seconds=1), market.clock.now() + timedelta(seconds=1)):
         with pytest.raises(BadInput, match="closes after its month"):
             await close.freeze(1, actor="ada", closes_at=moment)
-    with pytest.raises(BadInput):
-        await close.freeze(1, actor="ada", closes_at=MONTH.start)
+
+
+async def test_a_month_under_way_is_not_frozen(sessions: Sessions):
+    market, _ = await open_small_market(sessions)
+    with pytest.raises(WrongState, match="not over before 2027-02-01T00:00:00Z"):
+        await market.close().freeze(1, actor="ada")
 
 
 async def test_a_step_taken_again_is_done_already(sessions: Sessions):

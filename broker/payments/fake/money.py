@@ -121,6 +121,11 @@ def create_topup(account: FakeAccount, params: Thing) -> Thing:
     return made
 
 
+def send_from_bank(account: FakeAccount, params: Thing, *, id: str) -> Thing:
+    """The same by hand, on Stripe's own page; `id` is the currency."""
+    return create_topup(account, params | {"currency": id})
+
+
 def show_papers(account: FakeAccount, params: Thing, *, id: str) -> Thing:
     """A provider has shown Stripe its papers on Stripe's own pages: whatever was requested for it is allowed now."""
     check(params, "")

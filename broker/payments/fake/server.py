@@ -43,6 +43,7 @@ ACTS = {
 # What people do on Stripe's own pages; no part of its API.
 PAGES = {
     r"/pages/accounts/([^/]+)/papers": money.show_papers,
+    r"/pages/bank/([a-z]{3})/topup": money.send_from_bank,
     r"/pages/checkout/([^/]+)/pay": checkout.complete,
 }
 # What can be listed, by which fields: path → kind of object, filters.
@@ -95,9 +96,11 @@ class FakeStripe(stripe.HTTPClient):
         if log is not None and log.is_file():
             self._recall(log.read_bytes())
 
-    def visit(self, page: str) -> None:
-        """What a person does on one of Stripe's own pages, e.g. `/pages/accounts/{id}/papers`."""
-        answer, status, _ = self._answer(("post", f"https://stripe.com{page}", ""), {"Authorization": "Bearer sk_person"}, fault=None)
+    def visit(self, page: str, filled_in: str = "") -> None:
+        """What a person does on one of Stripe's own pages, e.g. `/pages/accounts/{id}/papers`, with a form's content where it has one."""
+        answer, status, _ = self._answer(
+            ("post", f"https://stripe.com{page}", filled_in), {"Authorization": "Bearer sk_person"}, fault=None
+        )
         assert status == 200, answer
 
     def deliveries(self) -> list[tuple[bytes, str]]:

@@ -41,7 +41,7 @@ def check(params: Thing, takes: str) -> None:
         if name not in names:
             raise Refused(f"Received unknown parameter: {name}", "parameter_unknown")
     for name in takes.split():
-        if name.endswith("*") and params.get(name[:-1]) in {None, ""}:
+        if name.endswith("*") and params.get(name[:-1]) in (None, ""):
             raise Refused(f"Missing required param: {name[:-1]}.", "parameter_missing")
     named = params.get("metadata", {})
     if len(named) > NAMES_MAX or any(len(name) > NAME_LETTERS_MAX or len(str(value)) > VALUE_LETTERS_MAX for name, value in named.items()):

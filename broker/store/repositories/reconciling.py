@@ -35,25 +35,25 @@ CHECKS = {
         SELECT coalesce(sum(abs(off)), 0) FROM (
             SELECT sum(micros) AS off FROM (
                 SELECT party, currency, amount_micros AS micros FROM ({SETTLED}) AS s WHERE account = 'receivable'
-                UNION ALL SELECT account_id, currency, -payable_cents * {MICROS_PER_CENT} FROM invoices) AS both
+                UNION ALL SELECT account_id, currency, -payable_cents * {MICROS_PER_CENT} FROM invoices) AS sides
             GROUP BY party, currency) AS sums""",
     "provider payables of settlements are the payouts due, micros": f"""
         SELECT coalesce(sum(abs(off)), 0) FROM (
             SELECT sum(micros) AS off FROM (
                 SELECT party, currency, amount_micros AS micros FROM ({SETTLED}) AS s WHERE account = 'provider_payable'
-                UNION ALL SELECT provider_id, currency, net_micros FROM payouts) AS both
+                UNION ALL SELECT provider_id, currency, net_micros FROM payouts) AS sides
             GROUP BY party, currency) AS sums""",
     "tax of settlements is that of the invoices, micros": f"""
         SELECT coalesce(sum(abs(off)), 0) FROM (
             SELECT sum(micros) AS off FROM (
                 SELECT currency, amount_micros AS micros FROM ({SETTLED}) AS s WHERE account = 'tax'
-                UNION ALL SELECT currency, tax_micros FROM invoices) AS both
+                UNION ALL SELECT currency, tax_micros FROM invoices) AS sides
             GROUP BY currency) AS sums""",
     "invoice lines add up to the invoices, micros": """
         SELECT coalesce(sum(abs(off)), 0) FROM (
             SELECT sum(micros) AS off FROM (
                 SELECT account_id, period, amount_micros AS micros FROM invoice_lines
-                UNION ALL SELECT account_id, period, -subtotal_micros FROM invoices) AS both
+                UNION ALL SELECT account_id, period, -subtotal_micros FROM invoices) AS sides
             GROUP BY account_id, period) AS sums""",
     "prepaid balances are not overspent, micros": f"""
         SELECT coalesce(sum(over), 0) FROM (
@@ -65,7 +65,7 @@ CHECKS = {
                 SELECT facts->>'provider_id' AS party, (facts->>'cents')::bigint * {MICROS_PER_CENT} AS micros
                 FROM acts WHERE kind = 'payout run' AND act = 'paid'
                 UNION ALL SELECT p.party, -p.amount_micros FROM postings p JOIN journal_entries e ON e.id = p.entry_id
-                WHERE e.kind = 'payout' AND p.account = 'provider_payable' AND p.amount_micros > 0 AND {COUNTED}) AS both
+                WHERE e.kind = 'payout' AND p.account = 'provider_payable' AND p.amount_micros > 0 AND {COUNTED}) AS sides
             GROUP BY party) AS sums""",
 }
 HELD = f"""

@@ -1,6 +1,6 @@
 """What a close reads, and what it leaves behind."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from broker.services.views import StatementLine, StatementView
 from broker.store.copying import copy_out, merge
 from broker.store.rows import (
     AccountRow,
+    ActRow,
     CloseRow,
     InvoiceLineRow,
     InvoiceRow,
@@ -72,15 +73,20 @@ class SettlementRepository:
         """When the first hour that was ever leased began."""
         return (await self._session.scalars(select_columns(func.min(LeaseSlotRow.slot_start)))).one()
 
+    async def latest_moment(self) -> datetime | None:
+        """The latest moment the store knows anything of: an arrival, or somebody's act."""
+        statement = select_columns(func.greatest(select_columns(func.max(UsageRow.received_at)).scalar_subquery(), func.max(ActRow.at)))
+        latest: datetime | None = (await self._session.scalars(statement)).one()
+        return latest
+
     async def stop_arrivals(self) -> None:
         """Wait for usage under way and let none in until the transaction ends."""
         await self._session.execute(text("LOCK TABLE usage_records IN SHARE ROW EXCLUSIVE MODE"))
 
-    async def unbilled(self, closed: ClosedPeriod, *, silent_days: int) -> Unbilled:
-        """What a close leaves out: records that came too late, and leases of its month that nobody metered."""
-        long_ago = closed.closes_at - timedelta(days=silent_days)
+    async def unbilled(self, closed: ClosedPeriod, *, since: datetime) -> Unbilled:
+        """What a close leaves out of hours that ended before a moment: records that came too late, leases nobody metered."""
         late = select_columns(func.count(), func.min(UsageRow.end)).where(
-            col(UsageRow.received_at) >= closed.closes_at, col(UsageRow.end) < long_ago
+            col(UsageRow.received_at) >= closed.closes_at, col(UsageRow.end) < since
         )
         records, oldest = (await self._session.execute(late)).one()
         metered = select_columns(col(UsageRow.lease_id)).where(col(UsageRow.received_at) < closed.closes_at)
@@ -88,7 +94,7 @@ class SettlementRepository:
             select_columns(col(LeaseSlotRow.lease_id))
             .where(
                 col(LeaseSlotRow.slot_start) >= closed.month.start,
-                col(LeaseSlotRow.slot_end) <= min(closed.month.end, long_ago),
+                col(LeaseSlotRow.slot_end) <= min(closed.month.end, since),
                 col(LeaseSlotRow.quantity) > 0,
                 col(LeaseSlotRow.lease_id).not_in(metered),
             )

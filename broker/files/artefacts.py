@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from broker.closing import CloseReport
 from broker.files.replacing import replace_file
 from broker.files.settlement import read_settled, write_settlement
@@ -10,10 +12,17 @@ from contracts.exports import export
 FORMATS = ("focus", "beancount", "hledger", "statements", "pain001")
 
 
-def write_artefacts(directory: Path, report: CloseReport) -> list[str]:
-    """Write `month/`, `close/` and `exports/` below a directory; says what was written, a phrase each.
+class Artefacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written: `said` in words, a phrase each; `exports` by file name."""
 
-    `gridfare settle DIRECTORY/month --out ANYWHERE` gives the same close hash.
+    said: tuple[str, ...]
+    exports: dict[str, bytes]
+
+
+def write_artefacts(directory: Path, report: CloseReport) -> Artefacts:
+    """Write `month/`, `close/` and `exports/` below a directory.
+
+    `gridfare settle DIRECTORY/month --out ANYWHERE` gives the hash of a first close; a later one is chained with `--previous`.
     """
     month, close, exports = directory / "month", directory / "close", directory / "exports"
     for folder in (month, exports):
@@ -23,9 +32,10 @@ def write_artefacts(directory: Path, report: CloseReport) -> list[str]:
     copied = tuple(month / name for name in report.files if name != "usage.csv")
     write_settlement(close, report.settlement, record=report.record, copied=copied)
     settled = read_settled(close)
-    written = []
+    written: dict[str, bytes] = {}
     for format in FORMATS:
-        for name, content in export(settled, format).items():
-            replace_file(exports / name, content)
-            written.append(name)
-    return [f"{len(report.files)} tables in {month}", f"{', '.join(written)} in {exports}"]
+        written |= export(settled, format)
+    for name, content in written.items():
+        replace_file(exports / name, content)
+    said = (f"{len(report.files)} tables in {month}", f"{', '.join(written)} in {exports}")
+    return Artefacts(said=said, exports=written)
