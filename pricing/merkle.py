@@ -66,13 +66,10 @@ def root_above(leaf: bytes, *, index: int, count: int, path: Sequence[str]) -> s
 
 def leaf_texts(book: MarketBook, clearing: Clearing) -> tuple[list[str], list[str]]:
     """The ids of the bids in text order, and the text of each one's leaf."""
-    ids = book.bids["bid_id"].sort().to_list()
-    texts = dict.fromkeys(ids, "")
-    for table, frame in ((BIDS, book.bids), (OUTCOMES, clearing.outcomes), (AWARDS, clearing.awards)):
-        for bid, lines in _lines_by_bid(table, frame):
-            if bid in texts:
-                texts[bid] += lines
-    return ids, list(texts.values())
+    ids = book.bids["bid_id"].sort()
+    tables = ((BIDS, book.bids), (OUTCOMES, clearing.outcomes), (AWARDS, clearing.awards))
+    parts = [_lines_of(ids, table, frame=frame) for table, frame in tables]
+    return ids.to_list(), [bid + outcome + awards for bid, outcome, awards in zip(*parts, strict=True)]
 
 
 def result_root(book: MarketBook, clearing: Clearing) -> str:
@@ -80,20 +77,30 @@ def result_root(book: MarketBook, clearing: Clearing) -> str:
     return merkle_root([leaf_hash(text) for text in leaf_texts(book, clearing)[1]])
 
 
-def _lines_by_bid(table: Table, frame: pl.DataFrame) -> list[tuple[str, str]]:
-    """Each bid of a table in text order, with its lines of the canonical text, each ended."""
-    counts = frame.group_by("bid_id").len().drop_nulls().sort("bid_id")
-    lines = canonical_text(table, frame.drop_nulls("bid_id")).split("\n")[1:-1]
-    if len(lines) != int(counts["len"].sum()):  # a text that holds a line end: line by line, then
-        return [(bid, _text_of(table, frame.filter(pl.col("bid_id") == bid))) for bid in counts["bid_id"]]
-    ends = counts["len"].cum_sum().to_list()
-    begins = [0, *ends][: len(ends)]
-    return [(bid, "\n".join([*lines[low:high], ""])) for bid, low, high in zip(counts["bid_id"], begins, ends, strict=True)]
+def _lines_of(ids: pl.Series, table: Table, *, frame: pl.DataFrame) -> list[str]:
+    """Of each bid its lines of the canonical text of a table, each ended; nothing where it has none."""
+    bids = ids.to_frame("bid_id")
+    ours = frame.join(bids, on="bid_id", how="semi")
+    counts = bids.join(ours.group_by("bid_id").len(), on="bid_id", how="left", maintain_order="left")["len"].fill_null(0)
+    lines = canonical_text(table, ours).split("\n")[1:-1]
+    if len(lines) != ours.height:
+        lines = _records(lines)
+    ends = counts.cast(pl.Int64).cum_sum()
+    begins = (ends - counts).to_list()
+    return ["\n".join([*lines[low:high], ""]) for low, high in zip(begins, ends.to_list(), strict=True)]
 
 
-def _text_of(table: Table, frame: pl.DataFrame) -> str:
-    """The canonical text without its header."""
-    return canonical_text(table, frame).removeprefix(canonical_text(table, frame.clear()))
+def _records(lines: list[str]) -> list[str]:
+    """Lines joined again where a text holds a line end: a record is over where its quotes are even."""
+    records, open_ = [], ""
+    for line in lines:
+        open_ += line
+        if open_.count('"') % 2:
+            open_ += "\n"
+        else:
+            records.append(open_)
+            open_ = ""
+    return records
 
 
 def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
