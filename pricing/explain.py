@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from contracts.terms.clearing import Clearing
 from contracts.terms.errors import NotFound
@@ -93,17 +94,17 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 def explain(book: MarketBook, bid_id: str, *, clearing: Clearing) -> Explanation:
     """Explain the outcome of one bid at the prices of a clearing. Raises NotFound for a bid the book does not have."""
-    bids, facts = bids_of(book), facts_of(book)
-    bid = next((bid for bid in bids if bid.id == bid_id), None)
-    if bid is None:
-        raise NotFound("no bid of the book has this id", bid=bid_id)
+    mine = book.bids.filter(pl.col("bid_id") == bid_id)
+    if mine.is_empty():
+        raise NotFound(f"no bid of the book has the id {bid_id}", bid=bid_id)
+    (bid,), facts = bids_of(msgspec.structs.replace(book, bids=mine)), facts_of(book)
     stock = take_stock(book, facts)
-    prices = lay_out(clearing, [bid.id for bid in bids], stock=stock).rates
+    prices = lay_out(msgspec.structs.replace(clearing, awards=clearing.awards.clear()), [bid_id], stock=stock).rates
     sites = [site for pool in range(len(stock.pools)) if (site := _look(bid, pool, stock=stock, facts=facts)) is not None]
     worthless = sum(site.offers for site in sites if not site.clauses and not _worth_it(bid, site, stock=stock, facts=facts))
     counted = Counter({clause: sum(site.offers for site in sites if clause in site.clauses) for clause in CLAUSES})
     counted["worth"] = worthless
-    status = str(dict(clearing.outcomes.select("bid_id", "status").iter_rows())[bid_id])
+    status = str(clearing.outcomes.filter(pl.col("bid_id") == bid_id)["status"].item())
     wants_more = status != "filled"
     return Explanation(
         bid_id=bid_id,

@@ -111,7 +111,7 @@ def test_the_market_is_watched(gridfare, market: Path, result: Path):
         (("explain", "M", "--price", "o1"), "--price is not of its form; found 'o1'; POOL:SLOT:TIER, e.g. o1:0:spot would do"),
         (("explain", "M", "--price", "o9:0:spot"), "no offer, and so no pool, is called o9"),
         (("explain", "M", "--price", "o1:7:spot"), "there is no slot 7; 0 to 0 are there"),
-        (("explain", "M", "--bid", "b9"), "no bid of the book has this id"),
+        (("explain", "M", "--bid", "b9"), "no bid of the book has the id b9"),
         (("what-if", "M", "b9"), "no bid of the book has the id b9"),
         (("what-if", "M", "b1", "--tier", "gold"), "--tier names no tier; found 'gold'; guaranteed, standard, spot would do"),
         (("what-if", "M", "b1", "--later", "3"), "moved so far, the bid's window leaves the market's slots; found 3"),

@@ -85,7 +85,7 @@ def test_a_filled_bid_needs_no_advice():
 
 def test_a_stranger_is_not_explained():
     market = book(offers=OFFERS, bids=[a_bid("b1", limit_spot_micros=1)])
-    with pytest.raises(NotFound, match="no bid of the book has this id"):
+    with pytest.raises(NotFound, match="no bid of the book has the id"):
         explain(market, "b2", clearing=clear(market))
 
 

@@ -137,7 +137,7 @@ def test_nobody_there_and_nowhere_else():
         outage(base, "east")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(market_books())
 def test_nothing_is_found_that_was_not_lost_and_none_pays_more(market: MarketBook):
     base = run(market)
