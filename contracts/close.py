@@ -161,9 +161,11 @@ def unchanged(settlement: Settlement, previous: PreviousClose) -> tuple[Reconcil
     frames = settlement.tables()
     rows = 0
     for table in PERIOD_TABLES:
-        mine = _texts(table, frames[table.name].filter(pl.col("period") <= previous.record.as_of))
-        theirs = _texts(table, previous.tables[table.name])
-        rows += len(mine ^ theirs)
+        mine = frames[table.name].filter(pl.col("period") <= previous.record.as_of)
+        theirs = previous.tables[table.name].select(mine.columns)
+        rows += sum(
+            one.join(other, on=mine.columns, how="anti", nulls_equal=True).height for one, other in ((mine, theirs), (theirs, mine))
+        )
     stale = [name for name, frame in previous.tables.items() if _hash_of(name, frame) != previous.record.outputs.get(name)]
     broken = record_hash(previous.record) != previous.record.hash
     return (
@@ -208,10 +210,6 @@ def _wide(name: str) -> pl.Expr:
 
 def _sum(frame: pl.DataFrame, amount: pl.Expr) -> int:
     return int(frame.select(amount.cast(WIDE).sum()).item() or 0)
-
-
-def _texts(table: Table, frame: pl.DataFrame) -> set[tuple[object, ...]]:
-    return set(frame.select(list(table.schema)).iter_rows())
 
 
 def _hash_of(name: str, frame: pl.DataFrame) -> str:

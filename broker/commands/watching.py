@@ -21,7 +21,7 @@ def watched() -> Iterator[Watcher]:
     with Progress(*columns, console=console, transient=True) as bars:
         tasks = {}
 
-        def watcher(stage: str, done: int, of: int) -> None:
+        def watcher(stage: str, done: int, *, of: int) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=of)
             bars.update(tasks[stage], completed=done)

@@ -75,7 +75,7 @@ class SegmentedUsage(msgspec.Struct, frozen=True, kw_only=True):
                 last = _ascending(numbers[~repeated], last, path=path)
                 yield UsageBatch(rows=rows, repeated=repeated)
                 done += rows.height
-                self.progress("adding up", done, self.height)
+                self.progress("adding up", done, of=self.height)
 
     def _named(self, conflicts: pl.DataFrame) -> pl.DataFrame:
         """Conflicts with usage_ids where they have numbers."""

@@ -5,6 +5,7 @@ its default; in CSV an empty cell is null and `""` is an empty text or list.
 """
 
 import csv
+import io
 from pathlib import Path
 
 import polars as pl
@@ -65,6 +66,8 @@ def _raw(path: Path, findings: Findings) -> pl.DataFrame | None:
         if lengths is None:
             return None
         frame = pl.read_csv(path, infer_schema=False)
+        if 0 not in lengths:
+            return frame
         filled = [row for row, length in enumerate(lengths) if length]
         return frame if len(filled) == frame.height else frame[filled]
     except PolarsError as error:
@@ -75,10 +78,15 @@ def _raw(path: Path, findings: Findings) -> pl.DataFrame | None:
 def _row_lengths(path: Path, findings: Findings) -> list[int] | None:
     """Cells of each row, 0 for a blank line; None unless the file is UTF-8 with as many cells in every row as names in the header."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            rows = csv.reader(text)
+        text = path.read_bytes().decode("utf-8-sig")
+        if '"' in text or "\r" in text:
+            rows = csv.reader(io.StringIO(text, newline=""))
             header = next(rows, [])
             lengths = [len(row) for row in rows]
+        else:  # nothing is quoted: a comma is a comma
+            first, *lines = text.removesuffix("\n").split("\n")
+            header = first.split(",") if first else []
+            lengths = [line.count(",") + 1 if line else 0 for line in lines]
     except (UnicodeDecodeError, csv.Error) as error:
         findings.fault(f"the file is not CSV in UTF-8 ({error})", file=path.name, would_do="UTF-8 text with commas")
         return None
@@ -87,6 +95,8 @@ def _row_lengths(path: Path, findings: Findings) -> list[int] | None:
         what = f"names column {twice[0]} twice" if twice else "is empty"
         findings.fault(f"the header {what}", file=path.name, row=0, would_do="each column once")
         return None
+    if set(lengths) <= {0, len(header)}:
+        return lengths
     ragged = [number for number, length in enumerate(lengths, start=1) if length not in (0, len(header))]
     for number in ragged:
         findings.fault(

@@ -6,9 +6,9 @@ slowly, piece by piece, and every fault is named as in a small table.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import msgspec
 import numpy as np
@@ -27,11 +27,16 @@ ROWS_SLOW = 500_000
 FAULTS_KEPT = 1000
 LARGE = 200_000
 
-Progress = Callable[[str, int, int], None]
+
+class Progress(Protocol):
+    """Told, now and then, how many rows of all a stage has done."""
+
+    def __call__(self, stage: str, done: int, *, of: int) -> None: ...
 
 
-def silent(_stage: str, _done: int, _of: int) -> None:
+def silent(stage: str, done: int, *, of: int) -> None:
     """Progress nobody watches."""
+    del stage, done, of
 
 
 class UsageParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +74,7 @@ class UsageParts(msgspec.Struct, frozen=True, kw_only=True):
             for batch in pl.scan_parquet(path).select(pl.col("usage_id").cast(pl.String)).select(id_keys("usage_id")).collect_batches():
                 keys[done : done + batch.height] = batch.to_series().to_numpy()
                 done += batch.height
-                self.progress("comparing ids", done, self.height)
+                self.progress("comparing ids", done, of=self.height)
         return keys
 
     def marked(self, keys: npt.NDArray[np.uint64], repeated: KeySet) -> Iterator[UsageBatch]:
@@ -83,7 +88,7 @@ class UsageParts(msgspec.Struct, frozen=True, kw_only=True):
                     self._name_faults(path)
                 yield UsageBatch(rows=rows, repeated=repeated.holds(keys[done : done + rows.height]))
                 done += rows.height
-                self.progress("adding up", done, self.height)
+                self.progress("adding up", done, of=self.height)
 
     def _name_faults(self, path: Path) -> NoReturn:
         """Raise BadInput with every fault of a file, as the reading of a small table names them; up to a thousand."""

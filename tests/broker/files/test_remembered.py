@@ -57,7 +57,12 @@ def test_what_is_remembered_is_not_read_again(tmp_path, monkeypatch):
     arriving(tables, tmp_path / "month", until=3)
     scanned = []
     plain = usage_parts._coded_scan
-    monkeypatch.setattr(usage_parts, "_coded_scan", lambda path, leases: scanned.append(path.name) or plain(path, leases))
+
+    def noted(path, leases):
+        scanned.append(path.name)
+        return plain(path, leases)
+
+    monkeypatch.setattr(usage_parts, "_coded_scan", noted)
     read_settlement(tmp_path / "month", previous=tmp_path / "out").settle(as_of=3)
     assert scanned == ["arrived-3.parquet"]
 
@@ -95,7 +100,7 @@ def test_what_has_changed_is_read_again(tmp_path, monkeypatch, change):
     if change == "close":
         tables["periods"][1]["closes_at"] = tables["periods"][1]["month_end"]
     if change == "engine":
-        monkeypatch.setattr(remembered.pl, "__version__", "0")
+        monkeypatch.setattr(pl, "__version__", "0")
     if change == "manifest":
         (tmp_path / "out" / "remembered" / "memory.json").write_text("{")
     arriving(tables, month, until=3)
