@@ -31,7 +31,8 @@ LARGE = 200_000
 class Progress(Protocol):
     """Told, now and then, how many rows of all a stage has done."""
 
-    def __call__(self, stage: str, done: int, *, of: int) -> None: ...
+    def __call__(self, stage: str, done: int, *, of: int) -> None:
+        """`done` rows of `of`, in a stage named in words."""
 
 
 def silent(stage: str, done: int, *, of: int) -> None:
