@@ -102,7 +102,7 @@ class PlainRows:
         self.rows_later += int(np.count_nonzero(later))
         settled = np.where(aside | later, 0, seconds)
         possible = self._accelerators[lease] * length
-        above = settled * MICROSECONDS > possible
+        above = (settled > 0) & (settled * MICROSECONDS > possible)  # of rows put aside, `possible` may have wrapped
         if above.any():
             self.seconds_above += int((settled[above] - possible[above] // MICROSECONDS).sum())
         cells = lease * (2 * self._places**2)

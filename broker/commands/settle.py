@@ -38,7 +38,9 @@ def settle_command(directory: Directory, out: Out, as_of: AsOf = None, previous:
     Every period bills what is known at its close less what was billed before. Exit code 2: a file, row or column
     cannot stand; 3: settled, but something does not add up (written and marked, not to be applied).
 
-    Example: gridfare settle month --out closed --as-of 2
+    Usage that grows is best kept as a folder `usage` of Parquet files: a close that remembers spares the next one those it has read.
+
+    Example: gridfare settle month --out may --as-of 5 --remember, then gridfare settle month --out june --previous may
     """
     reading = read_settlement(directory, previous=previous)
     earlier = read_previous(previous) if previous else None

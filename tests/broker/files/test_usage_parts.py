@@ -72,6 +72,15 @@ def test_no_limit_of_the_quick_way_changes_a_figure(tmp_path, monkeypatch, limit
     assert batched(written(tables, tmp_path / "m", parts=3)) == facts(settle(book_of(tables)))
 
 
+def test_products_that_would_wrap_are_put_aside(tmp_path):
+    """2⁶² accelerators for 45 days could do more than 64 bits hold: nothing is counted as above what they could."""
+    tables = random_month(16, records=200)
+    tables["leases"] = [row | {"accelerators": 2**62 - number} for number, row in enumerate(tables["leases"])]
+    found = batched(written(tables, tmp_path / "m"))
+    assert found == facts(settle(book_of(tables)))
+    assert found[1]["seconds_above"] == 0
+
+
 def test_ids_whose_first_bits_are_the_same_are_told_apart(tmp_path, monkeypatch):
     """With one bit to tell them by, every row is put aside, and compared letter by letter."""
     tables = random_month(8, records=300)
