@@ -126,3 +126,31 @@ def test_a_column_of_lists_in_any_order_is_one_demand():
     market = book(offers=[an_offer()], bids=[a_bid("b1", limit_spot_micros=1), a_bid("b2", limit_spot_micros=1)])
     twice = market.bids.with_columns(countries=pl.Series([["FR", "SE"], ["SE", "FR"]]))
     assert count(type(market)(rules=market.rules, offers=market.offers, bids=twice)).demand.alike.tolist() == [0, 0]
+
+
+def test_pools_alike_but_for_carbon_are_told_apart_by_who_shuns_it():
+    """700 W in zone Y at 400 g a kWh is 280 g, at 0.1 a kg 0.028; zone Z emits nothing. The same prices: Z is worth 0.028 more.
+
+    To who shuns no carbon both are one cell.
+    """
+    offers = [an_offer("y", zone="Y", site="south", watts=700.0), an_offer("z", zone="Z", watts=700.0)]
+    bids = [a_bid("b1", carbon_micros_per_kg=100_000, limit_spot_micros=3_000_000), a_bid("b2", limit_spot_micros=3_000_000)]
+    zones = [{"zone": zone, "slot": 0, "carbon_g_per_kwh": grams} for zone, grams in (("Y", 400.0), ("Z", 0.0))]
+    market = book(offers=offers, bids=bids, around={"zones": zones})
+    audit = audit_of(market)
+    arcs = arcs_of(audit)
+    assert arcs == all_arcs(market, even_below_cost=True)
+    assert [arcs[0, pool, 0, 2] for pool in (0, 1)] == [2_972_000, 3_000_000]
+    assert np.diff(audit.reach.row_of).tolist() == [2, 1]
+
+
+def test_data_goes_to_each_country_at_its_own_pace_and_price():
+    """A TB from SE to FR at 8 Gb/s takes 1,000 s, so slot 1, for 1.00; to DE at 2 Gb/s 4,000 s, so slot 2, for 2.00; over 2 hours."""
+    offers = [an_offer("d", country="DE", site="south"), an_offer("f")]
+    ways = (("FR", 1_000_000, 8.0), ("DE", 2_000_000, 2.0))
+    transfer = [{"from_country": "SE", "to_country": to, "micros_per_tb": micros, "gbps": gbps} for to, micros, gbps in ways]
+    bid = a_bid("b1", data_tb=1.0, data_country="SE", hours=2.0, limit_spot_micros=3_000_000)
+    market = book(offers=offers, bids=[bid], around={"transfer": transfer}, slots=3)
+    arcs = arcs_of(audit_of(market))
+    assert arcs == all_arcs(market, even_below_cost=True)
+    assert {arc[1:3]: worth for arc, worth in arcs.items()} == {(0, 2): 2_000_000, (1, 1): 2_500_000, (1, 2): 2_500_000}
