@@ -82,7 +82,7 @@ def receipt_table(compiled: CompiledBook, awards: Awards, *, price: Ints, hours:
     part = half_up_product(spot[awards.offer, awards.slot], awards.quantity, times=hours)
     place = awards.offer * slots + awards.slot
     size = supply.left.size
-    sold, spot_part = (total_by(place, values, size).reshape(supply.left.shape) for values in (awards.quantity, part))
+    sold, spot_part = (total_by(place, values, places=size).reshape(supply.left.shape) for values in (awards.quantity, part))
     premium = _premiums(compiled, awards, surplus=awards.charge - part)
     offer, slot = np.nonzero((sold > 0) | (premium > 0))
     sold, premium, spot_part = sold[offer, slot], premium[offer, slot], spot_part[offer, slot]
@@ -104,7 +104,7 @@ def _premiums(compiled: CompiledBook, awards: Awards, *, surplus: Ints) -> Ints:
     """Micros of premium by offer and slot (O, T): each place's surplus by largest remainder among its callable offers."""
     supply, slots = compiled.supply, compiled.slots
     place = supply.pool_of[awards.offer] * slots + awards.slot
-    in_all = total_by(place, surplus, compiled.pools * slots)
+    in_all = total_by(place, surplus, places=compiled.pools * slots)
     offer, slot = np.nonzero(supply.callable & (in_all.reshape(compiled.pools, slots)[supply.pool_of] > 0))
     where = supply.pool_of[offer] * slots + slot
     order = np.lexsort((offer, where))

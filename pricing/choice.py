@@ -103,7 +103,7 @@ def _share(compiled: CompiledBook, takings: Takings) -> tuple[Ints, Ints, Ints]:
     alone = demand.count[takings.owner] == 1
     single, several = np.flatnonzero(alone), np.flatnonzero(~alone)
     queue = several[np.lexsort(tuple(column[several] for column in (takings.pool, takings.tier, takings.slot, takings.owner)))]
-    bid, cell, taken = _in_turn(compiled, takings, several)
+    bid, cell, taken = _in_turn(compiled, takings, rows=several)
     row_cell = takings.owner[queue] * slots + takings.slot[queue]
     wanted, row, part = lay_along(cell, taken, stock_place=row_cell, stock=takings.quantity[queue])
     first = demand.ordered[demand.start[takings.owner[single]]]
@@ -114,7 +114,7 @@ def _share(compiled: CompiledBook, takings: Takings) -> tuple[Ints, Ints, Ints]:
     )
 
 
-def _in_turn(compiled: CompiledBook, takings: Takings, rows: Ints) -> tuple[Ints, Ints, Ints]:
+def _in_turn(compiled: CompiledBook, takings: Takings, *, rows: Ints) -> tuple[Ints, Ints, Ints]:
     """Bid, cell (group·T + slot) and quantity (n,) of the members of groups of several, by cell, then in order of entry.
 
     What the later m bids cannot use, a slot's lot above m widths, the earlier must take; beyond that an earlier bid

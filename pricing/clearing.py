@@ -41,7 +41,7 @@ def clear(book: MarketBook, *, path: str = "auto", progress: Progress | None = N
         )
     flow, ends = _solve(problem, tell)
     tell("prices: both ends of the range found")
-    return tables(settle_flow(problem, flow, ends), book.rules)
+    return tables(settle_flow(problem, flow, ends=ends), book.rules)
 
 
 def _solve(problem: MarketProblem, tell: Progress) -> tuple[Flow, PriceRange]:

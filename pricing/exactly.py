@@ -48,7 +48,7 @@ def _held(number: int) -> int:
     return number
 
 
-def total_by(place: Ints, values: Ints, places: int) -> Ints:
+def total_by(place: Ints, values: Ints, *, places: int) -> Ints:
     """The values (n,) added up by place, (places,). Raises BadInput for a sum no column can hold."""
     if float(np.abs(values.astype(np.float64)).sum()) > SAFE:
         raise BadInput("amounts add up to more than a column can hold", would_do="quantities or rates a thousand times smaller")

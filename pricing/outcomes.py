@@ -30,7 +30,7 @@ def outcome_table(compiled: CompiledBook, awards: Awards, *, hours: Fraction, fe
     work = awards.quantity * _factors(compiled, group, pool=pool)
     short = (awards.rate - worth_of(compiled, awards)) * awards.quantity
     units, working, paid, moved, due = (
-        total_by(awards.bid, values, bids) for values in (awards.quantity, work, awards.charge, moving, short)
+        total_by(awards.bid, values, places=bids) for values in (awards.quantity, work, awards.charge, moving, short)
     )
     one = np.ones(bids, dtype=np.int64)
     filled = (units == demand.units[demand.group_of]) & demand.whole[demand.group_of]

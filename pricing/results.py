@@ -35,7 +35,7 @@ class Settled(msgspec.Struct, frozen=True, eq=False):
         return int(np.sum(gains * awards.quantity))
 
 
-def settle_flow(compiled: CompiledBook, flow: Flow, ends: PriceRange) -> Settled:
+def settle_flow(compiled: CompiledBook, flow: Flow, *, ends: PriceRange) -> Settled:
     """What a path found on the book's network: a flow, and the ends of the prices that support it, (3, P, T) each.
 
     Prices are published first, then lots are shared and moved to better tiers at them.

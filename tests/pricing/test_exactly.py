@@ -56,6 +56,6 @@ def test_quotients_are_the_nearest_floats(values: list[int], times: Fraction):
 
 
 def test_a_sum_no_column_can_hold_is_refused():
-    assert total_by(_column([1, 1, 0]), _column([2, 3, 4]), 3).tolist() == [4, 5, 0]
+    assert total_by(_column([1, 1, 0]), _column([2, 3, 4]), places=3).tolist() == [4, 5, 0]
     with pytest.raises(BadInput, match="add up to more"):
-        total_by(_column([0, 0]), _column([1 << 62, 1 << 62]), 1)
+        total_by(_column([0, 0]), _column([1 << 62, 1 << 62]), places=1)
