@@ -9,6 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from broker.files.market import read_market
@@ -47,7 +48,7 @@ def solve_convex(book: MarketBook) -> Told:
     """From problem arrays to whole accelerators on every arc."""
     problem = build(book)
     before = cpu_seconds()
-    quantity = optimum(problem, lambda _: None)
+    quantity = optimum(problem, _silence)
     return {"cpu_seconds": cpu_seconds() - before, "welfare": welfare(problem, quantity), "arcs": len(quantity)}
 
 
@@ -70,6 +71,32 @@ def clear_and_certify(book: MarketBook, path: str = "auto") -> Told:
     }
 
 
+def hold(book: MarketBook, gap: str = "0.002") -> Told:
+    """The auction on the compiled book, until it can prove that gap."""
+    from pricing.auction import hold_auction
+
+    network = compile_book(book).network
+    hold_auction(compile_book(_few(book)).network, gap=1.0, progress=_silence)
+    before = cpu_seconds()
+    found = hold_auction(network, gap=float(gap), progress=_silence)
+    return {"cpu_seconds": cpu_seconds() - before, "gap": found.gap, "found": float(found.welfare), "bound": float(found.bound)}
+
+
+def finish_exactly(book: MarketBook, gap: str = "0.002") -> Told:
+    """The auction on the compiled book and the exact finish from there: whole accelerators and both ends of every price."""
+    from pricing.auction import hold_auction
+    from pricing.exact import finish
+
+    small, network = compile_book(_few(book)).network, compile_book(book).network
+    finish(small, hold_auction(small, gap=1.0, progress=_silence), progress=_silence)
+    before = cpu_seconds()
+    start = hold_auction(network, gap=float(gap), progress=_silence)
+    held = cpu_seconds()
+    flow, _ = finish(network, start, progress=_silence)
+    spent = cpu_seconds() - before
+    return {"cpu_seconds": spent, "auction": held - before, "assigned": int(flow.quantity.sum())}
+
+
 def welfare(problem: MarketProblem, quantity: np.ndarray) -> float:
     """Σ worth·x less what the supply costs, its steps sold from the lowest rate up; micros per slot-hour."""
     network: Network = problem.network
@@ -82,14 +109,25 @@ def welfare(problem: MarketProblem, quantity: np.ndarray) -> float:
 
 def _warm(book: MarketBook, path: str) -> None:
     """Clear a few of the bids by the same path, so that kernels are loaded before anything is timed."""
-    few = MarketBook(**{**{name: getattr(book, name) for name in book.__struct_fields__}, "bids": book.bids.head(20)})
+    few = _few(book)
     certify(few, clear(few, path=path), path=path)
+
+
+def _few(book: MarketBook) -> MarketBook:
+    """The same book with twenty of its bids."""
+    return msgspec.structs.replace(book, bids=book.bids.head(20))
+
+
+def _silence(_: str) -> None:
+    """Tell nobody."""
 
 
 TASKS: dict[str, Callable[..., Told]] = {
     "programme": write_programme,
     "compile": compile_arcs,
     "convex": solve_convex,
+    "auction": hold,
+    "exact": finish_exactly,
     "clear": clear_and_certify,
 }
 

@@ -9,6 +9,7 @@ from random import Random
 
 import msgspec
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
 from pricing.canonical import result_hashes
 from pricing.certificate import certify
-from pricing.clearing import clear
+from pricing.clearing import PATHS, clear
 from pricing.simulation.generator import generate
 from pricing.simulation.spec import WorldSpec
 
@@ -68,6 +69,25 @@ def welfare(book: MarketBook) -> int:
     assert [check for check in certificate.checks if not check.holds] == []
     assert certificate.gap == 0
     return certificate.welfare_micros
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in {"auto", "convex"}])
+@few
+@given(worlds())
+def test_every_path_agrees_within_what_it_certifies(path: str, book: MarketBook):
+    """The welfare of the convex path lies between a path's welfare and its bound; an exact one has the same ends of every price."""
+    reference, result = clear(book, path="convex"), clear(book, path=path)
+    certificate = certify(book, result, path=path, approximate=result.approximate)
+    assert [check for check in certificate.checks if not check.holds] == []
+    optimum = certify(book, reference, path="convex").welfare_micros
+    assert certificate.welfare_micros <= optimum <= certificate.bound_micros
+    if not result.approximate:
+        assert certificate.welfare_micros == optimum
+        keys, ends = ["pool", "slot", "tier"], ["rate_low_micros", "rate_high_micros"]
+        traded = (frame.prices.filter(pl.col("sold").sum().over("pool", "slot") > 0) for frame in (reference, result))
+        one, other = (frame.select(*keys, *ends) for frame in traded)
+        both = one.join(other, on=keys, suffix="_other")
+        assert both.filter(pl.any_horizontal(pl.col(end) != pl.col(f"{end}_other") for end in ends)).is_empty()
 
 
 @few
