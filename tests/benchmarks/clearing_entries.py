@@ -12,7 +12,6 @@ Medians = dict[str, Median]
 GLOP_SECONDS = 200.0
 DENSE_SECONDS = 300.0
 PERCENT = 100.0
-BOUNDED_BY = "compiling is bound by packing bits and by memory, clearing by the auction's sorting of arcs within a bid"
 
 
 class Stated(msgspec.Struct, frozen=True):
@@ -63,11 +62,11 @@ def same_welfare(medians: Medians) -> None:
     "convex",
     what="the convex path from problem arrays to whole accelerators ÷ HiGHS given the whole programme's arrays",
     rival="HiGHS, its own choice of method",
-    targets={"convex ÷ HiGHS, plain-1k": at_most(1.10), "convex ÷ HiGHS, plain-2k": at_most(1.10)},
+    targets={"convex ÷ HiGHS, plain-2k": at_most(1.10)},
     minutes=4,
 )
 def convex(bench: Bench) -> Finding:
-    """Two sizes whose bare solve takes a second or more."""
+    """A size whose bare solve takes a little under a second, stated, and one that takes some seconds, judged."""
     figures: Figures = {}
     medians: Medians = {}
     for name in ("plain-1k", "plain-2k"):
@@ -256,7 +255,7 @@ def throughput(bench: Bench) -> Finding:
         "awards a second": cleared.told["awards"] / cleared.cpu_seconds,
         "accelerator-slots assigned a second": cleared.told["assigned"] / cleared.cpu_seconds,
     }
-    return Finding(figures=figures, medians=raced, note=BOUNDED_BY)
+    return Finding(figures=figures, medians=raced)
 
 
 @entry("sizes", what="clearing and certifying by the path `auto` takes, as the book grows", targets={}, minutes=3)
