@@ -4,18 +4,20 @@ Every statement is brought to its buyer once, less what a prepaid balance has pa
 Nothing is remembered here: collecting again does what is missing.
 """
 
+import asyncio
 from datetime import datetime
 
 import msgspec
 
 from broker.clock import Clock
+from broker.files.statement_pdf import StatementPrinter
 from broker.payments.collector import CollectionState, Collector
 from broker.payments.port import Refund, TopUp
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
-from contracts.statements import Invoice
+from contracts.statements import Invoice, Seller
 from contracts.terms.errors import Conflict, MarketError, NotFound, NotSupported, ProcessorFailed
 from contracts.terms.money import MICROS_PER_CENT
 
@@ -55,6 +57,16 @@ class CollectionDesk:
         found = [await _collected(collector, each, prepaid_cents=prepaid.get(each.id, 0)) for each in statements]
         await collector.catch_up(statements[0].month_start)
         return found
+
+    async def paper(self, period: int, account_id: str) -> bytes:
+        """An account's statement of a finalised period as PDF. Raises NotFound."""
+        async with unit_of_work(self._sessions) as work:
+            settlements = SettlementRepository(work)
+            record = await settlements.record(period)
+            found = [each for each in await settlements.invoices(period) if each.account_id == account_id]
+        if not found or record is None:
+            raise NotFound(f"there is no statement for period {period}; it is written when the month is closed", period=period)
+        return await asyncio.to_thread(StatementPrinter(Seller()).invoice, found[0], record.hash)
 
     async def refund(self, period: int, account_id: str, *, key: str, cents: int) -> None:
         """Give back part of what an account paid for a period; once a key. Raises NotFound, ProcessorFailed, NotSupported."""

@@ -92,6 +92,10 @@ class Treasury:
         wanted = TopUp(id=name, account_id=caller.account_id, currency="", cents=asked.cents, success_url=home, cancel_url=home)
         return TopUpView(url=await self.collection.top_up(wanted))
 
+    async def paper(self, period: int, caller: Caller) -> bytes:
+        """The caller's statement of a period as PDF. Raises NotFound."""
+        return await self.collection.paper(period, caller.account_id)
+
     async def held(self, caller: Caller) -> dict[str, int] | None:
         """What the processor holds, cents by currency; None where there is none."""
         require(caller, "finance:read")

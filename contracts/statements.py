@@ -4,7 +4,7 @@ An invoice (or credit note) belongs to an account and a period, a payout advice 
 read back from the published tables alone, so that anyone who has those can print the same page.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -170,8 +170,32 @@ def payout_advices(book: SettledBook) -> Iterator[PayoutAdvice]:
         )
 
 
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands on the page of a statement, in words and figures ready to be set.
+
+    head     pairs of what stands left and right above the table
+    header   of the table: words, a quantity, an amount
+    rows     as the header; sums stand below a rule
+    """
+
+    head: tuple[tuple[str, str], ...]
+    header: Row
+    rows: tuple[Row, ...]
+    sums: tuple[Row, ...]
+
+
 def invoice_text(invoice: Invoice, seller: Seller) -> str:
-    """The invoice as a page of text: words left, figures right, hours to two decimals, money to the cent."""
+    """The invoice as a page of text."""
+    return _page(invoice_sheet(invoice, seller))
+
+
+def payout_text(advice: PayoutAdvice, seller: Seller) -> str:
+    """The payout advice as a page of text."""
+    return _page(payout_sheet(advice, seller))
+
+
+def invoice_sheet(invoice: Invoice, seller: Seller) -> Sheet:
+    """What an invoice says: hours to two decimals, money to the cent."""
     title = "CREDIT NOTE" if invoice.payable_cents < 0 else "INVOICE"
     rows = [_item(line, invoice) for line in sorted(invoice.lines, key=_reading_order)]
     sums = [
@@ -184,11 +208,12 @@ def invoice_text(invoice: Invoice, seller: Seller) -> str:
         (f"{invoice.account_name} ({invoice.account_id})", f"No. {invoice.id}"),
         (_span(invoice.month_start, invoice.month_end), f"plan {invoice.plan_id}"),
     ]
-    return _page(head, ("", "Accelerator-hours", invoice.currency), rows=rows or [("Nothing to charge", "", _cents(0))], sums=sums)
+    header = ("", "Accelerator-hours", invoice.currency)
+    return Sheet(head=tuple(head), header=header, rows=tuple(rows) or (("Nothing to charge", "", _cents(0)),), sums=tuple(sums))
 
 
-def payout_text(advice: PayoutAdvice, seller: Seller) -> str:
-    """The payout advice as a page of text, money to the micro."""
+def payout_sheet(advice: PayoutAdvice, seller: Seller) -> Sheet:
+    """What a payout advice says: money to the micro."""
     head = [
         (seller.name, "PAYOUT ADVICE"),
         (f"{advice.provider_name} ({advice.provider_id})", f"No. {advice.provider_id}:{advice.period}"),
@@ -198,7 +223,8 @@ def payout_text(advice: PayoutAdvice, seller: Seller) -> str:
         ("Delivered this month", "", micros_text(advice.gross_micros)),
         ("Changes of earlier months, and credits", "", micros_text(advice.adjustments_micros)),
     ]
-    return _page(head, ("", "", advice.currency), rows=rows, sums=[(f"Earned, {advice.currency}", "", micros_text(advice.net_micros))])
+    earned = (f"Earned, {advice.currency}", "", micros_text(advice.net_micros))
+    return Sheet(head=tuple(head), header=("", "", advice.currency), rows=tuple(rows), sums=(earned,))
 
 
 def _months(book: SettledBook) -> dict[int, tuple[datetime, datetime]]:
@@ -217,10 +243,11 @@ def _item(line: InvoiceLine, invoice: Invoice) -> tuple[str, str, str]:
     return words, "" if line.quantity_seconds is None else _hours(line.quantity_seconds), _cents(line.amount_cents)
 
 
-def _page(head: Sequence[tuple[str, str]], header: Row, *, rows: Sequence[Row], sums: Sequence[Row]) -> str:
+def _page(sheet: Sheet) -> str:
+    """Words left, figures right."""
     rule = "─" * WIDTH
-    lines = [*(_ends(*line) for line in head), "", _columns(header), rule]
-    lines += [*map(_columns, rows), rule, *map(_columns, sums)]
+    lines = [*(_ends(*line) for line in sheet.head), "", _columns(sheet.header), rule]
+    lines += [*map(_columns, sheet.rows), rule, *map(_columns, sheet.sums)]
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 

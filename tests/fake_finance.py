@@ -131,6 +131,9 @@ class NoProcessor:
     async def held(self) -> None:
         return None
 
+    async def paper(self, period: int, account_id: str) -> bytes:
+        raise NotFound(f"there is no statement for period {period}", period=period)
+
     async def refuse(self, *_: object, **__: object) -> None:
         raise NotSupported("no payment processor is set up; STRIPE_API_KEY would do")
 

@@ -24,7 +24,7 @@ from web.pages.market import chart_svg, market_now, next_gate, table, table_csv
 from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
 from web.pages.refusals import problem_page, refusal_page
 from web.pages.signing import sign_in, sign_in_form, sign_out, to_sign_in
-from web.pages.statements import statement_csv, statement_list, statement_page
+from web.pages.statements import statement_csv, statement_list, statement_page, statement_paper
 
 HERE = Path(__file__).parent
 PAGES = (market_now, next_gate, table, table_csv, chart_svg, find, problem_page, sign_in_form, sign_in, sign_out)
@@ -40,6 +40,7 @@ OWN_PAGES = (
     statement_list,
     statement_page,
     statement_csv,
+    statement_paper,
 )
 
 

@@ -45,6 +45,19 @@ class PrepaidController(Controller):
         return await services.replies.once(lambda: services.treasury.top_up(data, caller, home=home), TopUpView, request=request_key)
 
 
+@get(
+    "/v1/statements/{period:int}/pdf",
+    operation_id="GetStatementPdf",
+    summary="One statement as PDF",
+    tags=["finance"],
+    security=KEY,
+    media_type="application/pdf",
+)
+async def statement_pdf(period: PeriodNumber, services: NamedDependency[Services], *, caller: NamedDependency[Caller]) -> bytes:
+    """Your statement of one closed month as it is printed: the same bytes every time."""
+    return await services.treasury.paper(period, caller)
+
+
 class DisputeController(Controller):
     """Disputes about the caller's statements."""
 

@@ -8,11 +8,13 @@ from rich.console import Console
 
 from broker.files.replacing import replace_file
 from broker.files.settlement import read_settled
+from broker.files.statement_pdf import statement_pdfs
 from contracts.close import PERIOD_TABLES, table_hash
 from contracts.exports import FORMATS, export
 from contracts.statements import SettledBook
 
 NOT_RECONCILED = 3
+PAPER = "statements"
 
 Closed = Annotated[Path, typer.Argument(metavar="OUT", help="Directory written by `gridfare settle`.")]
 Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMATS)}.")]
@@ -21,6 +23,8 @@ Target = Annotated[Path, typer.Option("--to", metavar="DIR", help="Directory the
 
 def export_command(out: Closed, format: Format, to: Target) -> None:
     """Export a close: FOCUS for cost tools, Beancount and hledger for accountants, pain.001 for banks, UBL for buyers.
+
+    Statements come as pages of text, and each as a PDF.
 
     An export is a function of the close alone: run it twice and the files are the same, byte for byte. Exit code 2:
     the close cannot be read, or lacks what the format must say; 3: it does not add up, and nothing is written.
@@ -35,6 +39,12 @@ def export_command(out: Closed, format: Format, to: Target) -> None:
     for name, content in files.items():
         replace_file(to / name, content)
         console.print(f"{to / name}  {len(content):,} bytes")
+    if format == PAPER:
+        printed = 0
+        for name, content in statement_pdfs(settled):
+            replace_file(to / name, content)
+            printed += 1
+        console.print(f"{printed:,} statements as PDF in {to}")
     if not files:
         console.print(f"Nothing to write: the close has nothing that {format} would say.")
 

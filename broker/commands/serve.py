@@ -12,6 +12,7 @@ from rich.console import Console
 from broker.app import clearing_worker, open_market
 from broker.clock import SystemClock
 from broker.cycle import Timetable
+from broker.payments.opening import open_stripe
 from broker.serving import free_port, serve
 from broker.settings import Settings, read_settings
 from broker.store.embedded import server
@@ -27,7 +28,8 @@ Hours = Annotated[int, typer.Option("--gate-hours", metavar="HOURS", min=1, max=
 def serve_command(port: Port = None, gate_hours: Hours = 6) -> None:
     """Serve the portal and the API, and clear the market at every gate by this machine's clock.
 
-    DATABASE_URL names the PostgreSQL to use; without it an embedded one is kept in .gridfare/postgres.
+    DATABASE_URL names the PostgreSQL to use; without it an embedded one is kept in .gridfare/postgres. With STRIPE_API_KEY and
+    STRIPE_WEBHOOK_SECRET statements are collected and providers paid through Stripe, whose events go to /v1/webhooks/stripe.
 
     Example: DATABASE_URL=postgresql://broker@db/gridfare gridfare serve --port 8000
     """
@@ -48,6 +50,8 @@ async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, console:
     hardware = [each for _, each in sorted(hardware_classes().items())]
     with clearing_worker() as worker:
         async with open_market(dsn, clock=SystemClock(), timetable=timetable, hardware=hardware) as market:
+            if settings.stripe_api_key and settings.stripe_webhook_secret:
+                market.processor = open_stripe(settings.stripe_api_key, secret=settings.stripe_webhook_secret, clock=market.clock)
             port = free_port(settings.host, settings.port)
             gate = next_gate(timetable, market.clock.now())
             console.print(f"[bold]Portal[/bold]  http://{settings.host}:{port}   next gate {iso(gate)}   stop with Ctrl-C")

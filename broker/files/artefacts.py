@@ -7,6 +7,7 @@ import msgspec
 from broker.closing import CloseReport
 from broker.files.replacing import replace_file
 from broker.files.settlement import read_settled, write_settlement
+from broker.files.statement_pdf import statement_pdfs
 from contracts.exports import export
 
 FORMATS = ("focus", "beancount", "hledger", "statements", "pain001")
@@ -37,5 +38,9 @@ def write_artefacts(directory: Path, report: CloseReport) -> Artefacts:
         written |= export(settled, format)
     for name, content in written.items():
         replace_file(exports / name, content)
-    said = (f"{len(report.files)} tables in {month}", f"{', '.join(written)} in {exports}")
+    pages = 0
+    for name, content in statement_pdfs(settled):
+        replace_file(exports / name, content)
+        pages += 1
+    said = (f"{len(report.files)} tables in {month}", f"{', '.join(written)} and {pages} statements as PDF in {exports}")
     return Artefacts(said=said, exports=written)

@@ -55,6 +55,15 @@ async def statement_csv(period: Period, request: AnyRequest, *, services: NamedD
     return Response(statement_rows(found), media_type="text/csv", headers=NO_STORE | {"Content-Disposition": disposition})
 
 
+@get("/statements/{period:int}/pdf", include_in_schema=False)
+async def statement_paper(period: Period, request: AnyRequest, *, services: NamedDependency[Services]) -> Response[bytes]:
+    """The statement as it is printed."""
+    caller = await page_caller(request, services)
+    disposition = f'attachment; filename="gridfare-statement-{period}.pdf"'
+    headers = NO_STORE | {"Content-Disposition": disposition}
+    return Response(await services.treasury.paper(period, caller), media_type="application/pdf", headers=headers)
+
+
 def statement_rows(found: StatementView) -> bytes:
     """A statement as CSV: one row a line, then subtotal, tax and payable, so that the cents of the lines add up to the subtotal."""
     out = io.StringIO()
