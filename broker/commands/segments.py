@@ -19,7 +19,7 @@ To = Annotated[Path, typer.Option("--to", metavar="DIR2", help="A directory that
 
 
 def segments_command(directory: Directory, to: To) -> None:
-    """Write usage as segments, which settle several times faster, to the same rows.
+    """Write usage as segments, which settle more than twice as fast, to the same rows.
 
     Names become numbers once, instead of at every close. Everything else of the directory is copied; `gridfare settle`
     takes either. Exit code 2: a file, row or column cannot stand.
