@@ -24,6 +24,7 @@ from broker.payments.port import Processor
 from broker.payments.stored import StoredLedger
 from broker.payouts import POLICY, PayoutDesk
 from broker.services.accounts import AccountService
+from broker.services.backlog import Backlog
 from broker.services.corrections import CorrectionService
 from broker.services.disputes import DisputeService
 from broker.services.explanations import ExplanationService
@@ -62,6 +63,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     clock: Clock
     accounts: AccountService
+    backlog: Backlog
     corrections: CorrectionService
     disputes: DisputeService
     explanations: ExplanationService
@@ -107,6 +109,7 @@ class Market:
         self.timetable = timetable
         self.hardware = hardware
         self.shown_keys = tuple(shown_keys)
+        self.backlog = Backlog()
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:
@@ -124,6 +127,7 @@ class Market:
         return Services(
             clock=self.clock,
             accounts=AccountService(accounts),
+            backlog=self.backlog,
             corrections=corrections,
             disputes=disputes,
             explanations=ExplanationService(BidRepository(work), ClearedBookRepository(work)),
@@ -143,7 +147,7 @@ class Market:
             reconciliation=ReconciliationService(ReconciliationRepository(work)),
             replies=ReplyService(ReplyRepository(work), self.clock),
             treasury=Treasury(self.close(), self.collection(), self.payouts()),
-            usage=UsageService(UsageRepository(work), leases, clock=self.clock),
+            usage=UsageService(UsageRepository(work), clock=self.clock),
             session=work,
         )
 

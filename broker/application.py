@@ -14,11 +14,12 @@ from broker.api.health import healthz, readyz
 from broker.api.market import MarketController, OfferController
 from broker.api.metrics import metrics
 from broker.api.openapi import openapi_config
-from broker.api.orders import BidController, LeaseController, StatementController, UsageController
+from broker.api.orders import BidController, LeaseController, StatementController
 from broker.api.paying import DisputeController, PrepaidController, ReadingController, statement_pdf, stripe_webhook
 from broker.api.problems import answer, refusal_of
 from broker.api.queries import provide_offer_query, provide_price_filter
 from broker.api.signing import KeyRequired, provide_caller, provide_request_key
+from broker.api.usage import UsageController
 from broker.app import OpenServices, Services
 from contracts.terms.errors import MarketError
 

@@ -14,11 +14,13 @@ import polars as pl
 from broker.app import Services
 from broker.clock import FixedClock
 from broker.services.accounts import AccountService, key_digest, require
+from broker.services.backlog import Backlog
 from broker.services.explanations import ClearedBook, ExplanationService
 from broker.services.market import MarketService, PriceFilter, PriceTotal
 from broker.services.market_views import CycleView, PriceView
 from broker.services.offers import OfferRecord, OfferService, TransferRate
 from broker.services.replies import Reply, ReplyService, RequestKey
+from broker.services.usage_views import AsideRecord, UsageReceipt
 from broker.services.views import BidView, Caller, CreditView, LeaseView, Page, ShownKey, StatementView
 from broker.world import catalogue, shipped_book
 from contracts.terms.accounts import Account
@@ -221,6 +223,9 @@ class FakeAccounts:
         )
         return account, frozenset(scopes)
 
+    async def provider_by_key_digest(self, digest: bytes) -> None:
+        return None
+
     async def staff_by_key_digest(self, digest: bytes) -> None:
         return None
 
@@ -334,9 +339,12 @@ class FakeFinance:
 class FakeUsage:
     """Keeps nothing; every record is new."""
 
-    async def report(self, records: list, caller: Caller) -> int:
+    async def report(self, reports: list, caller: Caller) -> UsageReceipt:
         require(caller, "usage:write")
-        return len(records)
+        return UsageReceipt(received=len(reports), new=len(reports))
+
+    async def set_aside(self, caller: Caller, *, cursor: str | None, limit: int) -> Page[AsideRecord]:
+        return Page(items=[])
 
 
 class FakeReplies:
@@ -366,6 +374,7 @@ class FakeMarket:
         self.desk = Services(
             clock=clock,
             accounts=AccountService(FakeAccounts()),
+            backlog=Backlog(),
             explanations=ExplanationService(books, books),
             finance=FakeFinance(statements),
             leases=FakeLeases(leases),

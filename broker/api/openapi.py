@@ -15,6 +15,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from broker.api.examples import EXAMPLES
 from broker.api.problems import MEDIA_TYPE
 from broker.api.queries import QUERIES
+from broker.api.usage import JSON, MSGPACK, NDJSON, REPORTS_MAX
 from broker.services.usage_views import UsageReport
 from contracts.terms.bids import BidRequest
 
@@ -27,7 +28,9 @@ REFUSALS = {
     "405": "The address does not take this method",
     "409": "The facts have moved since the caller looked",
     "413": "The body is larger than one request may carry",
+    "415": "The body is of a kind this address does not read",
     "422": "The rules know this, this release does not do it yet",
+    "429": "More is on its way in than can be taken: `Retry-After` says when to send it again",
     "500": "A bug of ours; nothing was changed",
     "503": "Not ready",
 }
@@ -66,18 +69,20 @@ def amend(document: Document) -> None:
     """Add to a description, in place, what the framework cannot see."""
     schemas = document["components"]["schemas"]
     schemas["Problem"] = _problem_schema()
-    for struct in STRICT:
-        schemas[struct.__name__]["additionalProperties"] = False
     for path in document["paths"].values():
         for method, operation in path.items():
             if method in ("get", "post"):
                 _amend_operation(operation, schemas, posts=method == "post")
+    for struct in STRICT:
+        schemas[struct.__name__]["additionalProperties"] = False
 
 
 def _amend_operation(operation: Document, schemas: Document, *, posts: bool) -> None:
     name = operation["operationId"]
     if name in QUERIES:
         operation["parameters"] = _query_parameters(QUERIES[name], schemas)
+    if name == "ReportUsage":
+        operation["requestBody"] = _batches(schemas)
     codes = {"500"} if name != "GetReadiness" else {"500", "503"}
     if operation.get("parameters") or "requestBody" in operation:
         codes |= {"400", "404"}
@@ -85,11 +90,23 @@ def _amend_operation(operation: Document, schemas: Document, *, posts: bool) -> 
         codes |= {"400", "401", "403", "404"}
     if posts:
         codes |= {"402", "409", "413", "422"}
+    if name == "ReportUsage":
+        codes |= {"415", "429"}
     for code in sorted(codes):
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         operation["responses"][code] = {"description": REFUSALS[code], "content": content}
     if "requestBody" in operation and name in EXAMPLES:
         operation["requestBody"]["content"]["application/json"]["examples"] = EXAMPLES[name]
+
+
+def _batches(schemas: Document) -> Document:
+    """A batch of reports in any of the forms it may come in; the handler reads the body itself, so nothing else describes it."""
+    _, components = msgspec.json.schema_components([UsageReport], ref_template="#/components/schemas/{name}")
+    schemas.update(components)
+    batch = {"type": "array", "items": {"$ref": "#/components/schemas/UsageReport"}, "maxItems": REPORTS_MAX}
+    lines = {"type": "string", "description": "one report a line"}
+    binary = {"type": "string", "format": "binary", "description": "the same array"}
+    return {"required": True, "content": {JSON: {"schema": batch}, NDJSON: {"schema": lines}, MSGPACK: {"schema": binary}}}
 
 
 def _query_parameters(struct: type[msgspec.Struct], schemas: Document) -> list[Document]:

@@ -1,4 +1,4 @@
-"""Bids, leases, statements and usage: what a signed-in caller may do."""
+"""Bids, leases and statements: what a signed-in caller may do."""
 
 from typing import Annotated
 
@@ -9,7 +9,6 @@ from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 from broker.app import Services
 from broker.services.explanations import BidExplanation
 from broker.services.replies import RequestKey
-from broker.services.usage_views import UsageReceipt, UsageReport
 from broker.services.views import BidView, Caller, LeaseView, Page, StatementView
 from contracts.terms.bids import BidRequest
 
@@ -123,29 +122,3 @@ class StatementController(Controller):
     ) -> StatementView:
         """Your statement of one closed month, line by line."""
         return await services.finance.statement(period, caller)
-
-
-class UsageController(Controller):
-    """What meters report."""
-
-    path = "/v1/usage"
-    tags = ("usage",)
-    security = KEY
-
-    @post("/", operation_id="ReportUsage", summary="Report metered usage")
-    async def report(
-        self,
-        data: JSONBody[list[UsageReport]],
-        services: NamedDependency[Services],
-        *,
-        caller: NamedDependency[Caller],
-        request_key: NamedDependency[RequestKey | None],
-    ) -> UsageReceipt:
-        """Keep usage records, once each. The whole batch is refused when one of them cannot be."""
-
-        async def keep() -> UsageReceipt:
-            now = services.clock.now()
-            new = await services.usage.report([report.record(now) for report in data], caller)
-            return UsageReceipt(received=len(data), new=new)
-
-        return await services.replies.once(keep, UsageReceipt, request=request_key)

@@ -10,7 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from broker.services.views import Problem
-from contracts.terms.errors import BadInput, Fact, MarketError, NotFound, NotSignedIn
+from contracts.terms.errors import BadInput, Fact, MarketError, NotFound, NotSignedIn, TooBusy
 
 MEDIA_TYPE = "application/problem+json"
 RESERVED = frozenset({"type", "title", "status", "detail"})
@@ -88,6 +88,8 @@ def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(refusal, NotSignedIn) else {}
     if isinstance(refusal, MethodNotAllowed) and refusal.facts["allow"]:
         headers["Allow"] = str(refusal.facts["allow"])
+    if isinstance(refusal, TooBusy):
+        headers["Retry-After"] = str(refusal.facts["retry_after"])
     body = msgspec.json.encode(problem_body(problem(refusal)))
     return Response(body, status_code=refusal.status, media_type=MEDIA_TYPE, headers=headers)
 

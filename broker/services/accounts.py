@@ -6,8 +6,9 @@ from broker.services.ports import Accounts
 from broker.services.views import Caller
 from contracts.terms.errors import NotPermitted, NotSignedIn
 
-# Before the name of somebody of finance, where others have the id of their account.
+# Before the name of somebody of finance, or of a provider, where others have the id of their account.
 STAFF = "staff:"
+PROVIDER = "provider:"
 
 
 def key_digest(key: str) -> bytes:
@@ -29,6 +30,10 @@ class AccountService:
             staff = await self._accounts.staff_by_key_digest(digest)
             if staff is not None:
                 return Caller(account_id=f"{STAFF}{staff.id}", account_name=staff.name, scopes=staff.scopes)
+            provider = await self._accounts.provider_by_key_digest(digest)
+            if provider is not None:
+                provider_id, name, granted = provider
+                return Caller(account_id=f"{PROVIDER}{provider_id}", account_name=name, scopes=granted, provider_id=provider_id)
             raise NotSignedIn("this API key is not known, or was revoked; send `Authorization: Bearer <key>`")
         account, scopes = found
         return Caller(account_id=account.id, account_name=account.name, scopes=scopes)

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
+import polars as pl
 
+from broker.services.usage_views import AsideRecord
 from contracts.journal import JournalEntry
 from contracts.terms.accounts import Account, Staff
 from contracts.terms.bids import Bid
 from contracts.terms.leases import Lease, LeaseState
-from contracts.usage import UsageRecord
 
 
 class BidOutcome(msgspec.Struct, frozen=True):
@@ -41,6 +42,10 @@ class Accounts(Protocol):
 
     async def staff_by_key_digest(self, digest: bytes) -> Staff | None:
         """Who of the finance team holds a key that is not revoked."""
+        ...
+
+    async def provider_by_key_digest(self, digest: bytes) -> tuple[str, str, frozenset[str]] | None:
+        """Id and name of the provider that holds a key that is not revoked, and the key's scopes."""
         ...
 
 
@@ -128,9 +133,44 @@ class Leases(Protocol):
         ...
 
 
-class Usage(Protocol):
-    """Usage records, every revision kept."""
+class Merged(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch of usage records came to.
 
-    async def add(self, records: list[UsageRecord]) -> int:
-        """Keep new records; returns how many were new."""
+    new        how many were not known
+    conflicts  rows of the batch whose (usage_id, rev) is there with another content: its columns and `differs`, the names of those
+               columns, joined by `;`
+    """
+
+    new: int
+    conflicts: pl.DataFrame
+
+
+class Usage(Protocol):
+    """Usage records, every revision kept. Batches are frames: the columns of `USAGE` and `row`, their number in the batch."""
+
+    async def leased(self, batch: pl.DataFrame, *, provider_id: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The leases a batch names (a provider's own, where one is named) and their slots in its time.
+
+        Until the transaction ends, other batches about these providers' leases wait. Columns: lease_id, starts_at, ends_at
+        and lease_id, slot_start, slot_end, quantity.
+        """
+        ...
+
+    async def within(self, spans: pl.DataFrame) -> pl.DataFrame:
+        """The records in force of some leases that lie wholly in a span: usage_id, rev, lease_id, start, accelerator_seconds.
+
+        spans   lease_id, span_start, span_end
+        """
+        ...
+
+    async def merge(self, batch: pl.DataFrame) -> Merged:
+        """Keep the records of a batch that are new; of several copies of one the least content."""
+        ...
+
+    async def set_aside(self, batch: pl.DataFrame) -> None:
+        """Keep records that are not counted, once each: the columns of `USAGE`, reason, reported_by."""
+        ...
+
+    async def aside(self, reported_by: str | None, *, after: int, limit: int) -> list[AsideRecord]:
+        """What was set aside (of one reporter, or of all) after a number, in order of arrival."""
         ...

@@ -112,11 +112,12 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose key a request was signed with."""
+    """Whose key a request was signed with; `provider_id` where that is a provider grid."""
 
     account_id: str
     account_name: str
     scopes: frozenset[str]
+    provider_id: str | None = None
 
 
 class ShownKey(msgspec.Struct, frozen=True, kw_only=True):

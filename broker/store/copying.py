@@ -47,7 +47,7 @@ async def copy_in(session: AsyncSession, row: type[SQLModel], *, frame: pl.DataF
     """
     if frame.is_empty():
         return 0
-    await _copy(session, _table(row, frame), frame=frame)
+    await copy_text(session, _table(row, frame).name, frame=frame)
     return frame.height
 
 
@@ -64,13 +64,24 @@ async def merge(session: AsyncSession, row: type[SQLModel], *, frame: pl.DataFra
     arrival = Column("arrival", BigInteger)
     incoming = Table(f"incoming_{table.name}", MetaData(), *columns, arrival, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
     await session.execute(CreateTable(incoming))
-    await _copy(session, incoming, frame=frame.with_row_index(arrival.name))
+    await copy_text(session, incoming.name, frame=frame.with_row_index(arrival.name))
     keys = [incoming.c[key.name] for key in table.primary_key if key.name in frame.columns]
     found = select(*(incoming.c[name] for name in frame.columns)).order_by(*keys, incoming.c.arrival)
     statement = insert(table).from_select(frame.columns, found).on_conflict_do_nothing()
     written: Any = await session.execute(statement)
     await session.execute(DropTable(incoming))
     return int(written.rowcount)
+
+
+async def copy_text(session: AsyncSession, table: str, *, frame: pl.DataFrame) -> None:
+    """Send a frame to a table of any kind, temporary ones too; its columns are named as the table's.
+
+    Raises ValueError for a column of a type that does not travel.
+    """
+    cells = frame.select(_departing(name, dtype) for name, dtype in frame.schema.items())
+    data = cells.write_csv(include_header=False, quote_style="non_numeric", datetime_format="%Y-%m-%d %H:%M:%S%.6f+00").encode()
+    connection = await driver(session)
+    await connection.copy_to_table(table, source=io.BytesIO(data), columns=frame.columns, format="csv")
 
 
 async def copy_out(session: AsyncSession, statement: Select[*tuple[Any, ...]]) -> pl.DataFrame:
@@ -86,7 +97,7 @@ async def copy_out(session: AsyncSession, statement: Select[*tuple[Any, ...]]) -
     dialect = (await session.connection()).dialect
     sql = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     buffer = io.BytesIO()
-    connection = await _connection(session)
+    connection = await driver(session)
     await connection.copy_from_query(sql, output=buffer, format="csv")
     if not buffer.tell():
         return pl.DataFrame(schema=schema)
@@ -102,20 +113,13 @@ def _table(row: type[SQLModel], frame: pl.DataFrame) -> Table:
     return table
 
 
-async def _connection(session: AsyncSession) -> Any:
+async def driver(session: AsyncSession) -> Any:
     """asyncpg's connection under a session, pending rows written, its transaction begun."""
     await session.flush()
     connection = await session.connection()
     # SQLAlchemy begins the transaction with its first statement; a COPY before that would commit by itself.
     await connection.execute(text("SELECT 1"))
     return (await connection.get_raw_connection()).driver_connection
-
-
-async def _copy(session: AsyncSession, table: Table, *, frame: pl.DataFrame) -> None:
-    cells = frame.select(_departing(name, dtype) for name, dtype in frame.schema.items())
-    data = cells.write_csv(include_header=False, quote_style="non_numeric", datetime_format="%Y-%m-%d %H:%M:%S%.6f+00").encode()
-    connection = await _connection(session)
-    await connection.copy_to_table(table.name, source=io.BytesIO(data), columns=frame.columns, format="csv")
 
 
 def _departing(name: str, dtype: pl.DataType) -> pl.Expr:

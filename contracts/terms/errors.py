@@ -12,6 +12,7 @@
     │   └── WrongState            the lease or entry cannot go there from here
     ├── CreditExceeded      402   the worst case of the order is more than the account may owe
     ├── NotSupported        422   the rules know it, this release does not do it yet
+    ├── TooBusy             429   more is on its way in than can be taken; the same, sent again a little later, is welcome
     ├── ClearingFailed      500   the solver or the certificate said no; nothing was applied
     └── ProcessorFailed     502   the payment processor did not answer, or refused
 
@@ -117,6 +118,13 @@ class NotSupported(MarketError):
 
     code = "not_supported"
     status = 422
+
+
+class TooBusy(MarketError):
+    """More is on its way in than can be taken. `retry_after` of the facts is in seconds."""
+
+    code = "too_busy"
+    status = 429
 
 
 class ClearingFailed(MarketError):

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from broker.app import Market
 from broker.closing import PeriodClose
 from broker.delivery import SimulatedGrid
+from broker.services.usage_views import UsageReport
 from broker.store.repositories.acts import ActRepository
 from broker.store.rows import UsageRow
 from broker.store.unit_of_work import Sessions, unit_of_work
@@ -17,7 +18,6 @@ from contracts.close import record_hash
 from contracts.review import Bounds
 from contracts.terms.errors import BadInput, Conflict, NotFound, NotPermitted, StaleToken, WrongState
 from contracts.terms.time import month_of
-from contracts.usage import UsageRecord
 from tests.broker.dying import die_everywhere
 from tests.broker.small_market import GATE, START, USD, caller, cycle_of, open_small_market, pass_time, request
 from tests.broker.test_closing import CLOSES_AT, FAITHFUL, MONTH, delivered_market
@@ -43,11 +43,11 @@ async def correct(market: Market, *, seconds: int, rev: int) -> None:
     """Another revision of the first record, arriving now."""
     async with market.services() as services:
         lease = (await services.leases.leases(caller("acct_a"))).items[0]
-        record = UsageRecord(
+        report = UsageReport(
             usage_id=(await _first_usage(services.session)), lease_id=lease.lease_id, start=START, end=START + timedelta(hours=1),
-            accelerator_seconds=seconds, received_at=market.clock.now(), rev=rev,
+            accelerator_seconds=seconds, rev=rev,
         )  # fmt: skip
-        await services.usage.report([record], caller("acct_a"))
+        assert (await services.usage.report([report], caller("acct_a"))).new == 1
 
 
 async def _first_usage(work) -> str:
@@ -188,7 +188,7 @@ async def test_an_account_that_has_nothing_any_more_is_shown_with_what_it_lost(s
     async with market.services() as services:
         ids = (await services.session.execute(text('SELECT usage_id, lease_id, start, "end" FROM usage_records'))).all()
         gone = [
-            UsageRecord(usage_id=id, lease_id=lease, start=start, end=end, accelerator_seconds=0, received_at=market.clock.now(), rev=1)
+            UsageReport(usage_id=id, lease_id=lease, start=start, end=end, accelerator_seconds=0, rev=1)
             for id, lease, start, end in ids
         ]
         await services.usage.report(gone, caller("acct_a"))

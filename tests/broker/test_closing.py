@@ -7,12 +7,11 @@ from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from broker.delivery import SimulatedGrid
+from broker.services.usage_views import UsageReport
 from broker.store.repositories.journal import JournalRepository
 from broker.store.rows import InvoiceLineRow, PostingRow, UsageRow
 from broker.store.unit_of_work import Sessions, unit_of_work
-from contracts.terms.errors import KeyReused
 from contracts.terms.time import month_of
-from contracts.usage import UsageRecord
 from pricing.simulation.delivery import Reliability
 from tests.broker.small_market import GATE, START, USD, caller, cycle_of, open_small_market, pass_time, request
 
@@ -88,11 +87,11 @@ async def test_usage_that_comes_late_is_billed_in_the_next_period(sessions: Sess
         wrong = (await work.scalars(select(UsageRow).order_by(col(UsageRow.start)))).first()
     async with market.services() as services:
         lease = (await services.leases.leases(A)).items[0]
-        correction = UsageRecord(
+        correction = UsageReport(
             usage_id=wrong.usage_id, rev=1, lease_id=lease.lease_id, start=wrong.start, end=wrong.end,
-            accelerator_seconds=wrong.accelerator_seconds // 2, received_at=CLOSES_AT + timedelta(days=1),
+            accelerator_seconds=wrong.accelerator_seconds // 2,
         )  # fmt: skip
-        assert await services.usage.report([correction], A) == 1
+        assert (await services.usage.report([correction], A)).new == 1
     january = await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
     assert (january.record.counts.usage_rows, january.record.counts.rows_later) == (2, 0), "what comes later is not looked at"
     february = month_of(MONTH.end)
@@ -136,16 +135,19 @@ async def test_delivering_again_reports_nothing_new(sessions: Sessions):
         assert (await services.leases.leases(A)).items[0].state == "completed"
 
 
-async def test_a_known_usage_id_with_another_content_is_refused(sessions: Sessions):
+async def test_a_known_usage_id_with_another_content_is_set_aside_and_settlement_names_it(sessions: Sessions):
     market, _, _ = await delivered_market(sessions, FAITHFUL)
     async with unit_of_work(sessions) as work:
         row = (await work.scalars(select(UsageRow))).first()
-    other = UsageRecord(
-        usage_id=row.usage_id, lease_id=row.lease_id, start=row.start, end=row.end, accelerator_seconds=1, received_at=row.received_at
-    )
-    with pytest.raises(KeyReused, match="higher rev"):
-        async with market.services() as services:
-            await services.usage.report([other], A)
+    other = UsageReport(usage_id=row.usage_id, lease_id=row.lease_id, start=row.start, end=row.end, accelerator_seconds=1)
+    async with market.services() as services:
+        (refused,) = (await services.usage.report([other], A)).set_aside
+        assert (refused.reason, refused.differs) == ("other_content", ["accelerator_seconds"])
+    pass_time(market, timedelta(hours=1))
+    january = await market.close().run(MONTH.start, closes_at=CLOSES_AT + timedelta(hours=1), people=PEOPLE)
+    assert january.settlement.conflicts.rows() == [(row.usage_id, 0, ["accelerator_seconds"])]
+    assert january.record.counts.conflicts == 1
+    assert january.settlement.lines.filter(kind="usage")["amount_micros"].to_list() == [16 * USD], "the first copy counts"
 
 
 async def test_releasing_a_lease_offers_the_rest_again(sessions: Sessions):

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from broker.store.rows import AccountRow, ApiKeyRow, PlanRow, ProviderRow, StaffRow
+from broker.store.rows import AccountRow, ApiKeyRow, PlanRow, ProviderKeyRow, ProviderRow, StaffRow
 from contracts.terms.accounts import Account, Provider, Staff
 from contracts.terms.errors import NotFound
 from contracts.terms.ids import derived_id
@@ -57,6 +57,21 @@ class AccountRepository:
         """Register a key by its digest, once."""
         key = {"id": derived_id("key", digest.hex()), "account_id": account_id, "digest": digest, "scopes": scopes, "created_at": at}
         await self._session.execute(insert(ApiKeyRow).values(key).on_conflict_do_nothing())
+
+    async def add_provider_key(self, provider_id: str, digest: bytes, *, scopes: list[str], at: datetime) -> None:
+        """Register a provider's key by its digest, once."""
+        key = {"id": derived_id("key", digest.hex()), "provider_id": provider_id, "digest": digest, "scopes": scopes, "created_at": at}
+        await self._session.execute(insert(ProviderKeyRow).values(key).on_conflict_do_nothing())
+
+    async def provider_by_key_digest(self, digest: bytes) -> tuple[str, str, frozenset[str]] | None:
+        """Id and name of the provider that holds a key that is not revoked, and the key's scopes."""
+        statement = (
+            select(ProviderKeyRow, ProviderRow)
+            .join(ProviderRow, col(ProviderRow.id) == col(ProviderKeyRow.provider_id))
+            .where(col(ProviderKeyRow.digest) == digest, col(ProviderKeyRow.revoked_at).is_(None))
+        )
+        found = (await self._session.execute(statement)).first()
+        return (found[1].id, found[1].name, frozenset(found[0].scopes)) if found else None
 
     async def add_providers(self, providers: list[Provider]) -> None:
         """Register provider grids, once each."""

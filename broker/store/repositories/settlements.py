@@ -24,6 +24,7 @@ from broker.store.rows import (
     PayoutRow,
     PlanRow,
     ProviderRow,
+    SetAsideRow,
     UsageRow,
 )
 from contracts.close import CloseRecord
@@ -150,9 +151,14 @@ class SettlementRepository:
         return joined.select(list(LEASES.schema))
 
     async def _usage(self, rated: pl.DataFrame, until: datetime) -> pl.DataFrame:
-        usage = await copy_out(
-            self._session, select_columns(*(col(getattr(UsageRow, name)) for name in USAGE.schema)).where(col(UsageRow.received_at) < until)
-        )
+        parts = [
+            await copy_out(self._session, select_columns(*(col(getattr(row, name)) for name in USAGE.schema)).where(which))
+            for row, which in (
+                (UsageRow, col(UsageRow.received_at) < until),
+                (SetAsideRow, (col(SetAsideRow.received_at) < until) & (col(SetAsideRow.reason) == "other_content")),
+            )
+        ]
+        usage = pl.concat(parts)
         slots = rated.select("lease_id", "slot_start", "rated_id").sort("slot_start")
         found = usage.sort("start").join_asof(slots, left_on="start", right_on="slot_start", by="lease_id", check_sortedness=False)
         return found.with_columns(pl.col("rated_id").alias("lease_id")).select(list(USAGE.schema)).sort(USAGE.key)

@@ -7,10 +7,10 @@ reversed, usage is revised by a higher revision.
 
 from broker.store.rows.controls import ActRow, CounterReadingRow
 from broker.store.rows.facts import LatencyRow, TransferRow, ZoneHourRow
-from broker.store.rows.leases import LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
+from broker.store.rows.leases import LeaseEventRow, LeaseRow, LeaseSlotRow, SetAsideRow, UsageRow
 from broker.store.rows.ledger import CloseRow, InvoiceLineRow, InvoiceRow, JournalEntryRow, PayoutRow, PostingRow
 from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferHourRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
-from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderRow, StaffRow
+from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderKeyRow, ProviderRow, StaffRow
 
 __all__ = [
     "AccountRow",
@@ -36,8 +36,10 @@ __all__ = [
     "PlanRow",
     "PostingRow",
     "PriceRow",
+    "ProviderKeyRow",
     "ProviderRow",
     "ReceiptRow",
+    "SetAsideRow",
     "StaffRow",
     "TransferRow",
     "UsageRow",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, LargeBinary
+from sqlalchemy import BigInteger, Column, Identity, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from broker.store.rows.columns import key, micros, moment, moment_key
@@ -53,16 +53,48 @@ class LeaseEventRow(SQLModel, table=True):
 
 
 class UsageRow(SQLModel, table=True):
-    """One revision of a usage record; never updated, never deleted."""
+    """One revision of a usage record; never updated, never deleted. That its lease is known is checked a statement at a time."""
 
     __tablename__ = "usage_records"
+    __table_args__ = (Index("ix_usage_records_lease_start", "lease_id", "start"),)
 
     usage_id: str = key()
     rev: int = Field(primary_key=True)
-    lease_id: str = Field(foreign_key="leases.id", index=True)
+    lease_id: str
     start: datetime = moment()
     end: datetime = moment()
     accelerator_seconds: int = Field(sa_type=BigInteger)
     status: str
     received_at: datetime = moment(index=True)
-    digest: bytes = Field(sa_type=LargeBinary)
+
+
+class SetAsideRow(SQLModel, table=True):
+    """A usage record that was reported and is not counted, and why; the same one for the same reason is kept once."""
+
+    __tablename__ = "usage_set_aside"
+    __table_args__ = (
+        UniqueConstraint(
+            "usage_id",
+            "rev",
+            "lease_id",
+            "start",
+            "end",
+            "accelerator_seconds",
+            "status",
+            "reason",
+            "reported_by",
+            name="usage_set_aside_once",
+        ),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    usage_id: str = Field(sa_type=Text)
+    rev: int
+    lease_id: str
+    start: datetime = moment()
+    end: datetime = moment()
+    accelerator_seconds: int = Field(sa_type=BigInteger)
+    status: str
+    received_at: datetime = moment()
+    reason: str
+    reported_by: str = Field(index=True)

@@ -65,6 +65,19 @@ class ApiKeyRow(SQLModel, table=True):
     revoked_at: datetime | None = moment_or_none()
 
 
+class ProviderKeyRow(SQLModel, table=True):
+    """A provider grid's key, known only by its digest."""
+
+    __tablename__ = "provider_keys"
+
+    id: str = key()
+    provider_id: str = Field(foreign_key="providers.id", index=True)
+    digest: bytes = Field(sa_type=LargeBinary, unique=True)
+    scopes: list[str] = texts()
+    created_at: datetime = moment()
+    revoked_at: datetime | None = moment_or_none()
+
+
 class StaffRow(SQLModel, table=True):
     """Somebody of the broker's finance team, known by the digest of a key."""
 

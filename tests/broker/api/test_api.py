@@ -3,13 +3,17 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
 from broker.api.examples import EXAMPLES
+from broker.api.usage import REPORTS_MAX
 from broker.application import BODY_BYTES_MAX, application
+from broker.services.backlog import BATCHES_MAX
 from contracts.terms.errors import MarketError
 from tests.fake_market import KEY, OTHER_KEY, FakeMarket
 
@@ -80,7 +84,7 @@ def test_the_documented_examples_are_accepted(client, name):
 
 def test_the_documented_usage_report_is_accepted(client):
     answer = client.post("/v1/usage", json=EXAMPLES["ReportUsage"]["one_hour"]["value"], headers=SIGNED)
-    assert (answer.status_code, answer.json()) == (201, {"received": 1, "new": 1})
+    assert (answer.status_code, answer.json()) == (201, {"received": 1, "new": 1, "known": 0, "set_aside": []})
 
 
 def test_when_usage_arrived_is_for_the_broker_to_say(client):
@@ -177,7 +181,7 @@ def test_refusals_are_problems_with_a_page_of_their_own(client, address, status)
 
 
 def test_a_body_too_large_is_refused(client):
-    answer = client.post("/v1/usage", content=b"[" + b" " * BODY_BYTES_MAX + b"]", headers=SIGNED | {"Content-Type": "application/json"})
+    answer = client.post("/v1/bids", content=b"[" + b" " * BODY_BYTES_MAX + b"]", headers=SIGNED | {"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too_large")
 
 
@@ -241,3 +245,37 @@ def test_every_error_has_a_code_of_its_own():
 
     codes = [kind.code for kind in kinds(MarketError)]
     assert len(codes) == len(set(codes))
+
+
+def test_usage_comes_in_three_forms(client):
+    (report,) = EXAMPLES["ReportUsage"]["one_hour"]["value"]
+    line = json.dumps(report).encode()
+    bodies = {
+        "application/json": b"[" + line + b"," + line + b"]",
+        "application/x-ndjson": line + b"\n" + line + b"\n",
+        "application/msgpack": msgspec.msgpack.encode([report, report]),
+    }
+    for form, body in bodies.items():
+        answer = client.post("/v1/usage", content=body, headers=SIGNED | {"Content-Type": form})
+        assert (answer.status_code, answer.json()["received"]) == (201, 2), form
+    answer = client.post("/v1/usage", content=b"a,b", headers=SIGNED | {"Content-Type": "text/csv"})
+    assert (answer.status_code, answer.json()["type"]) == (415, "/problems/unknown_form")
+    broken = client.post("/v1/usage", content=line + b"\n{", headers=SIGNED | {"Content-Type": "application/x-ndjson"})
+    assert broken.status_code == 400
+
+
+def test_a_batch_has_a_most(client):
+    (report,) = EXAMPLES["ReportUsage"]["one_hour"]["value"]
+    answer = client.post("/v1/usage", json=[report] * (REPORTS_MAX + 1), headers=SIGNED)
+    assert (answer.status_code, answer.json()["found"]) == (400, REPORTS_MAX + 1)
+
+
+def test_a_sender_is_told_when_to_come_again():
+    market = FakeMarket()
+    with ExitStack() as taken, TestClient(application(market.services)) as client:
+        for _ in range(BATCHES_MAX):
+            taken.enter_context(market.desk.backlog.turn())
+        answer = client.post("/v1/usage", json=[], headers=SIGNED)
+        assert (answer.status_code, answer.headers["retry-after"], answer.json()["type"]) == (429, "1", "/problems/too_busy")
+        taken.close()
+        assert client.post("/v1/usage", json=[], headers=SIGNED).status_code == 201

@@ -122,7 +122,7 @@ async def test_facts_are_never_changed(session: WorkSession, change):
     await session.execute(text("SET LOCAL session_replication_role = replica"))  # a record without its lease, a line alone
     await session.execute(text(ENTRY), {"state": "posted", "lines": 2})
     await session.execute(text(POSTING), {"line": 0, "currency": "EUR", "micros": 7})
-    await session.execute(text("INSERT INTO usage_records VALUES ('use_1', 0, 'lse_1', now(), now(), 1, 'delivered', now(), '\\x00')"))
+    await session.execute(text("INSERT INTO usage_records VALUES ('use_1', 0, 'lse_1', now(), now(), 1, 'delivered', now())"))
     await session.execute(text("SET LOCAL session_replication_role = origin"))
     with pytest.raises(IntegrityError, match="are facts"):
         await session.execute(text(change))
@@ -188,7 +188,7 @@ async def test_nothing_arrives_in_the_past_of_a_frozen_period(sessions: Sessions
         await work.execute(
             text("INSERT INTO leases VALUES ('lse_1', 'cyc', 'bid', 'acct', 'prv', 'ofr', 's', 'h', 'spot', 'awarded', 1, now(), now())")
         )
-    arrival = "INSERT INTO usage_records VALUES (:id, 0, 'lse_1', now(), now(), 0, 'delivered', CAST(:at AS timestamptz), 'x')"
+    arrival = "INSERT INTO usage_records VALUES (:id, 0, 'lse_1', now(), now(), 0, 'delivered', CAST(:at AS timestamptz))"
     async with unit_of_work(sessions) as work:
         await work.execute(text(arrival), {"id": "use_1", "at": datetime(2027, 2, 1, 12, tzinfo=UTC)})
     with pytest.raises(IntegrityError, match="is frozen"):
