@@ -216,6 +216,7 @@ def greedy(bench: Bench) -> Finding:
         )
         market, turns = (median.told for median in raced.values())
         figures[f"÷ best greedy, {name}"] = market["welfare"] / max(1.0, turns["best"])
+        figures[f"÷ greedy by worth, {name}"] = market["welfare"] / max(1.0, turns["by worth"])
         figures[f"÷ cheapest first, {name}"] = market["welfare"] / max(1.0, turns["cheapest"])
         medians |= raced
     return Finding(figures=figures, medians=medians)
