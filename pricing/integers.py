@@ -24,10 +24,11 @@ from pricing.mixture import Mixture, mix
 from pricing.packing import pack
 from pricing.pools import Supply, by_pool
 from pricing.problem import CompiledBook, MarketProblem
-from pricing.solver import LinearProgramme, LinearSolution, Search, solve, solve_whole
+from pricing.relaxation import relax
+from pricing.solver import LinearProgramme, LinearSolution, Search, solve_whole
 
 # Up to so many columns that fit, and arcs, branch and bound needs no help and ends with a proof.
-FEW_COLUMNS = 300
+FEW_COLUMNS = 2_000
 FEW_ARCS = 20_000
 # Beyond that it may stop this near the bound, as a share of the answer.
 NEAR_ENOUGH = 1e-4
@@ -62,8 +63,8 @@ def choose_columns(problem: MarketProblem, count: Ints) -> Chosen:
     kept = np.concatenate([np.ones(mixture.arcs, dtype=bool), fits, np.ones(len(mixture.place), dtype=bool)])
     search, bound = Search(), np.inf
     if len(problem.arcs.worth) > FEW_ARCS:
-        relaxed = solve(_restricted(programme, kept))
-        bound = float(programme.value[kept] @ relaxed.quantity)
+        relaxed = relax(problem, mixture, allowed=kept[: mixture.arcs + mixture.columns])
+        bound = float(programme.value @ relaxed.quantity)
         kept = _near(problem, mixture, kept=kept, relaxed=relaxed)
         search = Search(gap=NEAR_ENOUGH)
     elif fits.sum() > FEW_COLUMNS:
@@ -89,8 +90,7 @@ def _near(problem: MarketProblem, mixture: Mixture, *, kept: Bools, relaxed: Lin
     bids = mixture.arcs + mixture.columns
     loss = programme.rows[:, :bids].T @ relaxed.dual - programme.value[:bids]
     each = np.concatenate([np.ones(mixture.arcs), problem.columns.width * problem.columns.run])
-    used = np.zeros(len(kept))
-    used[kept] = relaxed.quantity
+    used = relaxed.quantity
     near = np.ones(len(kept), dtype=bool)
     near[:bids] = (loss <= NEAR * np.median(problem.arcs.worth) * each) | (used[:bids] > USED)
     return kept & near

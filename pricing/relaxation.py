@@ -13,10 +13,20 @@ import scipy.sparse as sp
 from contracts.terms.tables import TIERS
 from pricing.arcs import served
 from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Bools, Floats, Ints
+from pricing.convex import best_of
 from pricing.mixture import Mixture, mix
 from pricing.problem import MarketProblem
 from pricing.residual import PriceRange
-from pricing.solver import LinearProgramme, solve
+from pricing.solver import LinearProgramme, LinearSolution, solve, solve_growing
+
+# Up to so many arcs and columns all rows of a face are looked at at once; beyond, those further from their room than this
+# part of the largest only when they are broken, which is told in UNIT.
+SMALL = 20_000
+NEAR = 0.03
+BROKEN = 1e-6
+# Arcs and columns of every bid (and slot) that the relaxation begins with, and that come in at once; the least gain (micros) of those.
+FIRST, MORE = 6, 12
+LEAST_GAIN = 1e-3
 
 # Accelerators, or blocks, as the solver's floats tell them: its own tolerance is 1e-7.
 USED = 1e-6
@@ -53,16 +63,47 @@ def column_prices(problem: MarketProblem, count: Ints) -> tuple[PriceRange, bool
     face = _supporting(problem, mixture)
     sums, places = _sums(problem, len(face.base))
     ends = []
+    near = np.ones(len(face.room), dtype=bool) if len(face.room) <= SMALL else face.room < NEAR * np.abs(face.room).max()
     for sign in (1.0, -1.0):
-        vector = _extreme(face, [sign * aim for aim in (sums, places)])
+        vector = _extreme(face, [sign * aim for aim in (sums, places)], near=near)
         ends.append(_tier_prices(problem, vector))
     return PriceRange(low=np.minimum(*ends), high=np.maximum(*ends)), True
+
+
+def relax(problem: MarketProblem, mixture: Mixture, *, allowed: Bools | None = None) -> LinearSolution:
+    """An optimum of the relaxation, a corner: x (n,) and the dual of each row.
+
+    allowed   (N + K,) arcs and columns that may be used; all of them if not given
+    A large one begins with the best few arcs and columns of every bid (and slot), and takes in what would gain. A pool asks
+    its lowest rate at least, also where its dual is nothing because no arc or column there is in yet.
+    """
+    programme = mixture.programme
+    bids, places = mixture.arcs + mixture.columns, problem.pools * problem.slots
+    may = np.ones(bids, dtype=bool) if allowed is None else allowed.copy()
+    if bids <= SMALL and may.all():
+        return solve(programme)
+    floor = np.zeros(len(programme.room))
+    offered = problem.supply.offered.ravel() > 0
+    floor[SPOT * places : (SPOT + 1) * places][offered] = problem.supply.cheapest.ravel()[offered]
+    owner = np.concatenate([problem.cell, problem.groups * problem.slots + problem.columns.group])
+    asks = sp.csr_array(programme.rows[:, :bids].T)
+
+    def gaining(dual: Floats, most: int = MORE) -> Ints:
+        """The best of every bid (and slot) among those that gain at a dual; once only."""
+        gain = programme.value[:bids] - asks @ np.maximum(dual, floor)
+        wanting = np.flatnonzero(may & (gain > LEAST_GAIN))
+        best = wanting[best_of(owner[wanting], gain[wanting], most=most)] if len(wanting) else wanting
+        may[best] = False
+        return best
+
+    first = np.concatenate([gaining(floor, FIRST), np.arange(bids, len(programme.value))])
+    return solve_growing(programme, first, more=gaining)
 
 
 def _supporting(problem: MarketProblem, mixture: Mixture) -> _Face:
     """Solve the relaxation and write down what its optimum leaves open."""
     programme = mixture.programme
-    quantity = solve(programme).quantity
+    quantity = relax(problem, mixture).quantity
     places, bids = problem.pools * problem.slots, mixture.arcs + mixture.columns
     used = quantity > USED
     has_room = programme.room - programme.rows @ quantity > USED
@@ -100,24 +141,43 @@ def _sums(problem: MarketProblem, unknowns: int) -> tuple[Floats, Floats]:
     return weights[0], weights[1]
 
 
-def _extreme(face: _Face, aims: list[Floats]) -> Floats:
+def _extreme(face: _Face, aims: list[Floats], *, near: Bools) -> Floats:
     """The vector (m,) that makes the first aim least, among those the second."""
     for aim in aims:
-        rows = sp.vstack([face.rows, -face.rows[face.tight]])
-        room = np.concatenate([face.room, -face.room[face.tight]])
-        solution = solve(LinearProgramme(value=-aim, most=face.most, rows=sp.csc_array(rows), room=room))
-        at_cost = np.abs(-aim - rows.T @ solution.dual) > TELLING
+        solution, near = _least(face, aim, near=near)
+        at_cost = np.abs(-aim - face.rows.T @ solution.dual) > TELLING
         vector = np.where(at_cost, np.where(solution.quantity > face.most / 2, face.most, 0.0), 0.0)
-        binding = solution.dual[: len(face.tight)] > TELLING
         found = face.base + solution.quantity
         face = _Face(
             base=face.base + vector,
             most=np.where(at_cost, 0.0, face.most),
             rows=face.rows,
             room=face.room - face.rows @ vector,
-            tight=face.tight | binding,
+            tight=face.tight | (np.abs(solution.dual) > TELLING),
         )
     return found
+
+
+def _least(face: _Face, aim: Floats, *, near: Bools) -> tuple[LinearSolution, Bools]:
+    """The vector on a face of least aim, with the dual (n,) of every row, and the rows that were looked at.
+
+    A tight row is an equation: its dual is that of the one side less that of the other. Rows far from their room are left
+    out until they are broken; a row never looked at has no dual, and the answer is that of all rows.
+    """
+    tight = np.flatnonzero(face.tight)
+    near = near | face.tight
+    while True:
+        kept = np.flatnonzero(near)
+        rows = sp.vstack([face.rows[kept], -face.rows[tight]])
+        room = np.concatenate([face.room[kept], -face.room[tight]])
+        solution = solve(LinearProgramme(value=-aim, most=face.most, rows=sp.csc_array(rows), room=room))
+        broken = (face.rows @ solution.quantity - face.room > BROKEN) & ~near
+        if not broken.any():
+            dual = np.zeros(len(face.room))
+            dual[kept] = solution.dual[: len(kept)]
+            dual[tight] -= solution.dual[len(kept) :]
+            return LinearSolution(solution.quantity, dual), near
+        near = near | broken
 
 
 def _tier_prices(problem: MarketProblem, vector: Floats) -> Ints:

@@ -8,6 +8,8 @@ Some of the unknowns may have to be whole: then there are no duals, and branch a
 answer it has not seen could be. CVXPY carries the first to HiGHS; nobody else in the house knows either.
 """
 
+from collections.abc import Callable
+
 import cvxpy as cp
 import highspy
 import msgspec
@@ -92,8 +94,40 @@ def solve_whole(programme: LinearProgramme, whole: Ints, *, search: Search) -> W
     return WholeSolution(found, bound=-WHOLE_UNIT * float(engine.getInfo().mip_dual_bound))
 
 
+def solve_growing(programme: LinearProgramme, first: Ints, *, more: Callable[[Floats], Ints]) -> LinearSolution:
+    """A corner of a programme most of whose unknowns stay at nothing: begun with some (positions), grown by those that would gain.
+
+    more   given the dual of each row (m,), positions that are not in yet and would gain; none when it is done
+    The solver keeps its basis from one to the next. Raises ClearingFailed with its status for anything but an optimum.
+    """
+    engine, taken = highspy.Highs(), first
+    engine.setOptionValue("output_flag", False)
+    engine.passModel(_model(_part(programme, first), np.empty(0, dtype=np.int64)))
+    while True:
+        engine.run()
+        if engine.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            raise ClearingFailed("the solver found no optimum", status=engine.modelStatusToString(engine.getModelStatus()))
+        solution = engine.getSolution()
+        dual = -WHOLE_UNIT * np.asarray(solution.row_dual, dtype=np.float64)
+        wanting = more(dual)
+        if not len(wanting):
+            quantity = np.zeros(len(programme.value))
+            quantity[taken] = solution.col_value
+            return LinearSolution(quantity, dual)
+        part = _part(programme, wanting)
+        starts, rows = part.rows.indptr[:-1].astype(np.int32), part.rows.indices.astype(np.int32)
+        nothing = np.zeros(len(wanting))
+        engine.addCols(len(wanting), -part.value / WHOLE_UNIT, nothing, part.most, part.rows.nnz, starts, rows, part.rows.data)
+        taken = np.concatenate([taken, wanting])
+
+
+def _part(programme: LinearProgramme, which: Ints) -> LinearProgramme:
+    """The programme with some of its unknowns (positions), and all of its rows."""
+    return LinearProgramme(programme.value[which], programme.most[which], rows=sp.csc_array(programme.rows[:, which]), room=programme.room)
+
+
 def _model(programme: LinearProgramme, whole: Ints) -> highspy.HighsLp:
-    """The programme as HiGHS takes it."""
+    """The programme as HiGHS takes it, in thousands of units of value."""
     model = highspy.HighsLp()
     model.num_row_, model.num_col_ = programme.rows.shape
     model.col_cost_ = -programme.value / WHOLE_UNIT
@@ -102,9 +136,10 @@ def _model(programme: LinearProgramme, whole: Ints) -> highspy.HighsLp:
     rows = sp.csc_array(programme.rows)
     model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = rows.indptr, rows.indices, rows.data
-    kinds = np.full(len(programme.value), highspy.HighsVarType.kContinuous)
-    kinds[whole] = highspy.HighsVarType.kInteger
-    model.integrality_ = kinds.tolist()
+    if len(whole):
+        kinds = np.full(len(programme.value), highspy.HighsVarType.kContinuous)
+        kinds[whole] = highspy.HighsVarType.kInteger
+        model.integrality_ = kinds.tolist()
     return model
 
 
