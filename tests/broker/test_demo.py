@@ -63,6 +63,35 @@ def test_the_month_can_be_settled_again_to_the_same_hash(told: tuple[Path, str],
     assert again["hash"] == first["hash"]
 
 
+def close_command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`gridfare close` on the market the demo left."""
+    env = os.environ | {"PYTHONPATH": str(Path.cwd()), "GRIDFARE_DATA_DIRECTORY": str(folder / "postgres"), "COLUMNS": "120"}
+    command = [sys.executable, "-m", "broker.cli", "close", *words]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.xdist_group("demo")
+def test_a_terminal_shows_who_closed_the_month_and_that_the_books_agree(told: tuple[Path, str], tmp_path: Path):
+    """Two people closed March; April is under way and cannot be frozen; the month is exported again to the same hash."""
+    period, _ = told
+    folder = period.parents[2]
+    listed = close_command(folder, "list", "--json")
+    first, second = json.loads(listed.stdout)
+    assert (first["state"], second["state"]) == ("exported", "open")
+    assert {each["act"]: each["actor"] for each in first["history"]} == {
+        "frozen": "ada", "rated": "ada", "reviewed": "grace", "finalised": "grace", "exported": "grace",
+    }  # fmt: skip
+    assert close_command(folder, "reconcile").returncode == 0
+    refused = close_command(folder, "freeze", "2", "--as", "ada")
+    assert (refused.returncode, "not over before 2027-05-01" in refused.stderr) == (2, True)
+    assert close_command(folder, "preview", "2").returncode == 0
+    again = close_command(folder, "export", "1", "--as", "ada", "--to", str(tmp_path / "again"))
+    assert again.returncode == 0, again.stderr
+    hashes = [json.loads((place / "close" / "close.json").read_text())["hash"] for place in (period, tmp_path / "again")]
+    assert hashes[0] == hashes[1] == first["hash"]
+    assert len(list((tmp_path / "again" / "exports").glob("*.pdf"))) > 50
+
+
 @pytest.mark.xdist_group("demo")
 def test_bean_check_accepts_the_journal(told: tuple[Path, str]):
     period, _ = told
