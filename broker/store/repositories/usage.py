@@ -22,13 +22,15 @@ KEY = ("usage_id", "rev")
 ARRIVING = "usage_arriving"
 SPANS = "usage_spans"
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
-CREATE = f"""CREATE TEMPORARY TABLE {ARRIVING} ("row" integer, usage_id text COLLATE "C", rev integer, lease_id text, start timestamptz,
+CREATE = f"""CREATE TEMPORARY TABLE {ARRIVING} ("row" integer, usage_id text, rev integer, lease_id text, start timestamptz,
     "end" timestamptz, accelerator_seconds bigint, status text, received_at timestamptz) ON COMMIT DROP"""
 # In the order they were sorted in before they came, so that two batches with the same keys wait for each other, not for ever.
 MERGE = f"INSERT INTO usage_records ({NAMES}) SELECT {NAMES} FROM {ARRIVING} ON CONFLICT DO NOTHING"
 DIFFERS = ", ".join(f'CASE WHEN a."{name}" <> u."{name}" THEN \'{name}\' END' for name in CONTENT)
+# Looked up one by one: left to itself the planner reads all that was ever reported to compare ten thousand with it.
 CONFLICTS = f"""SELECT * FROM (SELECT a."row", concat_ws(';', {DIFFERS}) AS differs
-    FROM {ARRIVING} a JOIN usage_records u ON u.usage_id = a.usage_id AND u.rev = a.rev) AS copies WHERE differs <> '' """
+    FROM {ARRIVING} a JOIN LATERAL (SELECT * FROM usage_records WHERE usage_id = a.usage_id AND rev = a.rev LIMIT 1) u ON true) AS copies
+    WHERE differs <> '' """
 TAKE_TURNS = """SELECT pg_advisory_xact_lock(hashtextextended(provider_id, 0)) FROM
     (SELECT DISTINCT provider_id FROM leases WHERE id = ANY($1::text[]) ORDER BY provider_id) AS providers"""
 LEASES = """SELECT id, (extract(epoch FROM starts_at) * 1000000)::bigint, (extract(epoch FROM ends_at) * 1000000)::bigint
@@ -83,9 +85,11 @@ class UsageRepository:
         """Keep the records of a batch that are new; of several copies of one the least content, the others conflict."""
         if batch.is_empty():
             return Merged(new=0, conflicts=batch.with_columns(differs=pl.lit("")))
-        rows = batch.sort(*KEY, *CONTENT, "row")
-        first = rows.unique(KEY, keep="first", maintain_order=True)
-        twice = _copies(rows) if first.height < rows.height else rows.clear()
+        rows = batch.sort(KEY)
+        again = _again(rows)
+        if again.any():  # only then does it matter which of them is first
+            rows = batch.sort(*KEY, *CONTENT, "row")
+        first, twice = rows.filter(~again), rows.filter(again)
         connection = await driver(self._session)
         await connection.execute(CREATE)
         await copy_text(self._session, ARRIVING, frame=first.select("row", *COLUMNS))
@@ -117,10 +121,10 @@ class UsageRepository:
         return [AsideRecord(**{name: getattr(row, name) for name in AsideRecord.__struct_fields__}) for row in rows]
 
 
-def _copies(rows: pl.DataFrame) -> pl.DataFrame:
-    """Of rows sorted by key, those that have one of the same key before them."""
+def _again(rows: pl.DataFrame) -> pl.Series:
+    """Of rows sorted by key, whether each has one of the same key before it."""
     same = (pl.col("usage_id") == pl.col("usage_id").shift(1)) & (pl.col("rev") == pl.col("rev").shift(1))
-    return rows.filter(same.fill_null(value=False))
+    return rows.select(same.fill_null(value=False).alias("again")).to_series()
 
 
 def _columns(records: list[Any], schema: dict[str, Any]) -> pl.DataFrame:
