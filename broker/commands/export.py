@@ -11,6 +11,7 @@ from broker.files.settlement import read_settled
 from broker.files.statement_pdf import statement_pdfs
 from contracts.close import PERIOD_TABLES, table_hash
 from contracts.exports import FORMATS, export
+from contracts.exports.focus_versions import VERSIONS
 from contracts.statements import SettledBook
 
 NOT_RECONCILED = 3
@@ -19,9 +20,12 @@ PAPER = "statements"
 Closed = Annotated[Path, typer.Argument(metavar="OUT", help="Directory written by `gridfare settle`.")]
 Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMATS)}.")]
 Target = Annotated[Path, typer.Option("--to", metavar="DIR", help="Directory the files are written to.")]
+Version = Annotated[
+    str | None, typer.Option("--version", metavar="VERSION", help=f"Of focus: {', '.join(VERSIONS)}; {VERSIONS[0]} unless said.")
+]
 
 
-def export_command(out: Closed, format: Format, to: Target) -> None:
+def export_command(out: Closed, format: Format, to: Target, version: Version = None) -> None:
     """Export a close: FOCUS for cost tools, Beancount and hledger for accountants, pain.001 for banks, UBL for buyers.
 
     Statements come as pages of text, and each as a PDF.
@@ -33,7 +37,7 @@ def export_command(out: Closed, format: Format, to: Target) -> None:
     """
     settled = read_settled(out)
     _add_up(settled)
-    files = export(settled, format)
+    files = export(settled, format, version=version)
     to.mkdir(parents=True, exist_ok=True)
     console = Console()
     for name, content in files.items():

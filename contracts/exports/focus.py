@@ -98,7 +98,7 @@ def export(book: SettledBook) -> dict[str, bytes]:
     frame = cost_and_usage(book)
     parquet = io.BytesIO()
     frame.write_parquet(parquet)
-    return {"focus.csv": _csv(frame), "focus.parquet": parquet.getvalue()}
+    return {"focus.csv": csv_text(frame), "focus.parquet": parquet.getvalue()}
 
 
 def cost_and_usage(book: SettledBook) -> pl.DataFrame:
@@ -202,7 +202,7 @@ def _description(line: InvoiceLine) -> str:
     return f"{what}, {line.month_start:%B %Y}"
 
 
-def _csv(frame: pl.DataFrame) -> bytes:
+def csv_text(frame: pl.DataFrame) -> bytes:
     """Times as FOCUS writes them, decimals plain."""
-    times = [pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in TIME_COLUMNS]
+    times = pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     return frame.with_columns(times).write_csv().encode()
