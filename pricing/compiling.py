@@ -54,7 +54,7 @@ def compile_network(supply: Supply, demand: Demand, *, worth: Worth, eligibility
         worth=tiers,
         end=worth.end,
         width=demand.width,
-        units=demand.units,
+        units=np.where(demand.work, 0, demand.units),
         size=demand.count,
         run=demand.run,
         carbon=worth.carbon,

@@ -14,7 +14,7 @@ import polars as pl
 
 from contracts.terms.errors import BadInput, NotSupported
 from contracts.terms.orders import MarketBook
-from pricing.arrays import Bools, Ints
+from pricing.arrays import NEVER, Bools, Ints
 from pricing.distinct import distinct, numbered_sets
 from pricing.energy import exact
 
@@ -35,9 +35,10 @@ class Demand(msgspec.Struct, frozen=True, eq=False):
     turn        (B,) place of each bid by (entered_at, bid_id) among all
     count       (G,) bids in the group
     width       (G,) accelerators at once, each bid
-    units       (G,) accelerator-slots in all, each bid: ⌊hours ÷ h⌋
+    units       (G,) accelerator-slots in all, each bid: ⌊hours ÷ h⌋; by work reference hours, so divided, in millionths
     whole       (G,) whether those are all its hours
     run         (G,) slots a block runs: units ÷ width; 0 for flexible bids
+    work        (G,) whether its hours are reference hours; such a group is of one bid
     """
 
     terms: pl.DataFrame
@@ -53,11 +54,17 @@ class Demand(msgspec.Struct, frozen=True, eq=False):
     units: Ints
     whole: Bools
     run: Ints
+    work: Bools
 
     @property
     def has_blocks(self) -> bool:
         """Whether any bid is all or nothing."""
         return bool(self.run.any())
+
+    @property
+    def lumpy(self) -> bool:
+        """Whether any bid is a block or by work, so that the book is no network."""
+        return self.has_blocks or bool(self.work.any())
 
     @property
     def members(self) -> list[list[int]]:
@@ -71,6 +78,9 @@ def gather_bids(book: MarketBook) -> Demand:
     _refuse_unsupported(bids)
     recipes, recipe_of_bid = _recipes(bids)
     asked = numbered_sets(bids.drop(*PERSONAL, "hardware")).with_columns(hardware=pl.Series(recipe_of_bid))
+    by_work = bids["semantics"] == "work"
+    if by_work.any():
+        asked = asked.with_columns(alone=pl.when(by_work).then(pl.int_range(bids.height)))
     kinds, group_of = distinct(asked)
     groups, hours = kinds.height, book.rules.hours
     by_entry = np.argsort(bids["entered_at"].to_physical().to_numpy(), kind="stable")
@@ -83,7 +93,8 @@ def gather_bids(book: MarketBook) -> Demand:
     recipe_of = recipe_of_bid[firsts]
     classes = pl.Series("hardware", [sorted(recipe) for recipe in recipes], dtype=pl.List(pl.String))
     terms = bids[firsts].drop(PERSONAL).with_columns(classes.gather(recipe_of))
-    units, whole = _units(terms["hours"], hours)
+    work = by_work.to_numpy()[firsts]
+    units, whole = _units(terms["hours"], hours, parts=np.where(work, PLACES, 1))
     return Demand(
         terms=terms,
         recipes=recipes,
@@ -98,13 +109,15 @@ def gather_bids(book: MarketBook) -> Demand:
         units=units,
         whole=whole,
         run=_runs(bids[firsts].with_columns(row=pl.Series(firsts + 1)), hours),
+        work=work,
     )
 
 
 def _refuse_unsupported(bids: pl.DataFrame) -> None:
-    """Work and virtual clusters are in the rules and not in this release: say which bid and what would do."""
-    for column, allowed in (("semantics", "hours"), ("sites_max", 1)):
-        others = bids.with_row_index("row", offset=1).filter(pl.col(column) != allowed)
+    """Blocks by work and virtual clusters are not in this release: say which bid and what would do."""
+    no_work, one_site = (pl.col("semantics") == "work") & (pl.col("kind") == "block"), pl.col("sites_max") != 1
+    for column, allowed, refused in (("semantics", "hours", no_work), ("sites_max", 1, one_site)):
+        others = bids.with_row_index("row", offset=1).filter(refused)
         if others.height:
             row, bid, found = others.select("row", "bid_id", column).row(0)
             raise NotSupported(
@@ -117,11 +130,11 @@ def _refuse_unsupported(bids: pl.DataFrame) -> None:
             )
 
 
-def _units(hours: pl.Series, slot_hours: Fraction) -> tuple[Ints, Bools]:
-    """Whole accelerator-slots in so many hours, and whether nothing is left over."""
-    kinds, number = distinct(hours.to_frame())
-    slots = [exact(wanted) / slot_hours for wanted in kinds.to_series()]
-    units = np.array([int(each) for each in slots], dtype=np.int64)
+def _units(hours: pl.Series, slot_hours: Fraction, *, parts: Ints) -> tuple[Ints, Bools]:
+    """Whole accelerator-slots in so many hours (G,), or as many parts of one, and whether nothing is left over."""
+    kinds, number = distinct(hours.to_frame().with_columns(parts=parts))
+    slots = [exact(wanted) / slot_hours * each for wanted, each in kinds.iter_rows()]
+    units = np.array([min(int(each), NEVER) for each in slots], dtype=np.int64)
     whole = np.array([each.denominator == 1 for each in slots], dtype=bool)
     return units[number], whole[number]
 

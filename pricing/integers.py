@@ -26,6 +26,7 @@ from pricing.pools import Supply, by_pool
 from pricing.problem import CompiledBook, MarketProblem
 from pricing.relaxation import relax
 from pricing.solver import LinearProgramme, LinearSolution, Search, solve_whole
+from pricing.work import whole_work, work_arcs
 
 # Up to so many columns that fit, and arcs, branch and bound needs no help and ends with a proof.
 FEW_COLUMNS = 2_000
@@ -42,41 +43,49 @@ Book = TypeVar("Book", bound=CompiledBook)
 
 
 class Chosen(msgspec.Struct, frozen=True, eq=False):
-    """How many blocks run each column (K,), and the welfare per slot-hour that no awards exceed, as the solver claims.
+    """How many blocks run each column (K,), what the bids by work get on each arc (N,), and the welfare per slot-hour that no
+    awards exceed, as the solver claims.
 
-    Where no block can run at all, nothing is claimed and the bound is 0: what the flexible bids reach is the most there is.
+    Where neither can have anything, nothing is claimed and the bound is 0: what the flexible bids reach is the most there is.
     """
 
     blocks: Ints
+    work: Ints
     bound: int
 
 
 def choose_columns(problem: MarketProblem, count: Ints) -> Chosen:
-    """The columns that run at greatest welfare when each group has `count` bids (G,). Raises ClearingFailed as the solver does."""
+    """The columns that run, and the work done, at greatest welfare when each group has `count` bids (G,).
+
+    Raises ClearingFailed as the solver does.
+    """
     columns = problem.columns
     fits = columns.fit(problem.network.limits) & (count[columns.group] > 0)
-    blocks = np.zeros(len(columns.group), dtype=np.int64)
-    if not fits.any():
-        return Chosen(blocks, bound=0)
+    by_work = work_arcs(problem) & (count[problem.arcs.group] > 0)
+    if not (fits.any() or by_work.any()):
+        return Chosen(np.zeros(len(fits), dtype=np.int64), work=np.zeros(len(by_work), dtype=np.int64), bound=0)
     mixture = mix(problem, count)
     programme = mixture.programme
     kept = np.concatenate([np.ones(mixture.arcs, dtype=bool), fits, np.ones(len(mixture.place), dtype=bool)])
-    search, bound = Search(), np.inf
+    search, bound, quantity = Search(), np.inf, np.zeros(len(kept))
     if len(problem.arcs.worth) > FEW_ARCS:
         relaxed = relax(problem, mixture, allowed=kept[: mixture.arcs + mixture.columns])
         bound = float(programme.value @ relaxed.quantity)
         kept = _near(problem, mixture, kept=kept, relaxed=relaxed)
-        search = Search(gap=NEAR_ENOUGH)
-    elif fits.sum() > FEW_COLUMNS:
-        start = pack(problem.network, columns.some(fits), count=count)
-        search = Search(gap=NEAR_ENOUGH, start=start if not len(problem.arcs.worth) else None)
-    whole = mixture.arcs + np.flatnonzero(kept[mixture.arcs : mixture.arcs + mixture.columns])
-    found = solve_whole(_restricted(programme, kept), np.searchsorted(np.flatnonzero(kept), whole), search=search)
-    quantity = np.zeros(len(kept))
-    quantity[kept] = found.quantity
+        by_work[:] = False  # rounded down from the answer
+        quantity, search = relaxed.quantity, Search(gap=NEAR_ENOUGH)
+    elif fits.sum() + by_work.sum() > FEW_COLUMNS:
+        start = pack(problem.network, columns.some(fits), count=count) if not len(problem.arcs.worth) else None
+        search = Search(gap=NEAR_ENOUGH, start=start)
+    lumps = np.concatenate([by_work, fits, np.zeros(len(mixture.place), dtype=bool)]) & kept
+    if lumps.any():
+        found = solve_whole(_restricted(programme, kept), np.searchsorted(np.flatnonzero(kept), np.flatnonzero(lumps)), search=search)
+        quantity = np.zeros(len(kept))
+        quantity[kept] = found.quantity
+        bound = min(bound, found.bound) if kept[: mixture.arcs].all() else bound
     blocks = np.rint(quantity[mixture.arcs : mixture.arcs + mixture.columns]).astype(np.int64)
-    bound = min(bound, found.bound) if kept[: mixture.arcs].all() else bound
-    return Chosen(blocks, bound=floor(bound + NOISE) if np.isfinite(bound) else NEVER)
+    work = whole_work(problem, quantity[: mixture.arcs])
+    return Chosen(blocks, work=work, bound=floor(bound + NOISE) if np.isfinite(bound) else NEVER)
 
 
 def _restricted(programme: LinearProgramme, kept: Bools) -> LinearProgramme:
@@ -98,12 +107,17 @@ def _near(problem: MarketProblem, mixture: Mixture, *, kept: Bools, relaxed: Lin
 
 def after_blocks(compiled: Book, columns: Columns, *, blocks: Ints) -> Book:
     """What is left for the flexible bids when so many blocks run each column (K,). Raises ClearingFailed when they do not fit."""
+    return without(compiled, columns.taken(blocks, shape=(compiled.pools, compiled.slots)))
+
+
+def without(compiled: Book, taken: Ints) -> Book:
+    """What is left when so much is taken by tier, pool and slot, (3, P, T). Raises ClearingFailed when it does not fit."""
     supply = compiled.supply
-    better = np.cumsum(columns.taken(blocks, shape=(compiled.pools, compiled.slots)), axis=0)
+    better = np.cumsum(taken, axis=0)
     limits = supply.limits - better.transpose(1, 2, 0)
     if limits.min(initial=0) < 0:
-        raise ClearingFailed("the blocks do not fit the book", status="infeasible")
-    left = _left(supply, better[SPOT])
+        raise ClearingFailed("blocks and work do not fit the book", status="infeasible")
+    left = left_of(supply, better[SPOT])
     rates = np.where(left > 0, supply.rates, NEVER)
     cheapest = np.full_like(supply.cheapest, NEVER)
     np.minimum.at(cheapest, supply.pool_of, rates)
@@ -126,7 +140,7 @@ def grant_blocks(columns: Columns, blocks: Ints, *, demand: Demand, out: Bools) 
     return Grants(bid=bid, pool=columns.pool[column], slot=slot, tier=columns.tier[column], quantity=columns.width[column])
 
 
-def _left(supply: Supply, taken: Ints) -> Ints:
+def left_of(supply: Supply, taken: Ints) -> Ints:
     """What is left of every offer (O, T) when so much is taken of each pool (P, T), cheapest first."""
     left, remaining = supply.left.copy(), taken.copy()
     hour = np.arange(left.shape[1])

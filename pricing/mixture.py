@@ -5,7 +5,7 @@
                 at standard or better there            ≤ its limit             premium μs
                 at guaranteed there                    ≤ its limit             premium μg
                 Σ x of a group in a slot               ≤ count · width         v
-                Σ x of a group                         ≤ count · units         u
+                Σ x of a group                         ≤ count · units         u   (by work Σ factor·x)
                 Σ y of a group                         ≤ count                 u
 
 x, z ≥ 0 accelerators, y ≥ 0 blocks of a column: whole for the awards, any number in the relaxation that prices them.
@@ -19,6 +19,7 @@ from contracts.terms.tables import TIERS
 from pricing.arrays import GUARANTEED, SPOT, STANDARD, Floats, Ints
 from pricing.problem import MarketProblem
 from pricing.solver import LinearProgramme
+from pricing.work import weights
 
 
 class Mixture(msgspec.Struct, frozen=True, eq=False):
@@ -45,10 +46,11 @@ def mix(problem: MarketProblem, count: Ints) -> Mixture:
     place = supply.pool_of[offer] * problem.slots + slot
     group_row = len(TIERS) * places + cells
     numbers = np.arange(len(arcs.worth))
+    each, total = weights(problem)
     entries = [
         *_tier_entries(arcs.pool * problem.slots + arcs.slot, arcs.tier, places=places, unknown=numbers),
         (len(TIERS) * places + problem.cell, numbers, np.ones(len(numbers))),
-        (group_row + arcs.group, numbers, np.ones(len(numbers))),
+        (group_row + arcs.group, numbers, each),
     ]
     spread = np.repeat(np.arange(len(columns.group)), columns.run)
     step = np.arange(len(spread)) - np.repeat(np.cumsum(columns.run) - columns.run, columns.run)
@@ -63,7 +65,7 @@ def mix(problem: MarketProblem, count: Ints) -> Mixture:
     entries.append((SPOT * places + place, sold, -np.ones(len(place))))
     row, unknown, amount = (np.concatenate(parts) for parts in zip(*entries, strict=True))
     limits = supply.limits.reshape(-1, len(TIERS)).astype(np.float64)
-    by_slot, in_all = np.repeat(count * demand.width, problem.slots), count * np.where(demand.run > 0, 1, demand.units)
+    by_slot, in_all = np.repeat(count * demand.width, problem.slots), count * np.where(demand.run > 0, 1, total)
     room = np.concatenate([limits[:, GUARANTEED], limits[:, STANDARD], np.zeros(places), by_slot, in_all])
     rate = supply.rates[offer, slot]
     programme = LinearProgramme(

@@ -12,6 +12,7 @@ from pricing.awards import Awards
 from pricing.demand import PLACES
 from pricing.exactly import half_up_product, quotients, total_by
 from pricing.problem import CompiledBook
+from pricing.work import factors_at
 from pricing.worth import carbon_cost
 
 NO_POOL = "no eligible pool"
@@ -27,13 +28,14 @@ def outcome_table(compiled: CompiledBook, awards: Awards, *, hours: Fraction, fe
     bids = len(demand.bid_ids)
     pool, group = compiled.supply.pool_of[awards.offer], demand.group_of[awards.bid]
     moving = half_up_product(compiled.worth.transfer_at(group, pool), awards.quantity, times=hours)
-    work = awards.quantity * _factors(compiled, group, pool=pool)
+    work = awards.quantity * factors_at(compiled, group, pool=pool)
     short = (awards.rate - worth_of(compiled, awards)) * awards.quantity
     units, working, paid, moved, due = (
         total_by(awards.bid, values, places=bids) for values in (awards.quantity, work, awards.charge, moving, short)
     )
     one = np.ones(bids, dtype=np.int64)
-    filled = (units == demand.units[demand.group_of]) & demand.whole[demand.group_of]
+    had = np.where(demand.work[demand.group_of], working, units)
+    filled = (had == demand.units[demand.group_of]) & demand.whole[demand.group_of]
     unserved = (units == 0).nonzero()[0]
     wooed = admitted[demand.group_of] if admitted is not None else np.zeros(bids, dtype=bool)
     status = np.select([units == 0, filled], [np.where(wooed, "paradoxical", "rejected"), "filled"], "partial")
@@ -62,13 +64,3 @@ def worth_of(compiled: CompiledBook, awards: Awards) -> Ints:
     gross = worth.gross_at(group, pool)[np.arange(len(pool)), awards.tier]
     net: Ints = gross - worth.transfer_at(group, pool) - carbon_cost(worth.carbon[group], compiled.supply.carbon[pool, awards.slot])
     return net
-
-
-def _factors(compiled: CompiledBook, group: Ints, *, pool: Ints) -> Ints:
-    """Reference hours in millionths that an accelerator-hour of pools (n,) is to groups (n,)."""
-    recipes, classes = compiled.demand.recipes, compiled.supply.pools["hardware"].to_list()
-    class_of = compiled.worth.class_of
-    names = dict(zip(class_of.tolist(), classes, strict=True))
-    table = np.array([[recipe.get(names[number], 0) for number in range(len(names))] for recipe in recipes], dtype=np.int64)
-    found: Ints = table.reshape(len(recipes), len(names))[compiled.demand.recipe_of[group], class_of[pool]]
-    return found

@@ -71,6 +71,12 @@ class MarketProblem(CompiledBook, frozen=True, eq=False):
     cell: Ints
     node: Ints
 
+    def on_arcs(self, kept: Bools) -> "MarketProblem":
+        """The same with only some of its arcs: a mask (N,)."""
+        arcs = self.arcs
+        fewer = Arcs(arcs.group[kept], arcs.slot[kept], arcs.pool[kept], arcs.tier[kept], arcs.worth[kept], reachable=arcs.reachable)
+        return msgspec.structs.replace(self, arcs=fewer, cell=self.cell[kept], node=self.node[kept])
+
     def by_node(self, quantity: Ints) -> Ints:
         """Accelerators on arcs (N,) summed by (tier, pool, slot): (3, P, T)."""
         total = np.zeros(len(TIERS) * self.pools * self.slots, dtype=np.int64)

@@ -18,16 +18,16 @@ def total_uplift(result: Clearing) -> int:
     return int(result.outcomes["uplift_micros"].sum()) + int(result.receipts["uplift_micros"].sum())
 
 
-def costliest_block(demand: Demand, uplifts: Ints, *, out: Bools) -> int:
-    """The block to take out of the book: that of greatest own uplift, of equals the latest entered, then the greatest id.
+def costliest_lump(demand: Demand, uplifts: Ints, *, out: Bools) -> int:
+    """The block, or bid by work, to take out of the book: that of greatest own uplift, of equals the latest entered, then the greatest id.
 
-    uplifts   (B,) micros due to each bid, in order of id; refused blocks count, with nothing
+    uplifts   (B,) micros due to each bid, in order of id; refused ones count, with nothing
     out       (B,) bids taken out already
     """
-    blocks = np.flatnonzero((demand.run > 0)[demand.group_of] & ~out)
-    if not len(blocks):
-        raise ClearingFailed("uplift is due without a block to take out", status="no blocks")
-    return int(blocks[np.lexsort((demand.turn[blocks], uplifts[blocks]))[-1]])
+    lumps = np.flatnonzero(((demand.run > 0) | demand.work)[demand.group_of] & ~out)
+    if not len(lumps):
+        raise ClearingFailed("uplift is due without a block or work to take out", status="no blocks")
+    return int(lumps[np.lexsort((demand.turn[lumps], uplifts[lumps]))[-1]])
 
 
 def admitted(columns: Columns, price: Ints, *, groups: int) -> Bools:

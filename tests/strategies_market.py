@@ -49,6 +49,18 @@ def block_books(draw: st.DrawFn, *, fund: st.SearchStrategy[int] | None = None) 
     return msgspec.structs.replace(market, bids=bids, rules=rules)
 
 
+@st.composite
+def work_books(draw: st.DrawFn, *, base: st.SearchStrategy[MarketBook], fund: st.SearchStrategy[int] | None = None) -> MarketBook:
+    """A book of the base in which some flexible bids, one at least, are by work, and an uplift fund."""
+    market = draw(base)
+    flexible = market.bids["kind"] == "flexible"
+    chosen = draw(st.lists(st.booleans(), min_size=market.bids.height, max_size=market.bids.height).filter(any))
+    by_work = pl.Series(chosen) & flexible
+    turned = market.bids.with_columns(semantics=pl.when(by_work if by_work.any() else flexible).then(pl.lit("work")).otherwise("semantics"))
+    rules = msgspec.structs.replace(market.rules, uplift_fund_micros=None if fund is None else draw(fund))
+    return msgspec.structs.replace(market, bids=turned, rules=rules)
+
+
 def _blocks(name: str, slots: int, *, hours: float) -> st.SearchStrategy[Row]:
     runs = st.integers(1, slots)
     return st.tuples(_bids(name, slots, hours=hours), st.integers(2, 4), runs).map(

@@ -87,7 +87,7 @@ def _least_of_duals(audit: Audit, rows: Ints, *, margins: Ints) -> int:
     row_of = np.repeat(np.arange(len(bids)), np.diff(np.r_[begins, len(rows)]))
     factor = demand.factors[demand.kind[reach.bid[rows]], reach.cells.hardware[reach.cell[rows]]]
     margins = np.where(margins > NO_ARC, margins, 0)
-    share, most = factor / demand.factor_unit, demand.most[bids] / demand.factor_unit
+    share, most = np.maximum(factor, 1) / demand.factor_unit, demand.most[bids] / demand.factor_unit
     low = np.zeros(len(bids))
     high = np.maximum.reduceat(margins.max(axis=1) / share, begins) + 1
     for _ in range(STEPS):
@@ -98,7 +98,7 @@ def _least_of_duals(audit: Audit, rows: Ints, *, margins: Ints) -> int:
         takes = np.maximum.reduceat(np.where((net == best[row_of]) & (net > 0), share[:, None], 0), begins, axis=0).sum(axis=1)
         falls = demand.width[bids] * takes > most
         low, high = np.where(falls, middle, low), np.where(falls, high, middle)
-    below = np.floor(high).astype(np.int64)
+    below = np.maximum(np.floor(high), 0).astype(np.int64)  # v is no less than 0, also where every arc would lose
     sides = (
         _duals(audit, bids, value=value, terms=(margins, factor, row_of, begins)) for value in (np.maximum(below - 1, 0), below, below + 1)
     )

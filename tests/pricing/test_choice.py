@@ -91,9 +91,9 @@ def test_offers_are_filled_by_rate_then_name():
     assert rows_of(result.awards, "offer_id", "quantity") == [("a", 1), ("c", 1)]
 
 
-@pytest.mark.parametrize(("column", "value"), [("semantics", "work"), ("sites_max", 2)])
-def test_what_this_release_cannot_clear_is_refused_by_name(column: str, value: object):
-    unusual: Row = {column: value}
+@pytest.mark.parametrize(("column", "value", "beside"), [("semantics", "work", {"kind": "block"}), ("sites_max", 2, {})])
+def test_what_this_release_cannot_clear_is_refused_by_name(column: str, value: object, beside: Row):
+    unusual: Row = {column: value, **beside}
     with pytest.raises(NotSupported, match=f"bid odd has {column} {value}") as refusal:
         clear(book(offers=[an_offer()], bids=[a_bid("even", limit_spot_micros=1), a_bid("odd", limit_spot_micros=1, **unusual)]))
     assert (refusal.value.facts["file"], refusal.value.facts["row"], refusal.value.facts["column"]) == ("bids", 2, column)
