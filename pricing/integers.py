@@ -31,6 +31,8 @@ from pricing.work import whole_work, work_arcs
 # Up to so many columns that fit, and arcs, branch and bound needs no help and ends with a proof.
 FEW_COLUMNS = 2_000
 FEW_ARCS = 20_000
+# Up to so many arcs of bids by work their accelerators are whole by branch and bound; beyond, rounded down.
+FEW_WORK = 300
 # Beyond that it may stop this near the bound, as a share of the answer.
 NEAR_ENOUGH = 1e-4
 # An arc or column that would lose less than this part of the median worth an accelerator-hour, at the relaxation's prices, is kept.
@@ -68,7 +70,7 @@ def choose_columns(problem: MarketProblem, count: Ints) -> Chosen:
     programme = mixture.programme
     kept = np.concatenate([np.ones(mixture.arcs, dtype=bool), fits, np.ones(len(mixture.place), dtype=bool)])
     search, bound, quantity = Search(), np.inf, np.zeros(len(kept))
-    if len(problem.arcs.worth) > FEW_ARCS:
+    if len(problem.arcs.worth) > FEW_ARCS or by_work.sum() > FEW_WORK:
         relaxed = relax(problem, mixture, allowed=kept[: mixture.arcs + mixture.columns])
         bound = float(programme.value @ relaxed.quantity)
         kept = _near(problem, mixture, kept=kept, relaxed=relaxed)
