@@ -8,27 +8,34 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.errors import BadInput
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
+from pricing import relaxation
 from pricing.certificate import certify, verify
 from pricing.clearing import clear
 from pricing.convex import optimum
 from pricing.explain import explain
-from pricing.problem import build
-from pricing.relaxation import column_prices
+from pricing.integers import choose_columns
+from pricing.mixture import mix
+from pricing.problem import MarketProblem, build
+from pricing.relaxation import column_prices, relax
 from pricing.residual import price_range
+from pricing.solver import Search, solve_whole
 from tests.builders import Row, a_bid, an_offer, book, rows_of
 from tests.oracles.blocks import best_with_blocks, combinations, dual_sums, flexible_part
+from tests.oracles.blocks import columns as slow_columns
 from tests.strategies_market import block_books, market_books
 
 M = 1_000_000
 few = settings(max_examples=25, deadline=None)
 some = settings(max_examples=60, deadline=None)
+# Thousands of books where there is time for them.
+many = settings(max_examples=2_000 if settings.get_current_profile_name() == "long" else 100, deadline=None)
 
 
 def a_block(bid_id: str, *, width: int, run: int = 1, **fields: Any) -> Row:
@@ -49,7 +56,7 @@ def certified(market: MarketBook) -> tuple[Clearing, Certificate]:
     return result, certificate
 
 
-@some
+@many
 @given(block_books())
 def test_no_other_whole_awards_are_better(market: MarketBook):
     oracle = flexible_part(market)
@@ -72,6 +79,58 @@ def test_the_ends_are_the_supporting_vectors_of_least_and_of_greatest_sum(market
     _, least, greatest = dual_sums(market, flexible_part(market))
     assert (ends.low <= ends.high).all()
     assert -2 * there.sum() - 0.1 <= both - (least + greatest) <= 0.1
+
+
+@few
+@given(block_books())
+def test_the_columns_are_those_of_the_slow_reading(market: MarketBook):
+    problem = build(market)
+    columns, names = problem.columns, problem.supply.pools["pool"].to_list()
+    groups = {bid: int(problem.demand.group_of[row]) for row, bid in enumerate(problem.demand.bid_ids)}
+    place = {(site, hardware, firm): names.index(pool) for pool, site, hardware, firm in _pool_facts(problem)}
+    slow = slow_columns(market, flexible_part(market))
+    expected = {(groups[bid], run[0][1], place[run[0][0]], tier, worth) for bid, _, run, tier, worth in slow}
+    found = zip(*(getattr(columns, name).tolist() for name in ("group", "first", "pool", "tier", "worth")), strict=True)
+    assert sorted(found) == sorted(expected)
+
+
+def _pool_facts(problem: MarketProblem) -> list[tuple[Any, ...]]:
+    return problem.supply.pools.select("pool", "site", "hardware", "firm").rows()
+
+
+@few
+@given(block_books())
+def test_a_relaxation_that_grows_is_the_one_solved_at_once(market: MarketBook):
+    """With all arcs and columns at once, and with the best of every bid and more when they would gain: equal value, equal ends."""
+    problem = build(market)
+    mixture = mix(problem, problem.demand.count)
+    assume(mixture.arcs + mixture.columns)
+    once, ends = relax(problem, mixture), column_prices(problem, problem.demand.count)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("SMALL", 0), ("FIRST", 1), ("MORE", 1)):
+            patch.setattr(relaxation, name, value)
+        grown, others = relax(problem, mixture), column_prices(problem, problem.demand.count)[0]
+    value = mixture.programme.value
+    assert value @ grown.quantity == pytest.approx(value @ once.quantity, abs=1e-3)
+    assert np.abs((ends.low + ends.high) - (others.low + others.high)).max(initial=0) <= 2
+
+
+@few
+@given(block_books())
+def test_a_search_that_stops_at_once_keeps_its_start_and_its_bound(market: MarketBook):
+    """Started from the best and given no work, branch and bound answers with the start and claims no less than it."""
+    problem = build(market)
+    count = problem.demand.count
+    fits = problem.columns.fit(problem.network.limits)
+    assume(fits.any())
+    best, mixture = choose_columns(problem, count), mix(problem, count)
+    whole = mixture.arcs + np.arange(mixture.columns)
+    most = mixture.programme.most.copy()
+    most[whole] = np.where(fits, count[problem.columns.group], 0)
+    programme = msgspec.structs.replace(mixture.programme, most=most)
+    found = solve_whole(programme, whole, search=Search(work=0, start=best.blocks))
+    assert programme.value @ found.quantity == pytest.approx(best.bound, abs=1)
+    assert found.bound >= best.bound - 1
 
 
 @few
