@@ -76,7 +76,7 @@ def clear_book(data: bytes) -> tuple[Clearing, Certificate]:
     """Clear a stored book and certify the result: what the worker process runs, and what a replay runs again."""
     book = decode_book(data)
     clearing = clear(book)
-    return clearing, certify(book, clearing, path="convex")
+    return clearing, certify(book, clearing, path=clearing.path, approximate=clearing.approximate)
 
 
 class MarketCycle:

@@ -30,7 +30,7 @@ DROP = 2.0
 AGAIN = 4.0
 EXTRA_ROUNDS = 12
 # Moves to idle supply after a round; few gain anything after that.
-MOVES = 500
+MOVES = 20_000
 
 
 class Indication(msgspec.Struct, frozen=True, eq=False):
@@ -56,8 +56,7 @@ def hold_auction(network: Network, *, gap: float, progress: Progress) -> Indicat
     The same network gives the same answer. Blocks are left out.
     """
     auction, order = open_auction(network), bidding_order(network)
-    typical = typical_worth(network)
-    last = max(1.0, typical * gap * LAST_BY_GAP)
+    typical, last = typical_worth(network), float(last_step(network, gap))
     rounds = max(1, ceil(log(max(1.0, typical * FIRST / last), SHRINK)))
     shrink = max(1.0, typical * FIRST / last) ** (1 / rounds)
     epsilon, drop, drops = last * shrink**rounds, 0.0, DROP
@@ -69,7 +68,7 @@ def hold_auction(network: Network, *, gap: float, progress: Progress) -> Indicat
         progress(f"auction round {number + 1}: {bids} bids at steps of {int(epsilon)} micros")
         if number >= rounds:
             shown = auction.price.copy()
-            moved = close_gaps(network, auction, find_gaps(network), int(epsilon), MOVES)
+            moved = close_gaps(network, auction, find_gaps(network, auction, moves=MOVES), int(epsilon), MOVES)
             progress(f"auction: {moved} moves to idle supply")
             found = indicate(network, auction)
             progress(f"auction: within {found.gap:.4%} of the best")
@@ -88,6 +87,11 @@ def indicate(network: Network, auction: Auction) -> Indication:
     """Read awards and prices off an auction and prove how good they are."""
     flow, price = read_flow(auction), shown_price(network, auction)
     return Indication(flow=flow, price=price, welfare=welfare_of(network, flow), bound=welfare_bound(network, price))
+
+
+def last_step(network: Network, gap: float) -> int:
+    """The ε, in micros, at which a round's awards should come within a gap of the best."""
+    return max(1, int(typical_worth(network) * gap * LAST_BY_GAP))
 
 
 def bidding_order(network: Network) -> Ints:

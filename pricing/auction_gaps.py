@@ -13,47 +13,85 @@ from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Bools, Ints
 from pricing.auction_bids import Bid, hold
 from pricing.auction_state import FREE, HOLDERS, OWNER, PAIR, QUANTITY, STEP, Auction, net_worth, show_prices, sink
 from pricing.compiled import kernel
-from pricing.network import Network
+from pricing.network import Network, Small
 
-# What is found: node, tier and place of the lot a group would give up; the pair and tier it would gain by; what the next would gain.
-AT_NODE, AT_TIER, AT_PLACE, PAIR_FOUND, TIER_FOUND, SECOND = 0, 1, 2, 3, 4, 5
+# What is found: the lot a group would give up; the pair and tier it would gain by; what the next would gain.
+LOT, PAIR_FOUND, TIER_FOUND, SECOND = 0, 1, 2, 3
+# Columns of a lot.
+LOT_PAIR, LOT_WHERE, NEXT = 0, 1, 2
 
 
 class Gaps(NamedTuple):
     """Nodes that stand idle, and who might come.
 
     begin    (P + 1,) the pairs of pool p are pairs[begin[p]] …
-    pairs    (M,) by pool
+    pairs    (M,) by pool; and beside each its group, its first slot and the one too late, its worth at the tier it is worth most at
+    owner    (M,)
+    window   (M, 2)
+    most     (M,)
     idle     (N + 1,) a ring of nodes
     waiting  (N,) whether a node is in it
     ends     (2,) first and after the last
-    margin   (G, T + 1) the least margin of what a group holds in a slot, last in all, when last seen; 0 where it has hours left
-    find     (6,) who would come, and what it would give up
+    margin   (G, T) the least margin of what a group holds in a slot, when last seen
+    least    (G,) the least of all its slots; 0 where it has hours left
+    head     (G,) the first of a group's lots; −1 without one
+    lots     (L, 3) pair, 3·slot + tier, and the group's next lot, −1 after the last; the first row's next is the first unused
+    find     (4,) who would come, and what it would give up
     """
 
     begin: Ints
     pairs: Ints
+    owner: Small
+    window: Small
+    most: Ints
     idle: Ints
     waiting: Bools
     ends: Ints
     margin: Ints
+    least: Ints
+    head: Ints
+    lots: Ints
     find: Ints
 
 
-def find_gaps(network: Network) -> Gaps:
-    """Room for every node, none of them idle yet."""
+def find_gaps(network: Network, auction: Auction, *, moves: int) -> Gaps:
+    """Room for every node and so many moves, no node idle yet."""
+    held = int(auction.node[:, HOLDERS : HOLDERS + 3].sum())
     pools, slots = network.grams.shape
-    nodes, groups = pools * slots, len(network.size)
-    begin = np.concatenate([[0], np.cumsum(np.bincount(network.pool, minlength=pools))])
-    return Gaps(
+    nodes, groups, pairs = pools * slots, len(network.size), len(network.pool)
+    begin = np.concatenate([[0], np.cumsum(np.bincount(network.pool, minlength=pools))]).astype(np.int64)
+    gaps = Gaps(
         begin=begin,
-        pairs=np.argsort(network.pool, kind="stable"),
+        pairs=np.zeros(pairs, dtype=np.int64),
+        owner=np.zeros(pairs, dtype=np.int32),
+        window=np.zeros((pairs, 2), dtype=np.int32),
+        most=np.zeros(pairs, dtype=np.int64),
         idle=np.zeros(nodes + 1, dtype=np.int64),
         waiting=np.zeros(nodes, dtype=bool),
         ends=np.zeros(2, dtype=np.int64),
-        margin=np.zeros((groups, slots + 1), dtype=np.int64),
-        find=np.zeros(6, dtype=np.int64),
+        margin=np.zeros((groups, slots), dtype=np.int64),
+        least=np.zeros(groups, dtype=np.int64),
+        head=np.full(groups, -1, dtype=np.int64),
+        lots=np.zeros((held + moves + 2, 3), dtype=np.int64),
+        find=np.zeros(4, dtype=np.int64),
     )
+    sort_by_pool(network, gaps, begin[:-1].copy())
+    return gaps
+
+
+@kernel(bare=True)
+def sort_by_pool(network: Network, gaps: Gaps, end: Ints) -> None:
+    """Put every pair of a flexible group in the row of its pool; `end` (P,) is where the next goes. The rest of a row wants nothing."""
+    for at in range(len(gaps.most)):
+        gaps.most[at] = -NEVER
+    for pair in range(len(network.pool)):
+        if network.run[network.group[pair]] > 0:
+            continue
+        at = end[network.pool[pair]]
+        end[network.pool[pair]] += 1
+        gaps.pairs[at], gaps.owner[at] = pair, network.group[pair]
+        gaps.window[at, 0], gaps.window[at, 1] = network.first[pair], network.end[network.group[pair]]
+        gaps.most[at] = max(network.worth[pair, GUARANTEED], network.worth[pair, STANDARD], network.worth[pair, SPOT])
 
 
 @kernel(bare=True)
@@ -61,7 +99,7 @@ def close_gaps(network: Network, auction: Auction, gaps: Gaps, epsilon: int, mos
     """Let every idle node find its takers, in `most` moves at most; how many moved. What is idle then stays at its price."""
     pools, _, slots = auction.price.shape
     moved = 0
-    read_margins(network, auction, gaps)
+    read_lots(network, auction, gaps)
     for node in range(pools * slots):
         if is_propped(network, auction, node):
             queue_node(gaps, node)
@@ -69,9 +107,10 @@ def close_gaps(network: Network, auction: Auction, gaps: Gaps, epsilon: int, mos
         node = gaps.idle[gaps.ends[0] % len(gaps.idle)]
         gaps.ends[0] += 1
         gaps.waiting[node] = False
-        for tier in range(3):
-            auction.floor[node // slots, tier, node % slots] = 0
-        show_prices(network, auction, node // slots, node % slots)
+        pool, slot = node // slots, node % slots
+        auction.floor[pool, :, slot] = 0
+        show_prices(network, auction, pool, slot)
+        renew_holders(network, auction, gaps, node)
         while moved < most and auction.node[node, FREE] > 0 and keenest(network, auction, gaps, node, epsilon):
             move(network, auction, gaps, node, epsilon)
             moved += 1
@@ -82,8 +121,10 @@ def close_gaps(network: Network, auction: Auction, gaps: Gaps, epsilon: int, mos
 def is_propped(network: Network, auction: Auction, node: int) -> bool:
     """Whether a node has accelerators left above their rate."""
     slots = auction.held.shape[1]
-    columns = auction.node[node]
-    return bool(columns[FREE] > 0 and auction.price[node // slots, SPOT, node % slots] > network.rate[columns[STEP]])
+    columns, pool, slot = auction.node[node], node // slots, node % slots
+    if columns[FREE] == 0:
+        return False
+    return bool(auction.price[pool, SPOT, slot] > network.rate[columns[STEP]])
 
 
 @kernel(bare=True)
@@ -96,59 +137,99 @@ def queue_node(gaps: Gaps, node: int) -> None:
 
 
 @kernel(bare=True)
-def read_margins(network: Network, auction: Auction, gaps: Gaps) -> None:
-    """Read off the heaps what everybody gains by what it holds."""
+def read_lots(network: Network, auction: Auction, gaps: Gaps) -> None:
+    """Read off the heaps who holds what, and what everybody gains by it."""
     pools, tiers, slots = auction.price.shape
-    gaps.margin[:] = NEVER
-    for group in range(len(network.size)):
-        if auction.left[group] > 0:
-            gaps.margin[group, slots] = 0
+    for row in range(len(gaps.lots)):
+        gaps.lots[row, NEXT] = row + 1
     for node in range(pools * slots):
         for tier in range(tiers):
             start = auction.base[3 * node + tier]
             for place in range(start, start + auction.node[node, HOLDERS + tier]):
-                pair, group = auction.place[place, PAIR], auction.place[place, OWNER]
-                margin = net_worth(network, pair, node % slots, tier) - auction.price[node // slots, tier, node % slots]
-                gaps.margin[group, node % slots] = min(gaps.margin[group, node % slots], margin)
-                gaps.margin[group, slots] = min(gaps.margin[group, slots], margin)
+                add_lot(gaps, auction.place[place, OWNER], auction.place[place, PAIR], 3 * (node % slots) + tier)
+    for group in range(len(network.size)):
+        renew_margin(network, auction, gaps, group, 0)
+
+
+@kernel(bare=True)
+def add_lot(gaps: Gaps, group: int, pair: int, where: int) -> None:
+    """Note that a group holds a lot, if that is not known."""
+    row = gaps.head[group]
+    while row >= 0:
+        if gaps.lots[row, LOT_PAIR] == pair and gaps.lots[row, LOT_WHERE] == where:
+            return
+        row = gaps.lots[row, NEXT]
+    row = gaps.lots[0, NEXT]
+    gaps.lots[0, NEXT] = gaps.lots[row, NEXT]
+    gaps.lots[row, LOT_PAIR], gaps.lots[row, LOT_WHERE], gaps.lots[row, NEXT] = pair, where, gaps.head[group]
+    gaps.head[group] = row
+
+
+@kernel(bare=True)
+def drop_lot(gaps: Gaps, group: int, pair: int, where: int) -> None:
+    """Note that a group holds a lot no more."""
+    row, before = gaps.head[group], -1
+    while row >= 0 and not (gaps.lots[row, LOT_PAIR] == pair and gaps.lots[row, LOT_WHERE] == where):
+        row, before = gaps.lots[row, NEXT], row
+    if row < 0:
+        return
+    if before < 0:
+        gaps.head[group] = gaps.lots[row, NEXT]
+    else:
+        gaps.lots[before, NEXT] = gaps.lots[row, NEXT]
+    gaps.lots[row, NEXT] = gaps.lots[0, NEXT]
+    gaps.lots[0, NEXT] = row
 
 
 @kernel(bare=True)
 def keenest(network: Network, auction: Auction, gaps: Gaps, node: int, epsilon: int) -> bool:
-    """Find who would gain most by what is idle at a node, more than ε, and what it would give up: in `find`; whether anybody."""
+    """Find who would gain most by what is idle at a node, more than ε, and what it would give up: in `find`; whether anybody.
+
+    A margin last seen may be too low, never too high, since prices only fall here: whoever comes first is looked at again.
+    """
     slots = auction.held.shape[1]
-    pool, slot, columns, limits = node // slots, node % slots, auction.node[node], network.limits[node // slots, node % slots]
-    standard = columns[STANDARD] < limits[STANDARD]
-    guaranteed = standard and columns[GUARANTEED] < limits[GUARANTEED]
+    pool, slot, columns = node // slots, node % slots, auction.node[node]
     rate = network.rate[columns[STEP]]
+    begin, end = gaps.begin[pool], gaps.begin[pool + 1]
     while True:
-        most, second, found, chosen = epsilon, 0, -1, SPOT
-        for at in range(gaps.begin[pool], gaps.begin[pool + 1]):
-            pair = gaps.pairs[at]
-            group = network.group[pair]
-            if slot < network.first[pair] or slot >= network.end[group] or network.run[group] > 0:
+        found, most, second = -1, epsilon, 0
+        for at in range(begin, end):
+            if not gaps.window[at, 0] <= slot < gaps.window[at, 1] or gaps.most[at] - rate - gaps.least[gaps.owner[at]] <= second:
                 continue
-            worth, tier = network.worth[pair, SPOT], SPOT
-            if standard and network.worth[pair, STANDARD] > worth:
-                worth, tier = network.worth[pair, STANDARD], STANDARD
-            if guaranteed and network.worth[pair, GUARANTEED] > worth:
-                worth, tier = network.worth[pair, GUARANTEED], GUARANTEED
-            if worth <= rate:
-                continue
-            if network.carbon[group] > 0:
-                worth = net_worth(network, pair, slot, tier)
-            full = auction.held[group, slot] >= network.size[group] * network.width[group]
-            gain = worth - rate - gaps.margin[group, slot if full else slots]
+            gain = gain_of(network, auction, gaps, gaps.pairs[at], node)
             if gain > most:
-                second = most if found >= 0 else second
-                most, found, chosen = gain, pair, tier
+                found, most, second = gaps.pairs[at], gain, most if found >= 0 else second
             elif gain > second:
                 second = gain
         if found < 0:
             return False
-        gaps.find[PAIR_FOUND], gaps.find[TIER_FOUND], gaps.find[SECOND] = found, chosen, second
-        if renew_margin(network, auction, gaps, network.group[found], slot):
+        renew_margin(network, auction, gaps, network.group[found], slot)
+        if gain_of(network, auction, gaps, found, node) >= most:
+            gaps.find[PAIR_FOUND], gaps.find[TIER_FOUND], gaps.find[SECOND] = found, best_tier(network, columns, found, node), second
             return True
+
+
+@kernel(bare=True)
+def gain_of(network: Network, auction: Auction, gaps: Gaps, pair: int, node: int) -> int:
+    """What a group would gain by an accelerator at a node's rate instead of the least of what it holds."""
+    slots, columns, group = auction.held.shape[1], auction.node[node], network.group[pair]
+    slot = node % slots
+    worth = net_worth(network, pair, slot, best_tier(network, columns, pair, node))
+    full = auction.held[group, slot] >= network.size[group] * network.width[group]
+    return int(worth - network.rate[columns[STEP]] - (gaps.margin[group, slot] if full else gaps.least[group]))
+
+
+@kernel(bare=True)
+def best_tier(network: Network, columns: Ints, pair: int, node: int) -> int:
+    """The tier an accelerator of a pair is worth most at, of those with room at a node, the worse of equals."""
+    slots = network.grams.shape[1]
+    limits, tier = network.limits[node // slots, node % slots], SPOT
+    if columns[STANDARD] < limits[STANDARD]:
+        if network.worth[pair, STANDARD] > network.worth[pair, tier]:
+            tier = STANDARD
+        if columns[GUARANTEED] < limits[GUARANTEED] and network.worth[pair, GUARANTEED] > network.worth[pair, tier]:
+            tier = GUARANTEED
+    return tier
 
 
 @kernel(bare=True)
@@ -174,58 +255,62 @@ def move(network: Network, auction: Auction, gaps: Gaps, node: int, epsilon: int
         columns[FREE] = network.quantity[columns[STEP]]
     auction.keep[group, slot] = net_worth(network, pair, slot, tier) - level
     hold(auction, Bid(pair, slot, tier, part, level), node, group)
-    margin = net_worth(network, pair, slot, tier) - level
-    gaps.margin[group, slot] = min(gaps.margin[group, slot], margin) if auction.held[group, slot] > part else margin
-    gaps.margin[group, slots] = min(gaps.margin[group, slots], margin) if auction.left[group] == 0 else 0
     show_prices(network, auction, pool, slot)
+    add_lot(gaps, group, pair, 3 * slot + tier)
+    renew_margin(network, auction, gaps, group, slot)
+    if columns[FREE] == 0:
+        renew_holders(network, auction, gaps, node)
 
 
 @kernel(bare=True)
-def renew_margin(network: Network, auction: Auction, gaps: Gaps, group: int, wanted: int) -> bool:
-    """Find what a group holds dearest to its worth; whether its margins were as last seen. Leaves the lot it would give up for a slot."""
-    slots = auction.held.shape[1]
+def renew_margin(network: Network, auction: Auction, gaps: Gaps, group: int, wanted: int) -> None:
+    """See again what a group gains by what it holds, and which lot it would give up for a slot."""
     full = auction.held[group, wanted] >= network.size[group] * network.width[group]
-    column = wanted if full else slots
-    before = gaps.margin[group, column]
-    for slot in range(slots + 1):
-        gaps.margin[group, slot] = NEVER
-    gaps.find[AT_NODE] = -1
-    for pair in range(network.start[group], network.start[group + 1]):
-        for slot in range(network.first[pair], network.end[group]):
-            if auction.held[group, slot] == 0:
-                continue
-            node = network.pool[pair] * slots + slot
-            for tier in range(3):
-                start = auction.base[3 * node + tier]
-                for place in range(start, start + auction.node[node, HOLDERS + tier]):
-                    if auction.place[place, OWNER] != group:
-                        continue
-                    margin = net_worth(network, pair, slot, tier) - auction.price[network.pool[pair], tier, slot]
-                    gaps.margin[group, slot] = min(gaps.margin[group, slot], margin)
-                    gaps.margin[group, slots] = min(gaps.margin[group, slots], margin)
-                    if (slot == wanted or not full) and margin <= gaps.margin[group, column]:
-                        gaps.find[AT_NODE], gaps.find[AT_TIER], gaps.find[AT_PLACE] = node, tier, place
-    if auction.left[group] > 0:
-        gaps.margin[group, slots] = min(0, gaps.margin[group, slots])
-    return bool(gaps.margin[group, column] <= before)
+    gaps.margin[group] = NEVER
+    least, lowest, row = NEVER, NEVER, gaps.head[group]
+    while row >= 0:
+        pair, slot, tier = gaps.lots[row, LOT_PAIR], gaps.lots[row, LOT_WHERE] // 3, gaps.lots[row, LOT_WHERE] % 3
+        margin = net_worth(network, pair, slot, tier) - auction.price[network.pool[pair], tier, slot]
+        gaps.margin[group, slot] = min(gaps.margin[group, slot], margin)
+        least = min(least, margin)
+        if (slot == wanted or not full) and margin < lowest:
+            lowest, gaps.find[LOT] = margin, row
+        row = gaps.lots[row, NEXT]
+    gaps.least[group] = min(0, least) if auction.left[group] > 0 else least
+
+
+@kernel(bare=True)
+def renew_holders(network: Network, auction: Auction, gaps: Gaps, node: int) -> None:
+    """See again what everybody gains who holds something at a node whose price changed."""
+    slots = auction.held.shape[1]
+    for tier in range(3):
+        start = auction.base[3 * node + tier]
+        for place in range(start, start + auction.node[node, HOLDERS + tier]):
+            renew_margin(network, auction, gaps, auction.place[place, OWNER], node % slots)
 
 
 @kernel(bare=True)
 def give_up(network: Network, auction: Auction, gaps: Gaps, wanted: int) -> int:
     """Give back up to so many of a lot, and how many; they stand idle at their last price until their node's turn."""
-    node, tier, place, slots = gaps.find[AT_NODE], gaps.find[AT_TIER], gaps.find[AT_PLACE], auction.held.shape[1]
-    pool, slot, columns = node // slots, node % slots, auction.node[node]
+    row, slots = gaps.find[LOT], auction.held.shape[1]
+    pair, slot, tier = gaps.lots[row, LOT_PAIR], gaps.lots[row, LOT_WHERE] // 3, gaps.lots[row, LOT_WHERE] % 3
+    pool, group = network.pool[pair], network.group[pair]
+    node = pool * slots + slot
+    columns, place = auction.node[node], auction.base[3 * node + tier]
+    while auction.place[place, OWNER] != group:
+        place += 1
     for level in range(3):
         if auction.price[pool, level, slot] < NEVER:
             auction.floor[pool, level, slot] = auction.price[pool, level, slot]
     lot, start = auction.place[place], auction.base[3 * node + tier]
-    group, part = lot[OWNER], min(wanted, lot[QUANTITY])
+    part = min(wanted, lot[QUANTITY])
     lot[QUANTITY] -= part
     auction.held[group, slot] -= part
     auction.left[group] += part
     for worse in range(tier, 3):
         columns[worse] -= part
     if lot[QUANTITY] == 0:
+        drop_lot(gaps, group, pair, 3 * slot + tier)
         columns[HOLDERS + tier] -= 1
         for column in range(4):
             lot[column] = auction.place[start + columns[HOLDERS + tier], column]

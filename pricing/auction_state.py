@@ -91,14 +91,20 @@ def clear_out(network: Network, auction: Auction, drop: int) -> None:
             for tier in (STANDARD, GUARANTEED):
                 if columns[tier] < network.limits[pool, slot, tier]:
                     auction.price[pool, tier, slot] = auction.price[pool, tier + 1, slot]
-            columns[:] = 0
-            first = network.step[node]
-            columns[STEP] = first
-            columns[FREE] = network.quantity[first] if first < network.step[node + 1] else 0
+            fill_shelf(network, auction, node)
             for tier in range(tiers):
                 last = auction.price[pool, tier, slot]
                 auction.floor[pool, tier, slot] = max(0, last - drop) if last < NEVER else 0
             show_prices(network, auction, pool, slot)
+
+
+@kernel(bare=True)
+def fill_shelf(network: Network, auction: Auction, node: int) -> None:
+    """Put everything a node has left for sale, its lowest step first, and nobody to hold it."""
+    columns, first = auction.node[node], network.step[node]
+    columns[:] = 0
+    columns[STEP] = first
+    columns[FREE] = network.quantity[first] if first < network.step[node + 1] else 0
 
 
 @kernel(bare=True)

@@ -1,47 +1,103 @@
 """The one entry to clearing: a book in; awards, prices, outcomes and receipts out."""
 
+import msgspec
+
 from contracts.terms.clearing import Clearing
 from contracts.terms.errors import ClearingFailed, NotSupported
-from contracts.terms.orders import MarketBook
+from contracts.terms.orders import MarketBook, MarketRules
 from pricing.arrays import Ints
+from pricing.auction import Indication, hold_auction
+from pricing.blocks import find_columns
 from pricing.choice import flow_of
+from pricing.committing import place_by_rounds
 from pricing.convex import Progress, optimum
-from pricing.mixed import clear_mixed, place_exactly
-from pricing.network import Flow
-from pricing.problem import MarketProblem, build
+from pricing.exact import finish, from_nothing
+from pricing.mixed import Placement, clear_mixed, place_exactly
+from pricing.network import Flow, Network
+from pricing.problem import CompiledBook, MarketProblem, compile_book, spell_out
 from pricing.residual import NotOptimal, PriceRange, price_range
 from pricing.results import settle_flow, tables
 
-PATHS = ("auto", "convex")
+PATHS = ("auto", "convex", "auction", "exact")
+GAP = 0.002
+
+# Pairs of a group and a pool. Up to the first, arcs are spelt out and a solver takes them; up to the second the exact finish does.
+SMALL = 50_000
+LARGE = 2_000_000
+# How near the auction comes from which the exact finish starts.
+NEAR_ENOUGH = 0.005
 
 
-def clear(book: MarketBook, *, path: str = "auto", progress: Progress | None = None) -> Clearing:
+def clear(book: MarketBook, *, path: str = "auto", gap: float = GAP, progress: Progress | None = None) -> Clearing:
     """Choose the awards of greatest welfare and the prices that support them.
 
-    path       `auto` or `convex`; both take the convex path in this release
+    path       `convex` hands the book to a solver, `exact` to an auction and its exact finish: both leave no gap. `auction`
+               leaves one, and its prices are indicative. `auto` takes the first for a small book, the second
+               for one of some ten thousand bids, and the third where exact prices would take minutes
+    gap        the most the auction may leave, (bound − welfare) ÷ bound
     progress   told a sentence at each stage, if given
 
-    With blocks the awards are those of greatest welfare in whole blocks, the prices those of the relaxation over columns,
-    and what they leave a winner short of is uplift; a block goes back if the fund cannot pay it.
+    With blocks or work the awards are those of greatest welfare in whole pieces, the prices those of the relaxation, and what
+    they leave a winner short of is uplift; a block goes back if the fund cannot pay it. A large book of blocks is
+    cleared in rounds of prices and commitments, and says that it is approximate.
     The same book gives the same frames, whatever the order of its rows. Raises NotSupported for another
-    path or a bid this release cannot clear, ClearingFailed when no certified optimum is found.
+    path or a bid this release cannot clear, ClearingFailed when no certified answer is found.
     """
     if path not in PATHS:
-        raise NotSupported(f"the path {path} is not in this release; {' or '.join(PATHS)} would do", path=path, would_do="auto")
+        raise NotSupported(f"there is no path {path}; {', '.join(PATHS)} are", path=path, would_do="auto")
     tell = progress or _silence
-    problem = build(book)
-    tell(f"{problem.groups} kinds of bids, {problem.pools} pools, {problem.slots} slots, {len(problem.arcs.worth)} arcs")
-    if problem.demand.lumpy:
+    compiled = compile_book(book)
+    pairs = len(compiled.network.pool)
+    tell(f"{compiled.groups} kinds of bids, {compiled.pools} pools, {compiled.slots} slots, {pairs} pairs of the two")
+    way = path if path != "auto" else "convex" if pairs <= SMALL else "exact" if pairs <= LARGE else "auction"
+    if compiled.demand.lumpy:
+        return _clear_lumps(compiled, book.rules, way=way, tell=tell)
+    if way == "auction":
+        found = hold_auction(compiled.network, gap=gap, progress=tell)
+        ends = PriceRange(low=found.price, high=found.price)
+        result = tables(settle_flow(compiled, found.flow, ends=ends), book.rules)
+        return msgspec.structs.replace(result, path=way, approximate=True)
+    if way == "exact":
+        flow, ends = _exactly(compiled.network, tell)
+    else:
+        flow, ends = _solve(spell_out(compiled), tell)
+    tell("prices: both ends of the range found")
+    return msgspec.structs.replace(tables(settle_flow(compiled, flow, ends=ends), book.rules), path=way)
+
+
+def _clear_lumps(compiled: CompiledBook, rules: MarketRules, *, way: str, tell: Progress) -> Clearing:
+    """A book with blocks or work: whole at once where it is small, in rounds where it is large."""
+    if way == "convex" or bool(compiled.demand.work.any()):
+        problem = spell_out(compiled)
         tell(f"{len(problem.columns.group)} columns of blocks")
         return clear_mixed(
             problem,
-            book.rules,
+            rules,
             place=lambda count: place_exactly(problem, count, flexible=lambda after: _solve(after, tell)[0], tell=tell),
             tell=tell,
         )
-    flow, ends = _solve(problem, tell)
-    tell("prices: both ends of the range found")
-    return tables(settle_flow(problem, flow, ends=ends), book.rules)
+    columns = find_columns(compiled.network)
+    tell(f"{len(columns.group)} columns of blocks")
+
+    def place(count: Ints) -> Placement:
+        return place_by_rounds(compiled, columns, count=count, flexible=lambda after: _indicated(after.network, tell), tell=tell)
+
+    result = clear_mixed(compiled, rules, place=place, tell=tell)
+    return msgspec.structs.replace(result, path="auction")
+
+
+def _indicated(network: Network, tell: Progress) -> Indication:
+    """Awards and prices of the flexible bids, near enough for the next round."""
+    try:
+        return hold_auction(network, gap=NEAR_ENOUGH, progress=tell)
+    except ClearingFailed as failed:
+        tell(f"{failed}; starting from nothing")
+        return from_nothing(network)
+
+
+def _exactly(network: Network, tell: Progress) -> tuple[Flow, PriceRange]:
+    """The flow of greatest welfare and both ends of its prices, from an auction, or from nothing where that does not come near."""
+    return finish(network, _indicated(network, tell), progress=tell)
 
 
 def _solve(problem: MarketProblem, tell: Progress) -> tuple[Flow, PriceRange]:

@@ -36,7 +36,7 @@ class _Priced(msgspec.Struct, frozen=True, eq=False):
     bound: int
 
 
-def place_by_rounds(compiled: CompiledBook, columns: Columns, count: Ints, *, flexible: Flexible, tell: Progress) -> Placement:
+def place_by_rounds(compiled: CompiledBook, columns: Columns, *, count: Ints, flexible: Flexible, tell: Progress) -> Placement:
     """Blocks and flexible bids when each group has `count` bids (G,), approximately: how near is stated by the bound.
 
     columns    every column of the book

@@ -102,14 +102,14 @@ def _anneal(choices: Choices, goods: Goods, turns: int, slots: int) -> Ints:
     at, kept, density = np.full(blocks, -1), np.full(blocks, -1), np.zeros(blocks)
     head = np.full(goods.limits.shape[0] // slots, -1)
     after, before = np.full(blocks, -1), np.full(blocks, -1)
-    ask, most = np.zeros(blocks, dtype=np.bool_), 0
+    willing, most = np.zeros(blocks, dtype=np.bool_), 0
     for b in range(blocks):
         value, _ = _best(choices, goods, used, b, -1)
         g = choices.group[b]
         density[b] = value / (choices.width[g] * choices.run[g])
-        ask[b] = value > 0
-        most += ask[b]
-    gained, worthy = 0, np.flatnonzero(ask)
+        willing[b] = value > 0
+        most += willing[b]
+    gained, worthy = 0, np.flatnonzero(willing)
     for b in np.argsort(-density)[:most]:
         value, column = _best(choices, goods, used, b, -1)
         if column >= 0:

@@ -74,7 +74,7 @@ def relax(problem: MarketProblem, mixture: Mixture, *, allowed: Bools | None = N
     """An optimum of the relaxation, a corner: x (n,) and the dual of each row.
 
     allowed   (N + K,) arcs and columns that may be used; all of them if not given
-    A large one begins with the best few arcs and columns of every bid (and slot), and takes in what would gain. A pool asks
+    A large one begins with the best few arcs and columns of every bid (and slot), and takes in what would gain. A pool taken_up
     its lowest rate at least, also where its dual is nothing because no arc or column there is in yet.
     """
     programme = mixture.programme
@@ -86,11 +86,11 @@ def relax(problem: MarketProblem, mixture: Mixture, *, allowed: Bools | None = N
     offered = problem.supply.offered.ravel() > 0
     floor[SPOT * places : (SPOT + 1) * places][offered] = problem.supply.cheapest.ravel()[offered]
     owner = np.concatenate([problem.cell, problem.groups * problem.slots + problem.columns.group])
-    asks = sp.csr_array(programme.rows[:, :bids].T)
+    taken_up = sp.csr_array(programme.rows[:, :bids].T)
 
     def gaining(dual: Floats, most: int = MORE) -> Ints:
         """The best of every bid (and slot) among those that gain at a dual; once only."""
-        gain = programme.value[:bids] - asks @ np.maximum(dual, floor)
+        gain = programme.value[:bids] - taken_up @ np.maximum(dual, floor)
         wanting = np.flatnonzero(may & (gain > LEAST_GAIN))
         best = wanting[best_of(owner[wanting], gain[wanting], most=most)] if len(wanting) else wanting
         may[best] = False

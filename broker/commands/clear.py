@@ -80,9 +80,9 @@ def clear_command(
         errors.print(f"[yellow]Left out:[/] {warning}")
     _known_bid(reading, explain_bid)
     watch.stage("read")
-    clearing = clear(reading.book, path=path, progress=watch.tell)
+    clearing = clear(reading.book, path=path, gap=gap, progress=watch.tell)
     watch.stage("cleared")
-    certificate = certify(reading.book, clearing, path="convex" if path == "auto" else path)
+    certificate = certify(reading.book, clearing, path=clearing.path, approximate=clearing.approximate)
     watch.stage("certified")
     timing: dict[str, str | float] = {
         **watch.seconds,

@@ -52,7 +52,7 @@ def in_rounds(market: MarketBook) -> Clearing:
     columns = find_columns(compiled.network)
 
     def place(count: Ints) -> Placement:
-        return place_by_rounds(compiled, columns, count, flexible=exactly, tell=lambda _: None)
+        return place_by_rounds(compiled, columns, count=count, flexible=exactly, tell=lambda _: None)
 
     return clear_mixed(compiled, market.rules, place=place, tell=lambda _: None)
 

@@ -1,0 +1,89 @@
+"""The exact finish: awards and both ends of the prices as the convex path has them, by a road that shares only the book."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.terms.errors import NotSupported
+from contracts.terms.orders import MarketBook
+from pricing.auction import Indication, hold_auction
+from pricing.auction_proof import welfare_of
+from pricing.choice import flow_of
+from pricing.convex import optimum
+from pricing.exact import finish, from_nothing
+from pricing.network import Flow, Network
+from pricing.problem import build
+from pricing.residual import PriceRange, price_range
+from pricing.results import sold_by
+from tests.builders import a_bid, an_offer, book
+from tests.strategies_market import market_books
+from tests.strategies_worlds import worlds
+
+
+def finished(network: Network, start: Indication | None = None) -> tuple[Flow, PriceRange]:
+    return finish(network, start or from_nothing(network), progress=lambda _: None)
+
+
+def agree(market: MarketBook) -> None:
+    """Welfare is that of the convex path; wherever both sold something, so are both ends of every tier on sale."""
+    problem = build(market)
+    quantity = optimum(problem, lambda _: None)
+    theirs, their_ends = flow_of(problem, quantity), price_range(problem, quantity)
+    ours, ends = finished(problem.network)
+    assert welfare_of(problem.network, ours) == welfare_of(problem.network, theirs)
+    sold = [sold_by(problem, flow).sum(axis=0) > 0 for flow in (ours, theirs)]
+    shown = (problem.network.limits.transpose(2, 0, 1) > 0) & sold[0] & sold[1]
+    assert np.array_equal(ends.low[shown], their_ends.low[shown])
+    assert np.array_equal(ends.high[shown], their_ends.high[shown])
+
+
+@given(market_books())
+@settings(max_examples=100)
+def test_it_finds_what_the_convex_path_finds(market: MarketBook):
+    agree(market)
+
+
+@given(worlds())
+@settings(max_examples=40)
+def test_and_in_worlds_of_policies_and_power(market: MarketBook):
+    agree(market)
+
+
+@given(market_books(), st.sampled_from([0.05, 0.5]))
+@settings(max_examples=30)
+def test_where_it_starts_changes_neither_welfare_nor_ends(market: MarketBook, gap: float):
+    problem = build(market)
+    start = hold_auction(problem.network, gap=max(gap, 0.9), progress=lambda _: None)
+    (one, ends), (other, other_ends) = finished(problem.network, start), finished(problem.network)
+    assert welfare_of(problem.network, one) == welfare_of(problem.network, other) >= start.welfare
+    both = (sold_by(problem, one).sum(axis=0) > 0) & (sold_by(problem, other).sum(axis=0) > 0)
+    shown = (problem.network.limits.transpose(2, 0, 1) > 0) & both
+    assert np.array_equal(ends.low[shown], other_ends.low[shown])
+    assert np.array_equal(ends.high[shown], other_ends.high[shown])
+
+
+def test_the_price_of_the_last_accelerator_lies_between_the_one_it_is_worth_more_to_and_the_other():
+    """One accelerator at 1.00, bids of 3.00 and 2.00: any price from 2.00 to 3.00 supports the award."""
+    market = book(
+        offers=[an_offer(quantity=1, rate_micros=1_000_000, firm=False)],
+        bids=[
+            a_bid(bid_id="b1", width=1, hours=1.0, limit_spot_micros=3_000_000),
+            a_bid(bid_id="b2", width=1, hours=1.0, limit_spot_micros=2_000_000),
+        ],
+        slots=1,
+    )
+    problem = build(market)
+    flow, ends = finished(problem.network)
+    assert flow.quantity.tolist() == [1]
+    assert (int(ends.low[2, 0, 0]), int(ends.high[2, 0, 0])) == (2_000_000, 3_000_000)
+
+
+def test_worths_it_cannot_scale_are_refused_with_the_path_that_can():
+    market = book(
+        offers=[an_offer(quantity=1, rate_micros=1, firm=False)],
+        bids=[a_bid(width=1, hours=1.0, limit_spot_micros=1 << 45)],
+        slots=1,
+    )
+    with pytest.raises(NotSupported, match="2\\^40"):
+        finished(build(market).network)
