@@ -107,8 +107,8 @@ def test_a_relaxation_that_grows_is_the_one_solved_at_once(market: MarketBook):
     assume(mixture.arcs + mixture.columns)
     once, ends = relax(problem, mixture), column_prices(problem, problem.demand.count)[0]
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("SMALL", 0), ("FIRST", 1), ("MORE", 1)):
-            patch.setattr(relaxation, name, value)
+        for name, least in (("SMALL", 0), ("FIRST", 1), ("MORE", 1)):
+            patch.setattr(relaxation, name, least)
         grown, others = relax(problem, mixture), column_prices(problem, problem.demand.count)[0]
     value = mixture.programme.value
     assert value @ grown.quantity == pytest.approx(value @ once.quantity, abs=1e-3)
