@@ -188,8 +188,7 @@ async def test_an_account_that_has_nothing_any_more_is_shown_with_what_it_lost(s
     async with market.services() as services:
         ids = (await services.session.execute(text('SELECT usage_id, lease_id, start, "end" FROM usage_records'))).all()
         gone = [
-            UsageReport(usage_id=id, lease_id=lease, start=start, end=end, accelerator_seconds=0, rev=1)
-            for id, lease, start, end in ids
+            UsageReport(usage_id=id, lease_id=lease, start=start, end=end, accelerator_seconds=0, rev=1) for id, lease, start, end in ids
         ]
         await services.usage.report(gone, caller("acct_a"))
     pass_time(market, timedelta(hours=1))
