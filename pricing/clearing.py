@@ -32,8 +32,9 @@ def clear(book: MarketBook, *, path: str = "auto", gap: float = GAP, progress: P
     """Choose the awards of greatest welfare and the prices that support them.
 
     path       `convex` hands the book to a solver, `exact` to an auction and its exact finish: both leave no gap. `auction`
-               leaves one, and its prices are indicative. `auto` takes the first for a small book, the second
-               for one of some ten thousand bids, and the third where exact prices would take minutes
+               leaves one, its prices are indicative, and where it does not come near it is finished exactly. `auto` takes
+               the first for a small book, the second for one of some ten thousand bids, and the third where exact
+               prices would take minutes
     gap        the most the auction may leave, (bound − welfare) ÷ bound
     progress   told a sentence at each stage, if given
 
@@ -52,17 +53,15 @@ def clear(book: MarketBook, *, path: str = "auto", gap: float = GAP, progress: P
     way = path if path != "auto" else "convex" if pairs <= SMALL else "exact" if pairs <= LARGE else "auction"
     if compiled.demand.lumpy:
         return _clear_lumps(compiled, book.rules, way=way, tell=tell)
-    if way == "auction":
-        found = hold_auction(compiled.network, gap=gap, progress=tell)
+    found = _auctioned(compiled.network, gap=gap, tell=tell) if way == "auction" else None
+    if found is not None:
         ends = PriceRange(low=found.price, high=found.price)
         result = tables(settle_flow(compiled, found.flow, ends=ends), book.rules)
         return msgspec.structs.replace(result, path=way, approximate=True)
-    if way == "exact":
-        flow, ends = _exactly(compiled.network, tell)
-    else:
-        flow, ends = _solve(spell_out(compiled), tell)
+    flow, ends = _solve(spell_out(compiled), tell) if way == "convex" else _exactly(compiled.network, tell)
     tell("prices: both ends of the range found")
-    return msgspec.structs.replace(tables(settle_flow(compiled, flow, ends=ends), book.rules), path=way)
+    settled = settle_flow(compiled, flow, ends=ends)
+    return msgspec.structs.replace(tables(settled, book.rules), path="convex" if way == "convex" else "exact")
 
 
 def _clear_lumps(compiled: CompiledBook, rules: MarketRules, *, way: str, tell: Progress) -> Clearing:
@@ -86,13 +85,18 @@ def _clear_lumps(compiled: CompiledBook, rules: MarketRules, *, way: str, tell: 
     return msgspec.structs.replace(result, path="auction")
 
 
+def _auctioned(network: Network, *, gap: float, tell: Progress) -> Indication | None:
+    """The auction's answer, None where it does not come near enough."""
+    try:
+        return hold_auction(network, gap=gap, progress=tell)
+    except ClearingFailed as failed:
+        tell(f"{failed}; to be finished exactly")
+        return None
+
+
 def _indicated(network: Network, tell: Progress) -> Indication:
     """Awards and prices of the flexible bids, near enough for the next round."""
-    try:
-        return hold_auction(network, gap=NEAR_ENOUGH, progress=tell)
-    except ClearingFailed as failed:
-        tell(f"{failed}; starting from nothing")
-        return from_nothing(network)
+    return _auctioned(network, gap=NEAR_ENOUGH, tell=tell) or from_nothing(network)
 
 
 def _exactly(network: Network, tell: Progress) -> tuple[Flow, PriceRange]:
