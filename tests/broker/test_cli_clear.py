@@ -145,9 +145,10 @@ def test_the_report_needs_no_network(gridfare, market: Path, tmp_path: Path):
     assert "GPU, 2027-01-01T00:00:00Z: 12 sold at 2.00 USD an hour on average." in page
 
 
-def test_a_path_of_a_later_release_is_refused(gridfare, market: Path, tmp_path: Path):
-    done = gridfare("clear", market, "--out", tmp_path / "out", "--path", "auction")
+def test_a_path_nobody_knows_is_refused_with_those_there_are(gridfare, market: Path, tmp_path: Path):
+    done = gridfare("clear", market, "--out", tmp_path / "out", "--path", "shortest")
     assert done.code == 2
+    assert "shortest" in done.err
     assert "auction" in done.err
 
 

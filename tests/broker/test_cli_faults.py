@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from broker.files.market import write_market
@@ -74,9 +75,10 @@ def test_a_place_that_cannot_be_written(capsys, market: Path):
 
 
 def test_a_bid_of_a_later_release(capsys, market: Path, tmp_path: Path):
-    """A bid for work is read and understood; this release cannot clear it and says which bid it is."""
+    """A virtual cluster is read and understood; this release cannot clear it and says which bid it is."""
     path = market / "bids.csv"
-    path.write_text(path.read_text().replace(",hours\n", ",work\n"))
+    bids = pl.read_csv(path)
+    bids.with_columns(sites_max=pl.lit(2)).write_csv(path)
     ended = run(capsys, "clear", market, "--out", tmp_path / "out")
     assert ended.code == 2
     assert "b1" in ended.err
