@@ -75,13 +75,13 @@ def test_a_place_that_cannot_be_written(capsys, market: Path):
 
 
 def test_a_bid_of_a_later_release(capsys, market: Path, tmp_path: Path):
-    """A virtual cluster is read and understood; this release cannot clear it and says which bid it is."""
+    """A virtual cluster is read and understood; this release cannot clear it and says which row asks for it."""
     path = market / "bids.csv"
     bids = pl.read_csv(path)
     bids.with_columns(sites_max=pl.lit(2)).write_csv(path)
     ended = run(capsys, "clear", market, "--out", tmp_path / "out")
     assert ended.code == 2
-    assert "b1" in ended.err
+    assert "row 1, column sites_max" in ended.err
 
 
 @pytest.mark.parametrize("arguments", [("clear",), ("clear", "here"), ("clear", "here", "--out", "there", "--gap", "2"), ("tidy",)])
