@@ -5,6 +5,8 @@ clause holds in every slot of the run and its worth, over the whole run, reaches
 is wide enough is a matter of supply, not of the block: the integer problem decides it.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 import numpy as np
 
@@ -62,22 +64,33 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
         return Columns(*(getattr(self, name)[which] for name in self.__struct_fields__))
 
 
-def find_columns(network: Network) -> Columns:
-    """Every column of the book, a few pairs at a time so that memory stays in bounds."""
+def find_columns(network: Network, *, fitting: bool = False) -> Columns:
+    """Every column of the book, or only those whose width the tier limits leave, a few pairs at a time so that memory stays in bounds."""
+    parts = list(_chunks(network, fitting=fitting))
+    columns = Columns(*(np.concatenate([getattr(part, name) for part in parts]) for name in Columns.__struct_fields__))
+    return columns.some(np.lexsort((columns.tier, columns.pool, columns.first, columns.group)))
+
+
+def admitted(network: Network, price: Ints) -> Bools:
+    """Whether some column of each group (G,) is worth more than tier prices (3, P, T) ask over its run."""
+    found = np.zeros(len(network.run), dtype=bool)
+    for columns in _chunks(network, fitting=False):
+        found[columns.group[columns.worth > columns.over_runs(price)]] = True
+    return found
+
+
+def _chunks(network: Network, *, fitting: bool) -> Iterator[Columns]:
+    """The columns of some pairs after others, in no order to speak of; at least one chunk."""
     slots = network.limits.shape[1]
     pairs = np.flatnonzero((network.run > 0)[network.group] & (network.run <= slots)[network.group])
     step = max(1, CELLS_AT_ONCE // (slots * 3))
-    nothing: Ints = np.empty(0, dtype=np.int64)
-    found = [(nothing,) * 4, *(_some_columns(network, pairs[start : start + step]) for start in range(0, len(pairs), step))]
-    pair, first, tier, worth = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    group, pool = network.group[pair].astype(np.int64), network.pool[pair].astype(np.int64)
-    order = np.lexsort((tier, pool, first, group))
-    columns = Columns(pair, group, first, pool, tier, run=network.run[group], width=network.width[group], worth=worth)
-    return columns.some(order)
+    for start in range(0, max(1, len(pairs)), step):
+        columns = _some_columns(network, pairs[start : start + step])
+        yield columns.some(columns.fit(network.limits)) if fitting else columns
 
 
-def _some_columns(network: Network, pairs: Ints) -> tuple[Ints, ...]:
-    """The columns of some pairs: pair, first slot, tier and worth."""
+def _some_columns(network: Network, pairs: Ints) -> Columns:
+    """The columns of some pairs."""
     pool, group = network.pool[pairs], network.group[pairs]
     slots = network.limits.shape[1]
     hour, run = np.arange(slots), network.run[group]
@@ -91,7 +104,17 @@ def _some_columns(network: Network, pairs: Ints) -> tuple[Ints, ...]:
     inside, end = end <= slots, np.minimum(end, slots)
     whole = inside[..., None] & (_run_sums(there.astype(np.int64), end) == run[:, None, None])
     row, first, tier = np.nonzero(whole & (_run_sums(gain, end) >= 0))
-    return pairs[row], first.astype(np.int64), tier.astype(np.int64), _run_sums(value, end)[row, first, tier]
+    own = group[row].astype(np.int64)
+    return Columns(
+        pair=pairs[row],
+        group=own,
+        first=first.astype(np.int64),
+        pool=pool[row].astype(np.int64),
+        tier=tier.astype(np.int64),
+        run=network.run[own],
+        width=network.width[own],
+        worth=_run_sums(value, end)[row, first, tier],
+    )
 
 
 def _run_sums(table: Ints, end: Ints) -> Ints:

@@ -26,6 +26,8 @@ SMALL = 50_000
 LARGE = 2_000_000
 # How near the auction comes from which the exact finish starts.
 NEAR_ENOUGH = 0.005
+# How near it is asked to come in each round of a book with blocks, in turn.
+ROUND_GAPS = (0.001, 0.0025, 0.01, 0.05)
 
 
 def clear(book: MarketBook, *, path: str = "auto", gap: float = GAP, progress: Progress | None = None) -> Clearing:
@@ -75,14 +77,23 @@ def _clear_lumps(compiled: CompiledBook, rules: MarketRules, *, way: str, tell: 
             place=lambda count: place_exactly(problem, count, flexible=lambda after: _solve(after, tell)[0], tell=tell),
             tell=tell,
         )
-    columns = find_columns(compiled.network)
+    columns = find_columns(compiled.network, fitting=True)
     tell(f"{len(columns.group)} columns of blocks")
 
     def place(count: Ints) -> Placement:
-        return place_by_rounds(compiled, columns, count=count, flexible=lambda after: _indicated(after.network, tell), tell=tell)
+        return place_by_rounds(compiled, columns, count=count, flexible=lambda after: _round(after.network, tell), tell=tell)
 
     result = clear_mixed(compiled, rules, place=place, tell=tell)
     return msgspec.structs.replace(result, path="auction")
+
+
+def _round(network: Network, tell: Progress) -> Indication:
+    """Awards and prices of the flexible bids beside blocks, as near as the auction comes. Raises ClearingFailed as it does."""
+    for gap in ROUND_GAPS[:-1]:
+        found = _auctioned(network, gap=gap, tell=tell)
+        if found:
+            return found
+    return hold_auction(network, gap=ROUND_GAPS[-1], progress=tell)
 
 
 def _auctioned(network: Network, *, gap: float, tell: Progress) -> Indication | None:
@@ -90,7 +101,7 @@ def _auctioned(network: Network, *, gap: float, tell: Progress) -> Indication | 
     try:
         return hold_auction(network, gap=gap, progress=tell)
     except ClearingFailed as failed:
-        tell(f"{failed}; to be finished exactly")
+        tell(str(failed))
         return None
 
 

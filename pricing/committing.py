@@ -2,7 +2,7 @@
 
 The first prices let blocks be split like any bid: a relaxation, so they prove a bound. At those prices blocks are packed:
 where flexible bids compete for a pool an accelerator costs a block what they would give for it, elsewhere what it costs. What the
-blocks leave is cleared again, and its prices are the toll of the next packing. The best answer met is kept, and the
+blocks leave is cleared again, and the toll moves half way to its prices for the next packing. The best answer met is kept, and the
 least of all bounds met; prices are those of the least bound, the nearest to the convex hull's that were seen.
 """
 
@@ -24,7 +24,7 @@ from pricing.residual import PriceRange
 
 ROUNDS = 3
 # Columns of a group that the packing looks at: those that gain most at the prices.
-LOOKED_AT = 100
+LOOKED_AT = 40
 
 Flexible = Callable[[CompiledBook], Indication]
 
@@ -39,14 +39,14 @@ class _Priced(msgspec.Struct, frozen=True, eq=False):
 def place_by_rounds(compiled: CompiledBook, columns: Columns, *, count: Ints, flexible: Flexible, tell: Progress) -> Placement:
     """Blocks and flexible bids when each group has `count` bids (G,), approximately: how near is stated by the bound.
 
-    columns    every column of the book
+    columns    every column of the book that fits
     flexible   clears the flexible groups of a book's network, as an auction or the exact finish does. Raises what it raises
     """
     network = compiled.network._replace(size=count)
     split = msgspec.structs.replace(compiled, network=network._replace(run=np.zeros_like(network.run)))
     answer = flexible(split)
-    fitting = np.flatnonzero(columns.fit(network.limits) & (count[columns.group] > 0))
-    best = least = _prove(compiled, columns, count=count, price=answer.price)
+    fitting = np.flatnonzero(count[columns.group] > 0)
+    least = _prove(compiled, columns, count=count, price=answer.price)
     toll, contested = answer.price, _contested(compiled, answer)
     found: tuple[int, Placement] | None = None
     for number in range(1, ROUNDS + 1):
@@ -56,15 +56,13 @@ def place_by_rounds(compiled: CompiledBook, columns: Columns, *, count: Ints, fl
         after = after_blocks(compiled, columns, blocks=blocks)
         after = msgspec.structs.replace(after, network=after.network._replace(size=count))
         answer = flexible(after)
-        toll = np.where(after.supply.offered > 0, answer.price, toll)
+        there = after.network.limits.transpose(2, 0, 1) > 0
+        toll = (toll + np.where(there, answer.price, toll)) // 2
         contested = _contested(compiled, answer)
-        for price in (toll, (toll + best.price) // 2):
-            least = min(least, _prove(compiled, columns, count=count, price=price), key=lambda priced: priced.bound)
+        least = min(least, _prove(compiled, columns, count=count, price=toll), key=lambda priced: priced.bound)
         welfare = answer.welfare + _gain(compiled, columns, blocks=blocks)
-        tell(
-            f"round {number}: {int(blocks.sum())} of {int(count[network.run > 0].sum())} blocks run, within {1 - welfare / least.bound:.4%}"
-        )
-        best = least
+        short = (least.bound - welfare) / max(1, least.bound)
+        tell(f"round {number}: {int(blocks.sum())} of {int(count[network.run > 0].sum())} blocks run, within {short:.4%}")
         if found is None or welfare > found[0]:
             ends = PriceRange(low=least.price, high=least.price)
             found = welfare, Placement(columns, blocks, after, answer.flow, ends, bound=least.bound, approximate=True)

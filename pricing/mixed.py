@@ -9,7 +9,7 @@ from contracts.terms.clearing import Clearing
 from contracts.terms.money import half_up
 from contracts.terms.orders import MarketRules
 from pricing.arrays import Bools, Ints
-from pricing.blocks import Columns
+from pricing.blocks import Columns, admitted
 from pricing.choice import Grants, grant_flow, share
 from pricing.convex import Progress
 from pricing.integers import choose_columns, grant_blocks, left_of, without
@@ -19,14 +19,14 @@ from pricing.problem import CompiledBook, MarketProblem
 from pricing.relaxation import column_prices
 from pricing.residual import PriceRange
 from pricing.results import Settled, sold_by, tables
-from pricing.uplift import admitted, costliest_lump, total_uplift
+from pricing.uplift import costliest_lump, total_uplift
 from pricing.work import in_turn, not_worth_it, without_work
 
 
 class Placement(msgspec.Struct, frozen=True, eq=False):
     """One answer for the bids still in a book.
 
-    columns       every column of the blocks, K
+    columns       columns of the blocks, K: every one that runs is among them
     blocks        (K,) how many run each
     after         the book with what the blocks leave
     flow          what the flexible bids get of that
@@ -99,7 +99,7 @@ def _settle(compiled: CompiledBook, placement: Placement, *, out: Bools) -> Sett
     parts = [grant_flow(placement.after, placement.flow, price=None), whole]
     grants = _joined(parts if placement.work is None else [*parts, placement.work])
     ends = publish(compiled, placement.ends, sold=grants.sold(compiled))
-    return Settled(compiled, ends, grants=grants, admitted=admitted(placement.columns, midpoint(ends), groups=compiled.groups))
+    return Settled(compiled, ends, grants=grants, admitted=admitted(compiled.network, midpoint(ends)))
 
 
 def _joined(parts: list[Grants]) -> Grants:

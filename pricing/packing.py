@@ -18,7 +18,8 @@ from pricing.network import Network
 
 Sequence = npt.NDArray[np.uint64]
 
-TURNS_EACH = 500
+# Turns a block: where blocks compete with each other alone; where flexible bids set what a place costs, and neighbours matter less.
+TURNS_EACH, TURNS_TOLLED = 500, 20
 TURNS_MOST = 1_000_000
 # Taken out around one pool and time, at most; pools looked at; refused blocks that may come in instead, and how often one is looked for.
 NEIGHBOURS = 20
@@ -85,7 +86,7 @@ def pack(network: Network, columns: Columns, *, count: Ints, toll: Ints | None =
     )
     nested = np.minimum.accumulate(network.limits[..., ::-1], axis=2)[..., ::-1]
     goods = Goods(np.ascontiguousarray(nested.reshape(-1, 3)), network.step, rate, network.quantity)
-    turns = min(TURNS_MOST, TURNS_EACH * len(choices.group))
+    turns = min(TURNS_MOST, (TURNS_EACH if toll is None else TURNS_TOLLED) * len(choices.group))
     at = _anneal(choices, goods, turns, slots)
     return np.bincount(at[at >= 0], minlength=len(columns.group))
 

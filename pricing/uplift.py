@@ -9,7 +9,6 @@ import numpy as np
 from contracts.terms.clearing import Clearing
 from contracts.terms.errors import ClearingFailed
 from pricing.arrays import Bools, Ints
-from pricing.blocks import Columns
 from pricing.demand import Demand
 
 
@@ -28,11 +27,3 @@ def costliest_lump(demand: Demand, uplifts: Ints, *, out: Bools) -> int:
     if not len(lumps):
         raise ClearingFailed("uplift is due without a block or work to take out", status="no blocks")
     return int(lumps[np.lexsort((demand.turn[lumps], uplifts[lumps]))[-1]])
-
-
-def admitted(columns: Columns, price: Ints, *, groups: int) -> Bools:
-    """Whether some column of each group (G,) is worth more than tier prices (3, P, T) ask over its run."""
-    gains = columns.worth > columns.over_runs(price)
-    found = np.zeros(groups, dtype=bool)
-    found[columns.group[gains]] = True
-    return found

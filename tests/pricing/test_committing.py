@@ -49,7 +49,7 @@ def market(request: pytest.FixtureRequest) -> MarketBook:
 def in_rounds(market: MarketBook) -> Clearing:
     """The book cleared as if it were too large for branch and bound."""
     compiled = compile_book(market)
-    columns = find_columns(compiled.network)
+    columns = find_columns(compiled.network, fitting=True)
 
     def place(count: Ints) -> Placement:
         return place_by_rounds(compiled, columns, count=count, flexible=exactly, tell=lambda _: None)
