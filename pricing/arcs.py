@@ -8,11 +8,9 @@ Arcs are kept sorted by (group, slot, pool, tier), so that what belongs to one b
 import msgspec
 import numpy as np
 
-from pricing.arrays import NEVER, SPOT, STANDARD, Bools, Ints
-from pricing.eligibility import Eligibility
+from pricing.arrays import SPOT, STANDARD, Bools, Ints
 from pricing.network import Network
-from pricing.pools import Supply
-from pricing.worth import Worth, carbon_cost
+from pricing.worth import carbon_cost
 
 CELLS_AT_ONCE = 4_000_000
 
@@ -22,7 +20,6 @@ class Arcs(msgspec.Struct, frozen=True, eq=False):
 
     group, slot, pool, tier   (N,)
     worth                     (N,) micros per accelerator-hour
-    reachable                 (G,) whether some pool passes every timeless clause and could carry a wanted tier
     """
 
     group: Ints
@@ -30,23 +27,9 @@ class Arcs(msgspec.Struct, frozen=True, eq=False):
     pool: Ints
     tier: Ints
     worth: Ints
-    reachable: Bools
 
 
-class Cells(msgspec.Struct, frozen=True, eq=False):
-    """Every (group, slot, pool, tier) of some groups, g of them.
-
-    allowed     (g, T, P, 3) whether every clause holds but worth
-    worth       (g, T, P, 3) micros per accelerator-hour; of no meaning where not allowed
-    reachable   (g,) as in Arcs
-    """
-
-    allowed: Bools
-    worth: Ints
-    reachable: Bools
-
-
-def find_arcs(network: Network, reachable: Bools) -> Arcs:
+def find_arcs(network: Network) -> Arcs:
     """Every arc of the flexible groups of a network, a few pairs at a time so that memory stays in bounds."""
     slots = network.limits.shape[1]
     pairs = np.flatnonzero(network.flexible[network.group])
@@ -57,7 +40,7 @@ def find_arcs(network: Network, reachable: Bools) -> Arcs:
     order = np.lexsort((tier, pair, slot, network.group[pair]))
     pair, slot, tier, worth = pair[order], slot[order], tier[order], worth[order]
     group, pool = network.group[pair].astype(np.int64), network.pool[pair].astype(np.int64)
-    return Arcs(group=group, slot=slot, pool=pool, tier=tier, worth=worth, reachable=reachable)
+    return Arcs(group=group, slot=slot, pool=pool, tier=tier, worth=worth)
 
 
 def _some_arcs(network: Network, pairs: Ints) -> tuple[Ints, ...]:
@@ -70,22 +53,6 @@ def _some_arcs(network: Network, pairs: Ints) -> tuple[Ints, ...]:
     which = np.nonzero(there)
     row, slot, tier = (index.astype(np.int64) for index in which)
     return pairs[row], slot, tier, net[which]
-
-
-def read_cells(supply: Supply, worth: Worth, *, eligibility: Eligibility, groups: Ints) -> Cells:
-    """Where and when some groups (g,) may run, and what an accelerator-hour is worth there."""
-    hour = np.arange(supply.offered.shape[1])[:, None]
-    eligible = eligibility.of(groups)
-    every = groups[:, None], np.arange(supply.pools.height)
-    gross, first = worth.gross_at(*every), worth.first_at(*every)
-    carbon = carbon_cost(worth.carbon[groups][:, None, None], supply.carbon.T)
-    net = gross[:, None] - (worth.transfer_at(*every)[:, None, :] + carbon)[..., None]
-    wanted = gross > -NEVER
-    window = (hour >= first[:, None, :]) & (hour < worth.end[groups][:, None, None])
-    there = window & eligible[:, None, :] & (supply.offered.T > 0)
-    allowed = there[..., None] & wanted[:, None] & served(supply.limits).transpose(1, 0, 2)
-    carries = wanted[..., SPOT] | (wanted[..., :SPOT].any(axis=2) & supply.pools["firm"].to_numpy())
-    return Cells(allowed, net, np.any(eligible & carries, axis=1))
 
 
 def served(limits: Ints) -> Bools:

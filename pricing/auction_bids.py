@@ -13,7 +13,6 @@ from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Bools, Ints
 from pricing.auction_state import (
     FREE,
     HOLDERS,
-    KILOGRAM,
     LEVEL,
     OWNER,
     PAIR,
@@ -28,6 +27,7 @@ from pricing.auction_state import (
 )
 from pricing.compiled import kernel
 from pricing.network import Network
+from pricing.worth import KILOGRAM
 
 FRUITLESS = 100  # bids in a row that win nothing, since what was seen was a level from before, after which a group waits
 

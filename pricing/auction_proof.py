@@ -7,9 +7,10 @@ Sums are kept in two parts so that no book is too large for them.
 import numpy as np
 
 from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Ints
-from pricing.auction_state import HOLDERS, KILOGRAM, PAIR, QUANTITY, Auction
+from pricing.auction_state import HOLDERS, PAIR, QUANTITY, Auction
 from pricing.compiled import kernel
 from pricing.network import Flow, Network
+from pricing.worth import KILOGRAM, carbon_cost
 
 LOW_BITS = 20
 LOW = (1 << LOW_BITS) - 1
@@ -34,8 +35,7 @@ def welfare_of(network: Network, flow: Flow) -> int:
     """Σ (worth − rate)·x of a flow, micros per slot-hour, supply taken lowest rate first."""
     slots = network.grams.shape[1]
     group, pool = network.group[flow.pair], network.pool[flow.pair]
-    carbon = -(-network.carbon[group] * network.grams[pool, flow.slot] // KILOGRAM)
-    worth = network.worth[flow.pair, flow.tier] - carbon
+    worth = network.worth[flow.pair, flow.tier] - carbon_cost(network.carbon[group], network.grams[pool, flow.slot])
     sold = np.zeros(len(network.step) - 1, dtype=np.int64)
     np.add.at(sold, pool * slots + flow.slot, flow.quantity)
     return exact_sum(worth, flow.quantity) - exact_sum(network.rate, taken(network, sold))

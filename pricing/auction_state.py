@@ -14,8 +14,7 @@ import numpy as np
 from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Ints
 from pricing.compiled import kernel
 from pricing.network import Network
-
-KILOGRAM = 1_000_000
+from pricing.worth import KILOGRAM
 
 # Columns of a holder's place.
 LEVEL, PAIR, QUANTITY, OWNER = 0, 1, 2, 3

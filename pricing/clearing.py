@@ -68,7 +68,7 @@ def clear(book: MarketBook, *, path: str = "auto", gap: float = GAP, progress: P
 
 def _clear_lumps(compiled: CompiledBook, rules: MarketRules, *, way: str, tell: Progress) -> Clearing:
     """A book with blocks or work: whole at once where it is small, in rounds where it is large."""
-    if way == "convex" or bool(compiled.demand.work.any()):
+    if way == "convex" or compiled.demand.has_work:
         problem = spell_out(compiled)
         tell(f"{len(problem.columns.group)} columns of blocks")
         return clear_mixed(

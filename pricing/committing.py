@@ -13,7 +13,7 @@ import numpy as np
 
 from pricing.arrays import NEVER, Bools, Ints
 from pricing.auction import Indication
-from pricing.auction_proof import welfare_bound
+from pricing.auction_proof import exact_sum, taken, welfare_bound
 from pricing.blocks import Columns
 from pricing.convex import Progress, best_of
 from pricing.integers import after_blocks
@@ -98,8 +98,5 @@ def _contested(compiled: CompiledBook, answer: Indication) -> Bools:
 def _gain(compiled: CompiledBook, columns: Columns, *, blocks: Ints) -> int:
     """Worth of the running blocks less the cheapest supply for them, micros per slot-hour."""
     network = compiled.network
-    taken = columns.taken(blocks, shape=network.cheapest.shape).sum(axis=0).ravel()
-    place = np.repeat(np.arange(len(taken)), np.diff(network.step))
-    before = np.cumsum(network.quantity) - network.quantity
-    part = np.clip(taken[place] - (before - before[network.step[place]]), 0, network.quantity)
-    return int((blocks * columns.width * columns.worth).sum()) - int((part * network.rate).sum())
+    running = columns.taken(blocks, shape=network.cheapest.shape).sum(axis=0).ravel()
+    return int((blocks * columns.width * columns.worth).sum()) - exact_sum(network.rate, taken(network, running))

@@ -60,7 +60,7 @@ def compile_network(supply: Supply, demand: Demand, *, worth: Worth, eligibility
         carbon=worth.carbon,
         grams=supply.carbon,
         cheapest=supply.cheapest,
-        limits=np.where(served(supply.limits) & (supply.offered > 0)[..., None], supply.limits, 0),
+        limits=_limits(supply),
         step=step,
         rate=rate,
         quantity=quantity,
@@ -70,8 +70,7 @@ def compile_network(supply: Supply, demand: Demand, *, worth: Worth, eligibility
 def with_supply(network: Network, supply: Supply) -> Network:
     """The same pairs before what is left of the supply: pairs that can no longer trade stay, and have no arc."""
     step, rate, quantity = _steps(supply)
-    limits = np.where(served(supply.limits) & (supply.offered > 0)[..., None], supply.limits, 0)
-    return network._replace(cheapest=supply.cheapest, limits=limits, step=step, rate=rate, quantity=quantity)
+    return network._replace(cheapest=supply.cheapest, limits=_limits(supply), step=step, rate=rate, quantity=quantity)
 
 
 def find_reachable(supply: Supply, worth: Worth, *, eligibility: Eligibility) -> Bools:
@@ -145,6 +144,11 @@ def lowest_rates(cheapest: Ints) -> Least:
         levels.append(wider)
         span *= 2
     return Least(np.stack(levels))
+
+
+def _limits(supply: Supply) -> Ints:
+    """Tier limits (P, T, 3), 0 where a tier cannot be served or nothing is left."""
+    return np.where(served(supply.limits) & (supply.offered > 0)[..., None], supply.limits, 0)
 
 
 def _steps(supply: Supply) -> tuple[Ints, Ints, Ints]:

@@ -62,14 +62,14 @@ class Demand(msgspec.Struct, frozen=True, eq=False):
         return bool(self.run.any())
 
     @property
-    def lumpy(self) -> bool:
-        """Whether any bid is a block or by work, so that the book is no network."""
-        return self.has_blocks or bool(self.work.any())
+    def has_work(self) -> bool:
+        """Whether any bid is by work."""
+        return bool(self.work.any())
 
     @property
-    def members(self) -> list[list[int]]:
-        """(G) rows of the bids of each group, by (entered_at, bid_id)."""
-        return [rows.tolist() for rows in np.split(self.ordered, self.start[1:-1])] if len(self.count) else []
+    def lumpy(self) -> bool:
+        """Whether any bid is a block or by work, so that the book is no network."""
+        return self.has_blocks or self.has_work
 
 
 def gather_bids(book: MarketBook) -> Demand:

@@ -5,30 +5,27 @@ miss by much, then both ends of the prices; then every arc of the book is held t
 When none does, the ends support the awards in the whole book, to the micro, and that is the proof.
 """
 
-from collections.abc import Callable
-
 import msgspec
 import numpy as np
 
 from contracts.terms.errors import ClearingFailed, NotSupported
 from pricing.arrays import NEVER, Ints
 from pricing.auction import Indication
-from pricing.exact_graph import ROOT, Arcs, Graph, build_graph, choose, keep_by_response, read_arcs, traded_places, with_quantity
+from pricing.convex import Progress, best_of
+from pricing.exact_graph import ROOT, Graph, NearArcs, build_graph, choose, keep_by_response, read_arcs, traded_places, with_quantity
 from pricing.exact_prices import FAR, distances
 from pricing.exact_scaling import refine, worst_edge
 from pricing.network import Flow, Network
 from pricing.residual import PriceRange
 
-Progress = Callable[[str], None]
-
 SHRINK = 3  # how much smaller every ε is than the one before
 FINEST = 64  # the last ε is a micro divided by this: enough, unless a way round that gains is longer
 FINER = 64  # and this many times finer when one is
-COST_MAX = 1 << 40  # micros; finer than this the sums of costs would not fit
+COST_MAX = 1 << 40  # micros; beyond it sums of scaled costs would not fit
 START = 16  # the first ε, in as many times the share of the median worth below
 NEAR = 1e-3  # share of the median worth within which an arc is taken in at the start
 AGAIN = 1_000  # the first ε when arcs came in at the ends of the prices, micros
-MANY = 0.25  # share of the arcs there are
+MANY = 0.25  # more than this share of the arcs there are: only the best of them come in
 ROUNDS = 100
 
 
@@ -78,13 +75,13 @@ def from_nothing(network: Network) -> Indication:
     return Indication(flow=Flow(nothing, nothing, nothing, nothing), price=price, welfare=0, bound=0)
 
 
-def _arcs(pairs: Ints, places: Ints) -> Arcs:
+def _arcs(pairs: Ints, places: Ints) -> NearArcs:
     """Chosen arcs, sorted, nothing on them."""
     order = np.lexsort((places, pairs))
-    return Arcs(pair=pairs[order], slot=places[order] // 3, tier=places[order] % 3, quantity=np.zeros(len(pairs), dtype=np.int64))
+    return NearArcs(pair=pairs[order], slot=places[order] // 3, tier=places[order] % 3, quantity=np.zeros(len(pairs), dtype=np.int64))
 
 
-def _open(network: Network, arcs: Arcs, *, kept: tuple[Ints, Ints, Ints], scale: int, epsilon: int) -> _State:
+def _open(network: Network, arcs: NearArcs, *, kept: tuple[Ints, Ints, Ints], scale: int, epsilon: int) -> _State:
     """The circulation at given prices (P, 3, T), and what groups keep at them."""
     price, hours, own = kept
     graph = build_graph(network, arcs, scale=scale)
@@ -124,10 +121,10 @@ def _finer(state: _State) -> _State:
     )
 
 
-def _take_in(network: Network, state: _State, *, missing: Arcs) -> _State:
+def _take_in(network: Network, state: _State, *, missing: NearArcs) -> _State:
     """The same circulation with more arcs; a cell that was not in use keeps what its group keeps."""
     slots, kept = network.grams.shape[1], state.potential
-    arcs = with_quantity(_joined(state.graph.arcs, missing), read_arcs(state.graph).flow(), slots=slots)
+    arcs = with_quantity(state.graph.arcs.joined(missing), read_arcs(state.graph).flow(), slots=slots)
     graph = build_graph(network, arcs, scale=state.scale)
     fixed = len(kept) - len(state.graph.cells)
     cells = kept[1 + graph.cells // slots]
@@ -135,11 +132,7 @@ def _take_in(network: Network, state: _State, *, missing: Arcs) -> _State:
     return msgspec.structs.replace(state, graph=graph, potential=np.concatenate([kept[:fixed], cells]))
 
 
-def _joined(some: Arcs, more: Arcs) -> Arcs:
-    return Arcs(*(np.concatenate([getattr(some, name), getattr(more, name)]) for name in some.__struct_fields__))
-
-
-def _wanting(network: Network, state: _State, *, kept: tuple[Ints, Ints], slack: int) -> Arcs:
+def _wanting(network: Network, state: _State, *, kept: tuple[Ints, Ints], slack: int) -> NearArcs:
     """The arcs that would gain at prices (P, 3, T) above what groups keep (G, T); of very many the best of every cell and of every node."""
     slots = network.grams.shape[1]
     pairs, places, gains = choose(network, *kept, slack)
@@ -147,18 +140,10 @@ def _wanting(network: Network, state: _State, *, kept: tuple[Ints, Ints], slack:
     if len(pairs) > MANY * len(state.graph.arcs.pair):
         cell = network.group[pairs].astype(np.int64) * slots + slot
         node = (network.pool[pairs].astype(np.int64) * slots + slot) * 3 + places % 3
-        best = np.union1d(_first_of(cell, gains), _first_of(node, gains))
+        best = np.union1d(best_of(cell, gains, most=1), best_of(node, gains, most=1))
         pairs, places = pairs[best], places[best]
     found = _arcs(pairs, places)
-    new = ~np.isin(found.key(slots), state.graph.arcs.key(slots))
-    return Arcs(*(getattr(found, name)[new] for name in found.__struct_fields__))
-
-
-def _first_of(place: Ints, gains: Ints) -> Ints:
-    """Where the greatest gain of every place stands, of equals the first."""
-    order = np.lexsort((-gains, place))
-    first: Ints = order[np.flatnonzero(np.diff(place[order], prepend=-1))]
-    return first
+    return found.some(~np.isin(found.key(slots), state.graph.arcs.key(slots)))
 
 
 def _valued(network: Network, state: _State, *, values: Ints) -> tuple[Ints, Ints]:
@@ -187,7 +172,7 @@ def _ends(state: _State) -> tuple[Ints, Ints] | None:
     return (found[0], -found[1]) if len(found) == 2 else None
 
 
-def _missing_at_ends(network: Network, state: _State, *, ends: tuple[Ints, Ints]) -> Arcs:
+def _missing_at_ends(network: Network, state: _State, *, ends: tuple[Ints, Ints]) -> NearArcs:
     """The arcs by which some group would gain at the least prices or at the greatest. A pool without trade shows its lowest rate."""
     quiet = ~traded_places(network, read_arcs(state.graph))[:, None, :]
     found = []
@@ -195,10 +180,7 @@ def _missing_at_ends(network: Network, state: _State, *, ends: tuple[Ints, Ints]
         price, own = _valued(network, state, values=values)
         shown = np.where(quiet & (price < NEVER), network.cheapest[:, None, :], price)
         found.append(_wanting(network, state, kept=(np.ascontiguousarray(shown), own), slack=-1))
-    keys = [part.key(network.grams.shape[1]) for part in found]
-    fresh = ~np.isin(keys[1], keys[0])
-    second = Arcs(*(getattr(found[1], name)[fresh] for name in found[1].__struct_fields__))
-    return _joined(found[0], second)
+    return found[0].joined(found[1])
 
 
 def _price_range(network: Network, state: _State, *, ends: tuple[Ints, Ints]) -> PriceRange:

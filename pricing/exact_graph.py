@@ -15,15 +15,16 @@ import msgspec
 import numpy as np
 
 from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Bools, Ints
-from pricing.auction_state import KILOGRAM
+from pricing.auction_proof import taken
 from pricing.compiled import kernel
 from pricing.network import Flow, Network, Small
+from pricing.worth import KILOGRAM, carbon_cost
 
 ROOT = 0
 
 
-class Arcs(msgspec.Struct, frozen=True, eq=False):
-    """Chosen arcs of a network, A rows sorted by (pair, slot, tier), each once; what flows on each."""
+class NearArcs(msgspec.Struct, frozen=True, eq=False):
+    """Arcs chosen for being near their prices, A rows sorted by (pair, slot, tier), each once; what flows on each."""
 
     pair: Ints
     slot: Ints
@@ -34,10 +35,18 @@ class Arcs(msgspec.Struct, frozen=True, eq=False):
         """The arc's number among all there could be."""
         return arc_key(self.pair, self.slot, tier=self.tier, slots=slots)
 
+    def some(self, which: Bools) -> "NearArcs":
+        """Those where a mask holds."""
+        return NearArcs(*(getattr(self, name)[which] for name in self.__struct_fields__))
+
+    def joined(self, others: "NearArcs") -> "NearArcs":
+        """These and others, no longer in order."""
+        return NearArcs(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in self.__struct_fields__))
+
     def flow(self) -> Flow:
         """The arcs that carry something."""
-        used = self.quantity > 0
-        return Flow(pair=self.pair[used], slot=self.slot[used], tier=self.tier[used], quantity=self.quantity[used])
+        used = self.some(self.quantity > 0)
+        return Flow(pair=used.pair, slot=used.slot, tier=used.tier, quantity=used.quantity)
 
 
 class Edges(NamedTuple):
@@ -67,7 +76,7 @@ class Graph(msgspec.Struct, frozen=True, eq=False):
     spare   (S,) edges that say a price or a gain is not negative: closed but when prices are sought
     """
 
-    arcs: Arcs
+    arcs: NearArcs
     cells: Ints
     edges: Edges
     arc: Ints
@@ -79,13 +88,13 @@ def arc_key(pair: Ints, slot: Ints, *, tier: Ints, slots: int) -> Ints:
     return (pair * slots + slot) * 3 + tier
 
 
-def with_quantity(arcs: Arcs, flow: Flow, *, slots: int) -> Arcs:
+def with_quantity(arcs: NearArcs, flow: Flow, *, slots: int) -> NearArcs:
     """The arcs and those of a flow together, carrying what the flow says."""
     used = arc_key(flow.pair, flow.slot, tier=flow.tier, slots=slots)
     keys = np.union1d(arcs.key(slots), used)
     quantity = np.zeros(len(keys), dtype=np.int64)
     quantity[np.searchsorted(keys, used)] = flow.quantity
-    return Arcs(pair=keys // (3 * slots), slot=keys // 3 % slots, tier=keys % 3, quantity=quantity)
+    return NearArcs(pair=keys // (3 * slots), slot=keys // 3 % slots, tier=keys % 3, quantity=quantity)
 
 
 def node_of(network: Network, pool: Ints, *, slot: Ints, tier: Ints | int) -> Ints:
@@ -95,7 +104,7 @@ def node_of(network: Network, pool: Ints, *, slot: Ints, tier: Ints | int) -> In
     return node
 
 
-def build_graph(network: Network, arcs: Arcs, *, scale: int) -> Graph:
+def build_graph(network: Network, arcs: NearArcs, *, scale: int) -> Graph:
     """The residual of a flow on chosen arcs; costs are micros times `scale`."""
     slots, groups = network.grams.shape[1], len(network.size)
     group = network.group[arcs.pair].astype(np.int64)
@@ -109,7 +118,7 @@ def build_graph(network: Network, arcs: Arcs, *, scale: int) -> Graph:
     in_group = np.zeros(groups, dtype=np.int64)
     np.add.at(in_group, inside, in_cell)
     most = network.size * np.minimum(network.width, network.units)
-    worth = network.worth[arcs.pair, arcs.tier] - -(-network.carbon[group] * network.grams[pool, arcs.slot] // KILOGRAM)
+    worth = network.worth[arcs.pair, arcs.tier] - carbon_cost(network.carbon[group], network.grams[pool, arcs.slot])
     room = most[group] + 1  # an arc has no limit of its own, so it is never full
     supply, closed = _supply(network, arcs, pool=pool)
     zero_groups, zero_cells = np.zeros(len(active), dtype=np.int64), np.zeros(len(cells), dtype=np.int64)
@@ -132,7 +141,7 @@ def build_graph(network: Network, arcs: Arcs, *, scale: int) -> Graph:
 Part = tuple[Ints, Ints, Ints, Ints, Ints]
 
 
-def _supply(network: Network, arcs: Arcs, *, pool: Ints) -> tuple[list[Part], list[Part]]:
+def _supply(network: Network, arcs: NearArcs, *, pool: Ints) -> tuple[list[Part], list[Part]]:
     """(tail, head, room, cost, flow) of the edges from tier to tier and by the steps back to the root; and of those kept closed."""
     pools, slots = network.grams.shape
     sold = np.zeros((3, pools * slots), dtype=np.int64)
@@ -148,11 +157,8 @@ def _supply(network: Network, arcs: Arcs, *, pool: Ints) -> tuple[list[Part], li
         found.append((here, below, limit[there], nothing, better[tier][there]))
         closed.append((below, here, nothing, nothing, nothing))
     node = np.repeat(np.arange(pools * slots), np.diff(network.step))
-    before = np.concatenate([[0], np.cumsum(network.quantity)])
-    cheaper = before[:-1] - before[network.step[node]]
-    taken = np.clip(better[SPOT][node] - cheaper, 0, network.quantity)
     spot = node_of(network, node // slots, slot=node % slots, tier=SPOT)
-    found.append((spot, np.full(len(node), ROOT), network.quantity, network.rate, taken))
+    found.append((spot, np.full(len(node), ROOT), network.quantity, network.rate, taken(network, better[SPOT])))
     return found, closed
 
 
@@ -174,10 +180,10 @@ def _both_ways(nodes: int, ends: tuple[Ints, Ints], *, room: tuple[Ints, Ints], 
     return edges, place[:count]
 
 
-def read_arcs(graph: Graph) -> Arcs:
+def read_arcs(graph: Graph) -> NearArcs:
     """The graph's arcs with what flows on them now."""
     arcs = graph.arcs
-    return Arcs(pair=arcs.pair, slot=arcs.slot, tier=arcs.tier, quantity=graph.edges.room[graph.edges.mate[graph.arc]].copy())
+    return NearArcs(pair=arcs.pair, slot=arcs.slot, tier=arcs.tier, quantity=graph.edges.room[graph.edges.mate[graph.arc]].copy())
 
 
 @kernel
@@ -254,7 +260,7 @@ def keep_by_response(network: Network, price: Ints) -> tuple[Ints, Ints]:
     return hours, own
 
 
-def traded_places(network: Network, arcs: Arcs) -> Bools:
+def traded_places(network: Network, arcs: NearArcs) -> Bools:
     """(P, T) whether anything is sold."""
     found = np.zeros(network.grams.shape, dtype=bool)
     used = arcs.quantity > 0

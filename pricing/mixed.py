@@ -32,7 +32,7 @@ class Placement(msgspec.Struct, frozen=True, eq=False):
     flow          what the flexible bids get of that
     ends          both ends of the prices, not yet published
     bound         micros per slot-hour that no awards exceed
-    approximate   whether the prices are those of a relaxation not solved to its end
+    approximate   whether the prices are the nearest seen, and not those of the relaxation solved to its end
     work          what the bids by work get; None where there are none
     """
 
@@ -65,10 +65,10 @@ def place_exactly(problem: MarketProblem, count: Ints, *, flexible: Callable[[Ma
             break
         tell(f"{int(dropped.sum())} accelerators of work are not worth what they take from others")
         work = work - dropped
-    ends, exact = column_prices(problem, count)
+    ends = column_prices(problem, count)
     granted = share(problem, in_turn(problem, work)).granted(problem)
-    tell("prices: both ends of the relaxation's range found" if exact else "prices: those of the relaxation")
-    return Placement(problem.columns, chosen.blocks, after, flow, ends, bound=chosen.bound, approximate=not exact, work=granted)
+    tell("prices: both ends of the relaxation's range found")
+    return Placement(problem.columns, chosen.blocks, after, flow, ends, bound=chosen.bound, work=granted)
 
 
 def clear_mixed(compiled: CompiledBook, rules: MarketRules, *, place: Place, tell: Progress) -> Clearing:

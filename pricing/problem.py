@@ -74,7 +74,7 @@ class MarketProblem(CompiledBook, frozen=True, eq=False):
     def on_arcs(self, kept: Bools) -> "MarketProblem":
         """The same with only some of its arcs: a mask (N,)."""
         arcs = self.arcs
-        fewer = Arcs(arcs.group[kept], arcs.slot[kept], arcs.pool[kept], arcs.tier[kept], arcs.worth[kept], reachable=arcs.reachable)
+        fewer = Arcs(arcs.group[kept], arcs.slot[kept], arcs.pool[kept], arcs.tier[kept], arcs.worth[kept])
         return msgspec.structs.replace(self, arcs=fewer, cell=self.cell[kept], node=self.node[kept])
 
     def by_node(self, quantity: Ints) -> Ints:
@@ -108,7 +108,7 @@ def compile_book(book: MarketBook) -> CompiledBook:
 def spell_out(compiled: CompiledBook) -> MarketProblem:
     """Every arc of a compiled book, and every column of its blocks: for a book of some million arcs at most."""
     supply, demand = compiled.supply, compiled.demand
-    arcs = find_arcs(compiled.network, compiled.reachable)
+    arcs = find_arcs(compiled.network)
     slots = compiled.slots
     return MarketProblem(
         supply=supply,

@@ -51,7 +51,7 @@ class _Face(msgspec.Struct, frozen=True, eq=False):
     tight: Bools
 
 
-def column_prices(problem: MarketProblem, count: Ints) -> tuple[PriceRange, bool]:
+def column_prices(problem: MarketProblem, count: Ints) -> PriceRange:
     """Both ends of the supporting prices, (3, P, T) micros each, when each group has `count` bids (G,).
 
     Raises ClearingFailed when the solver does.
@@ -59,7 +59,7 @@ def column_prices(problem: MarketProblem, count: Ints) -> tuple[PriceRange, bool
     mixture = mix(problem, count)
     if not mixture.arcs + mixture.columns:
         quiet = np.broadcast_to(problem.supply.cheapest, (len(TIERS), problem.pools, problem.slots))
-        return PriceRange(low=quiet, high=quiet), True
+        return PriceRange(low=quiet, high=quiet)
     face = _supporting(problem, mixture)
     sums, places = _sums(problem, len(face.base))
     ends = []
@@ -67,15 +67,15 @@ def column_prices(problem: MarketProblem, count: Ints) -> tuple[PriceRange, bool
     for sign in (1.0, -1.0):
         vector = _extreme(face, [sign * aim for aim in (sums, places)], near=near)
         ends.append(_tier_prices(problem, vector))
-    return PriceRange(low=np.minimum(*ends), high=np.maximum(*ends)), True
+    return PriceRange(low=np.minimum(*ends), high=np.maximum(*ends))
 
 
 def relax(problem: MarketProblem, mixture: Mixture, *, allowed: Bools | None = None) -> LinearSolution:
     """An optimum of the relaxation, a corner: x (n,) and the dual of each row.
 
     allowed   (N + K,) arcs and columns that may be used; all of them if not given
-    A large one begins with the best few arcs and columns of every bid (and slot), and takes in what would gain. A pool taken_up
-    its lowest rate at least, also where its dual is nothing because no arc or column there is in yet.
+    A large one begins with the best few arcs and columns of every bid (and slot), and takes in what would gain. A pool asks
+    for its lowest rate at least, also where its dual is nothing because no arc or column there is in yet.
     """
     programme = mixture.programme
     bids, places = mixture.arcs + mixture.columns, problem.pools * problem.slots
@@ -86,11 +86,11 @@ def relax(problem: MarketProblem, mixture: Mixture, *, allowed: Bools | None = N
     offered = problem.supply.offered.ravel() > 0
     floor[SPOT * places : (SPOT + 1) * places][offered] = problem.supply.cheapest.ravel()[offered]
     owner = np.concatenate([problem.cell, problem.groups * problem.slots + problem.columns.group])
-    taken_up = sp.csr_array(programme.rows[:, :bids].T)
+    takes = sp.csr_array(programme.rows[:, :bids].T)
 
     def gaining(dual: Floats, most: int = MORE) -> Ints:
         """The best of every bid (and slot) among those that gain at a dual; once only."""
-        gain = programme.value[:bids] - taken_up @ np.maximum(dual, floor)
+        gain = programme.value[:bids] - takes @ np.maximum(dual, floor)
         wanting = np.flatnonzero(may & (gain > LEAST_GAIN))
         best = wanting[best_of(owner[wanting], gain[wanting], most=most)] if len(wanting) else wanting
         may[best] = False

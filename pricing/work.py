@@ -35,7 +35,7 @@ def weights(problem: MarketProblem) -> tuple[Floats, Floats]:
     """
     demand, arcs = problem.demand, problem.arcs
     each, total = np.ones(len(arcs.group)), demand.units.astype(np.float64)
-    own = np.flatnonzero(demand.work[arcs.group])
+    own = np.flatnonzero(work_arcs(problem))
     if len(own):
         factor = factors_at(problem, arcs.group[own], pool=arcs.pool[own])
         top = np.ones(len(total), dtype=np.int64)
@@ -51,7 +51,7 @@ def whole_work(problem: MarketProblem, found: Floats) -> Ints:
     Where the solver's tolerance let a bid pass its reference hours, the accelerators of least worth go until it does not.
     """
     demand, arcs = problem.demand, problem.arcs
-    quantity = np.where(demand.work[arcs.group], np.floor(found + WHOLE), 0).astype(np.int64)
+    quantity = np.where(work_arcs(problem), np.floor(found + WHOLE), 0).astype(np.int64)
     used = np.flatnonzero(quantity)
     factor = factors_at(problem, arcs.group, pool=arcs.pool)
     taken = np.zeros(problem.groups, dtype=np.int64)
@@ -68,8 +68,7 @@ def whole_work(problem: MarketProblem, found: Floats) -> Ints:
 
 def without_work(problem: MarketProblem) -> MarketProblem:
     """The book without the arcs of its bids by work: a network, once its blocks are placed."""
-    kept = ~problem.demand.work[problem.arcs.group]
-    return problem.on_arcs(kept)
+    return problem.on_arcs(~work_arcs(problem))
 
 
 def not_worth_it(problem: MarketProblem, quantity: Ints, *, left: Ints) -> Ints:

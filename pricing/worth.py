@@ -70,22 +70,6 @@ class Worth(msgspec.Struct, frozen=True, eq=False):
         found: Ints = np.minimum(self.asked[group] + self.delay[self.load_of[group], self.country_of[pool]], self.slots)
         return found
 
-    @property
-    def gross(self) -> Ints:
-        """(G, P, 3) worth before transfer and carbon: for small books, worked out at every reading."""
-        return self.by_class[:, self.class_of]
-
-    @property
-    def transfer(self) -> Ints:
-        """(G, P) micros per accelerator-hour: for small books, worked out at every reading."""
-        return self.cost[self.load_of][:, self.country_of]
-
-    @property
-    def first(self) -> Ints:
-        """(G, P) earliest slot, T where the data never arrives: for small books, worked out at every reading."""
-        found: Ints = np.minimum(self.asked[:, None] + self.delay[self.load_of], self.slots)
-        return found[:, self.country_of]
-
 
 def value(book: MarketBook, *, supply: Supply, demand: Demand) -> Worth:
     """Work out worths for every group and pool, eligible or not. Raises BadInput for one too large to clear."""

@@ -9,11 +9,17 @@ from collections import defaultdict
 import numpy as np
 
 from pricing.arrays import Ints
+from pricing.demand import Demand
 from pricing.problem import CompiledBook
 
 # (slot, tier, pool) of a group's lot; (bid, pool, slot, tier) of a bid's
 Place = tuple[int, int, int]
 Grant = tuple[int, int, int, int]
+
+
+def members(demand: Demand) -> list[list[int]]:
+    """(G) rows of the bids of each group, by (entered_at, bid_id)."""
+    return [rows.tolist() for rows in np.split(demand.ordered, demand.start[1:-1])] if len(demand.count) else []
 
 
 def share_group(members: list[int], lot: dict[Place, int], *, width: int, units: int) -> dict[tuple[int, Place], int]:
@@ -48,7 +54,7 @@ def move_up(compiled: CompiledBook, shared: dict[Grant, int], *, price: Ints) ->
         filled[pool, slot, tier:] += quantity
     moved: dict[Grant, int] = defaultdict(int)
     for (bid, pool, slot, tier), quantity in sorted(shared.items(), key=lambda item: (demand.turn[item[0][0]], item[0][2], item[0][1:])):
-        gross = compiled.worth.gross[demand.group_of[bid], pool]
+        gross = compiled.worth.gross_at(demand.group_of[bid], pool)
         left = quantity
         for better in range(tier):
             if gross[better] == gross[tier] and price[better, pool, slot] == price[tier, pool, slot]:

@@ -72,7 +72,7 @@ def test_no_other_whole_awards_are_better(market: MarketBook):
 @given(block_books())
 def test_the_ends_are_the_supporting_vectors_of_least_and_of_greatest_sum(market: MarketBook):
     problem = build(market)
-    ends, _ = column_prices(problem, problem.demand.count)
+    ends = column_prices(problem, problem.demand.count)
     there = (problem.supply.limits > 0) & (problem.supply.offered > 0)[..., None]
     there[..., 0] &= there[..., 1]
     both = (ends.low + ends.high).transpose(1, 2, 0)[there].sum()
@@ -105,11 +105,11 @@ def test_a_relaxation_that_grows_is_the_one_solved_at_once(market: MarketBook):
     problem = build(market)
     mixture = mix(problem, problem.demand.count)
     assume(mixture.arcs + mixture.columns)
-    once, ends = relax(problem, mixture), column_prices(problem, problem.demand.count)[0]
+    once, ends = relax(problem, mixture), column_prices(problem, problem.demand.count)
     with pytest.MonkeyPatch.context() as patch:
         for name, least in (("SMALL", 0), ("FIRST", 1), ("MORE", 1)):
             patch.setattr(relaxation, name, least)
-        grown, others = relax(problem, mixture), column_prices(problem, problem.demand.count)[0]
+        grown, others = relax(problem, mixture), column_prices(problem, problem.demand.count)
     value = mixture.programme.value
     assert value @ grown.quantity == pytest.approx(value @ once.quantity, abs=1e-3)
     assert np.abs((ends.low + ends.high) - (others.low + others.high)).max(initial=0) <= 2
@@ -140,7 +140,7 @@ def test_a_search_that_stops_at_once_keeps_its_start_and_its_bound(market: Marke
 def test_without_blocks_the_relaxation_has_the_prices_of_the_network(market: MarketBook):
     problem = build(market)
     quantity = optimum(problem, lambda _: None)
-    network, (relaxed, _) = price_range(problem, quantity), column_prices(problem, problem.demand.count)
+    network, relaxed = price_range(problem, quantity), column_prices(problem, problem.demand.count)
     sold = problem.by_node(quantity).sum(axis=0) > 0
     there = (problem.supply.limits > 0).transpose(2, 0, 1) & sold
     there[0] &= there[1]

@@ -83,4 +83,4 @@ def test_unknown_fails_the_clause_that_asks_for_it_and_no_other(offer: Row, bid:
 def test_a_bid_denied_only_by_the_party_clauses_has_no_eligible_pool():
     """France may not buy here, and nobody else sells."""
     outcome = build(book(offers=[an_offer(closed_to=["FR"])], bids=[a_bid(limit_spot_micros=9_000_000)]))
-    assert not outcome.arcs.reachable[0]
+    assert not outcome.reachable[0]

@@ -14,6 +14,7 @@ from pricing.policy_worth import earliest_slot, rate, transfer_rate, worth
 from pricing.problem import build
 from tests.builders import Row, a_bid, an_offer, book
 from tests.oracles.arcs import all_arcs
+from tests.oracles.sharing import members
 from tests.strategies_policy import policy_books
 
 AROUND = {
@@ -161,7 +162,7 @@ def test_the_compiled_policy_is_the_slow_one(market: MarketBook):
     compiled = {
         (problem.demand.bid_ids[row], names[pool], int(slot), int(tier)): int(value)
         for group, pool, slot, tier, value in zip(arcs.group, arcs.pool, arcs.slot, arcs.tier, arcs.worth, strict=True)
-        for row in problem.demand.members[group]
+        for row in members(problem.demand)[group]
     }
     assert compiled == by_clause
 

@@ -16,7 +16,7 @@ from pricing.choice import grant_flow
 from pricing.network import Flow
 from pricing.problem import CompiledBook, compile_book
 from tests.builders import Row, a_bid, an_offer, book
-from tests.oracles.sharing import Grant, move_up, share_group
+from tests.oracles.sharing import Grant, members, move_up, share_group
 from tests.strategies_market import market_books
 
 
@@ -73,7 +73,7 @@ def slow_grants(compiled: CompiledBook, flow: Flow, *, price: Ints | None) -> di
     demand = compiled.demand
     found: dict[Grant, int] = {}
     for group, lot in lots.items():
-        shared = share_group(demand.members[group], lot, width=int(demand.width[group]), units=int(demand.units[group]))
+        shared = share_group(members(demand)[group], lot, width=int(demand.width[group]), units=int(demand.units[group]))
         found |= {(bid, pool, slot, tier): quantity for (bid, (slot, tier, pool)), quantity in shared.items() if quantity}
     return found if price is None else move_up(compiled, found, price=price)
 
