@@ -2,7 +2,7 @@
 
 The rules are the same, and so are the figures; a property holds the two readings equal. A row is an *event*: an account, a
 month, and a period whose close may have changed the month's price. What a period bills is an event less the event before it.
-Products need room: `contracts.bounds` says which accounts have it, the others are priced with Python's integers.
+Products need room: `contracts.month_facts` says which accounts have it, the others are priced with Python's integers.
 Codes of accounts, hardware and providers are in order of the bytes of their ids, so that ties fall as the rules say.
 """
 
