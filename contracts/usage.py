@@ -14,7 +14,7 @@ import polars as pl
 
 from contracts.ledger_tables import CONFLICTS, STATUSES
 from contracts.terms.errors import BadInput
-from contracts.terms.time import MICROSECOND, Period
+from contracts.terms.time import Period
 
 CONTENT = ("lease_id", "start", "end", "accelerator_seconds", "status")
 CODED_CONTENT = ("lease", *CONTENT[1:])
@@ -51,12 +51,6 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"usage {self.usage_id}: rev and accelerator_seconds may not be negative")
         if not period.seconds and self.accelerator_seconds:
             raise ValueError(f"usage {self.usage_id}: a record without length has 0 seconds, had {self.accelerator_seconds}")
-
-
-def plausible(record: UsageRecord, accelerators: int) -> bool:
-    """Whether so many accelerators could have worked so long: never more than accelerators × time."""
-    length = (record.end - record.start) // MICROSECOND
-    return record.accelerator_seconds * MICROSECONDS <= accelerators * length
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.ledger_tables import LEASES, PERIODS, USAGE
-from contracts.usage import UsageRecord, plausible, read_usage
+from contracts.usage import UsageRecord, read_usage
 
 JAN, FEB, MARCH = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 3))
 DAY = timedelta(days=1)
@@ -107,10 +107,11 @@ def test_copies_that_agree_are_no_conflict():
     assert not reading.conflicts.height
 
 
-def test_a_record_of_more_than_its_accelerators_could_do_is_implausible():
-    record = UsageRecord(usage_id="u", lease_id="l", start=JAN, end=JAN + timedelta(seconds=10), accelerator_seconds=80, received_at=JAN)
-    assert plausible(record, 8)
-    assert not plausible(record, 7)
+def test_seconds_above_are_those_beyond_what_the_accelerators_could_do():
+    """One accelerator for ten seconds: ten are possible, an eleventh is above."""
+    ten = {"start": JAN, "end": JAN + timedelta(seconds=10)}
+    assert read(row(**ten, accelerator_seconds=10)).seconds_above == 0
+    assert read(row(**ten, accelerator_seconds=11)).seconds_above == 1
 
 
 def test_a_record_without_length_has_no_seconds():
