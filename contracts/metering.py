@@ -39,12 +39,12 @@ class MeterDifference(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int
 
 
-def differences(pairs: Iterable[MeterPair], *, tolerance_bps: int = TOLERANCE_BPS) -> tuple[MeterDifference, ...]:
+def differences(pairs: Iterable[MeterPair]) -> tuple[MeterDifference, ...]:
     """The pairs that differ by more than the tolerance of the larger figure, the greatest difference first."""
     found = [MeterDifference(pair=each, seconds=each.provider_seconds - each.buyer_seconds) for each in pairs]
     wide = [
         each
         for each in found
-        if abs(each.seconds) * BASIS_POINTS > tolerance_bps * max(each.pair.buyer_seconds, each.pair.provider_seconds)
+        if abs(each.seconds) * BASIS_POINTS > TOLERANCE_BPS * max(each.pair.buyer_seconds, each.pair.provider_seconds)
     ]
     return tuple(sorted(wide, key=lambda each: (-abs(each.seconds), each.pair.lease_id, each.pair.start)))
