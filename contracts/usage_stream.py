@@ -269,10 +269,10 @@ def repeated_keys(keys: Keys) -> Keys:
 class KeySet:
     """Whether a key may be one of some: it is when their first bits are, and the bits after those. Hardly any is taken wrongly."""
 
-    def __init__(self, members: Keys, *, bits: int = KEY_BITS) -> None:
-        self._bits = np.uint64(bits)
-        self._shift = np.uint64(64 - bits)
-        self._first, self._second = (np.zeros(2**bits, dtype=np.bool_) for _ in range(2))
+    def __init__(self, members: Keys) -> None:
+        self._bits = np.uint64(KEY_BITS)
+        self._shift = np.uint64(64 - KEY_BITS)
+        self._first, self._second = (np.zeros(2**KEY_BITS, dtype=np.bool_) for _ in range(2))
         self._first[self._place(members)] = True
         self._second[self._place(members << self._bits)] = True
 

@@ -84,7 +84,7 @@ def test_products_that_would_wrap_are_put_aside(tmp_path):
 def test_ids_whose_first_bits_are_the_same_are_told_apart(tmp_path, monkeypatch):
     """With one bit to tell them by, every row is put aside, and compared letter by letter."""
     tables = random_month(8, records=300)
-    monkeypatch.setattr(usage_stream.KeySet.__init__, "__kwdefaults__", {"bits": 1})
+    monkeypatch.setattr(usage_stream, "KEY_BITS", 1)
     assert batched(written(tables, tmp_path / "m")) == facts(settle(book_of(tables)))
 
 
