@@ -18,7 +18,7 @@ from broker.files.replacing import replace_file
 from broker.files.usage_parts import Progress, silent
 from contracts.ledger_tables import CONFLICTS, USAGE
 from contracts.terms.errors import BadInput
-from contracts.usage import Reading
+from contracts.usage import Reading, coded
 from contracts.usage_stream import BATCH, Ints, UsageBatch, read_batches
 
 MANIFEST = "segments.json"
@@ -151,17 +151,8 @@ class SegmentWriter:
 
 
 def held_batch(usage: pl.DataFrame, leases: pl.DataFrame) -> UsageBatch:
-    """A checked usage table that is held, as one batch; leases in the order their numbers refer to."""
-    codes = leases["lease_id"].to_frame().with_row_index("lease")
-    rows = usage.join(codes, on="lease_id", how="left", maintain_order="left").select(
-        "usage_id",
-        "rev",
-        "lease",
-        pl.col("start", "end").to_physical(),
-        "accelerator_seconds",
-        pl.col("status").cast(pl.Enum(sorted(USAGE.column("status").one_of))).to_physical().cast(pl.UInt8),
-        pl.col("received_at").to_physical(),
-    )
+    """A checked usage table that is held, as one batch; leases in order of their ids."""
+    rows = coded(usage, leases=leases).rows.with_columns(usage["usage_id"]).select(list(BATCH))
     return UsageBatch(rows=rows, repeated=rows["usage_id"].is_duplicated().to_numpy())
 
 
