@@ -138,7 +138,7 @@ def _typed(cells: pl.Series, column: Column, *, path: Path, findings: Findings) 
     if cells.dtype == pl.String:
         typed = _parsed(cells, column)
         unread = cells.is_not_null() & (cells != "") & typed.is_null()
-    elif _fits(cells.dtype, column):
+    elif fits(cells.dtype, column):
         typed = cells.cast(column.dtype, strict=False)
         unread = cells.is_not_null() & typed.is_null()
     else:
@@ -155,7 +155,7 @@ def _typed(cells: pl.Series, column: Column, *, path: Path, findings: Findings) 
     return typed
 
 
-def _fits(dtype: pl.DataType, column: Column) -> bool:
+def fits(dtype: pl.DataType, column: Column) -> bool:
     """Whether a Parquet type can hold the column's kind as it is."""
     if column.kind == "int":
         return dtype.is_integer()

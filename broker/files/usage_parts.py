@@ -17,7 +17,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from broker.files.faults import Fault, Findings
-from broker.files.tables import SUFFIXES, read_table, table_path, typed_columns
+from broker.files.tables import SUFFIXES, fits, read_table, table_path, typed_columns
 from contracts.ledger_checks import usage_faults
 from contracts.ledger_tables import USAGE
 from contracts.usage import STATUS_ORDER, Reading
@@ -148,20 +148,7 @@ def usage_parts(files: Sequence[Path], *, leases: pl.DataFrame, periods: pl.Data
 
 def _typed(schema: pl.Schema) -> bool:
     """Whether every column of usage is there as it is kept, or can be made so without reading texts."""
-    for column in USAGE.columns:
-        dtype = schema.get(column.name)
-        if dtype is None:
-            if column.required:
-                return False
-        elif column.kind == "int":
-            if not dtype.is_integer():
-                return False
-        elif column.kind == "time":
-            if not isinstance(dtype, pl.Datetime) or dtype.time_zone is None:
-                return False
-        elif not isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
-            return False
-    return True
+    return all(fits(schema[column.name], column) if column.name in schema else not column.required for column in USAGE.columns)
 
 
 def _coded_scan(path: Path, leases: pl.DataFrame) -> pl.LazyFrame:
