@@ -158,9 +158,12 @@ def rows_of_table(table: Table, frame: pl.DataFrame) -> list[Row]:
 
 
 def table_of_rows(table: Table, rows: list[Row]) -> pl.DataFrame:
-    """The frame that such rows are of. Raises polars' errors for a column that is missing or cells of another kind."""
+    """The frame that such rows are of. Raises polars' errors or TypeError for cells of another kind, ValueError for one that must not be empty."""
     texts = {column.name: pl.String() if column.kind == "time" else column.dtype for column in table.columns}
     frame = pl.DataFrame(rows, schema=texts, orient="row", strict=True)
+    empty = [column.name for column in table.columns if not column.nullable and frame[column.name].null_count()]
+    if empty:
+        raise ValueError(f"{table.name} lack {', '.join(empty)}")
     return frame.with_columns(
         pl.col(column.name).str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us").dt.replace_time_zone("UTC")
         for column in table.columns

@@ -80,9 +80,9 @@ def check_extract(extract: Extract, *, root: str | None = None, prices: pl.DataF
     ]
     if not all(check.holds for check in checks):
         return checks
+    part = _part(extract)
     if prices is not None:
         checks.append(verdict("published", list(_unpublished(extract, prices)), finding="the prices are those of the published table"))
-    part = _part(extract)
     gained, best = _gained(part), _best(part)
     return [
         *checks,

@@ -117,6 +117,16 @@ def with_rules(extract: Extract, **by: int) -> Extract:
     return msgspec.structs.replace(extract, rules=msgspec.structs.replace(extract.rules, **by))
 
 
+@pytest.mark.parametrize("fact", ["offer_id", "site", "hardware", "firm", "watts", "pue", "open_to", "closed_to"])
+def test_a_pool_that_does_not_say_what_it_is_cannot_be_read(fact: str):
+    """Though it is sealed again: what every offer says of itself is neither left out nor left empty."""
+    (pool,) = own().pools
+    for offer in ({name: cell for name, cell in pool.offer.items() if name != fact}, {**pool.offer, fact: None}):
+        lie = sealed(msgspec.structs.replace(own(), pools=[msgspec.structs.replace(pool, offer=offer)]))
+        with pytest.raises(BadInput, match=f"offers lack {fact}"):
+            check_extract(lie, prices=by_hand().prices)
+
+
 def test_another_root_is_named():
     (fault,) = [check for check in check_extract(own(), root="00" * 32) if not check.holds]
     assert fault.finding == f"the extract is of the root {own().proof.merkle_root}, published is {'00' * 32}"
