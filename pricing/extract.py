@@ -117,7 +117,7 @@ def read_extract(text: bytes, *, file: str) -> Extract:
     """The extract in a file of that name. Raises BadInput when it is none."""
     try:
         return msgspec.json.decode(text, type=Extract)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise BadInput(f"the file is not an extract: {error}", file=file, would_do="a file written by `gridfare verify --to`") from error
 
 
