@@ -14,8 +14,9 @@ import polars as pl
 
 from contracts.terms.money import half_up
 from contracts.terms.orders import MarketBook
+from pricing.policy_facts import exact
 from pricing.pools import gather
-from pricing.questions.tally import Progress, Run, amount, change, exact, run, tally
+from pricing.questions.tally import Progress, Run, amount, change, run, tally
 
 PER_SHARE = 10_000
 

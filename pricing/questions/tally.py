@@ -14,7 +14,7 @@ from contracts.terms.clearing import Clearing
 from contracts.terms.money import half_up, micros_text
 from contracts.terms.orders import MarketBook
 from pricing.clearing import clear
-from pricing.policy_facts import bids_of, facts_of, offers_of
+from pricing.policy_facts import bids_of, exact, facts_of, offers_of
 from pricing.policy_worth import carbon_milligrams, rate, worth
 
 Progress = Callable[[str], None]
@@ -139,11 +139,6 @@ def only(book: MarketBook, *, bids: pl.Series | None = None, offers: pl.Series |
     if offers is not None:
         kept["offers"] = book.offers.filter(pl.col("offer_id").is_in(offers.unique().to_list()))
     return msgspec.structs.replace(book, **kept)
-
-
-def exact(number: float) -> Fraction:
-    """The decimal a float is written as."""
-    return Fraction(repr(number))
 
 
 def change(before: int | None, after: int | None) -> str:
