@@ -11,9 +11,9 @@ from pricing.blocks import find_columns
 from pricing.choice import flow_of
 from pricing.committing import place_by_rounds
 from pricing.convex import Progress, optimum
-from pricing.exact import finish, from_nothing
+from pricing.exact import finish
 from pricing.mixed import Placement, clear_mixed, place_exactly
-from pricing.network import Flow, Network
+from pricing.network import Flow
 from pricing.problem import CompiledBook, MarketProblem, compile_book, spell_out
 from pricing.residual import NotOptimal, PriceRange, price_range
 from pricing.results import settle_flow, tables
@@ -26,8 +26,8 @@ SMALL = 50_000
 LARGE = 2_000_000
 # How near the auction comes from which the exact finish starts.
 NEAR_ENOUGH = 0.005
-# How near it is asked to come in each round of a book with blocks, in turn.
-ROUND_GAPS = (0.001, 0.0025, 0.01, 0.05)
+# How near it is asked to come in each round of a book with blocks.
+ROUND_GAP = 0.001
 
 
 def clear(book: MarketBook, *, path: str = "auto", gap: float = GAP, progress: Progress | None = None) -> Clearing:
@@ -55,15 +55,17 @@ def clear(book: MarketBook, *, path: str = "auto", gap: float = GAP, progress: P
     way = path if path != "auto" else "convex" if pairs <= SMALL else "exact" if pairs <= LARGE else "auction"
     if compiled.demand.lumpy:
         return _clear_lumps(compiled, book.rules, way=way, tell=tell)
-    found = _auctioned(compiled.network, gap=gap, tell=tell) if way == "auction" else None
-    if found is not None:
-        ends = PriceRange(low=found.price, high=found.price)
-        result = tables(settle_flow(compiled, found.flow, ends=ends), book.rules)
-        return msgspec.structs.replace(result, path=way, approximate=True)
-    flow, ends = _solve(spell_out(compiled), tell) if way == "convex" else _exactly(compiled.network, tell)
+    if way == "convex":
+        flow, ends = _solve(spell_out(compiled), tell)
+    else:
+        found = hold_auction(compiled.network, gap=gap if way == "auction" else NEAR_ENOUGH, progress=tell)
+        if way == "auction" and found.gap <= gap:
+            result = tables(settle_flow(compiled, found.flow, ends=PriceRange(low=found.price, high=found.price)), book.rules)
+            return msgspec.structs.replace(result, path=way, approximate=True)
+        way = "exact"
+        flow, ends = finish(compiled.network, found, progress=tell)
     tell("prices: both ends of the range found")
-    settled = settle_flow(compiled, flow, ends=ends)
-    return msgspec.structs.replace(tables(settled, book.rules), path="convex" if way == "convex" else "exact")
+    return msgspec.structs.replace(tables(settle_flow(compiled, flow, ends=ends), book.rules), path=way)
 
 
 def _clear_lumps(compiled: CompiledBook, rules: MarketRules, *, way: str, tell: Progress) -> Clearing:
@@ -80,39 +82,14 @@ def _clear_lumps(compiled: CompiledBook, rules: MarketRules, *, way: str, tell: 
     columns = find_columns(compiled.network, fitting=True)
     tell(f"{len(columns.group)} columns of blocks")
 
+    def auctioned(after: CompiledBook) -> Indication:
+        return hold_auction(after.network, gap=ROUND_GAP, progress=tell)
+
     def place(count: Ints) -> Placement:
-        return place_by_rounds(compiled, columns, count=count, flexible=lambda after: _round(after.network, tell), tell=tell)
+        return place_by_rounds(compiled, columns, count=count, flexible=auctioned, tell=tell)
 
     result = clear_mixed(compiled, rules, place=place, tell=tell)
     return msgspec.structs.replace(result, path="auction")
-
-
-def _round(network: Network, tell: Progress) -> Indication:
-    """Awards and prices of the flexible bids beside blocks, as near as the auction comes. Raises ClearingFailed as it does."""
-    for gap in ROUND_GAPS[:-1]:
-        found = _auctioned(network, gap=gap, tell=tell)
-        if found:
-            return found
-    return hold_auction(network, gap=ROUND_GAPS[-1], progress=tell)
-
-
-def _auctioned(network: Network, *, gap: float, tell: Progress) -> Indication | None:
-    """The auction's answer, None where it does not come near enough."""
-    try:
-        return hold_auction(network, gap=gap, progress=tell)
-    except ClearingFailed as failed:
-        tell(str(failed))
-        return None
-
-
-def _indicated(network: Network, tell: Progress) -> Indication:
-    """Awards and prices of the flexible bids, near enough for the next round."""
-    return _auctioned(network, gap=NEAR_ENOUGH, tell=tell) or from_nothing(network)
-
-
-def _exactly(network: Network, tell: Progress) -> tuple[Flow, PriceRange]:
-    """The flow of greatest welfare and both ends of its prices, from an auction, or from nothing where that does not come near."""
-    return finish(network, _indicated(network, tell), progress=tell)
 
 
 def _solve(problem: MarketProblem, tell: Progress) -> tuple[Flow, PriceRange]:

@@ -68,13 +68,6 @@ def finish(network: Network, start: Indication, *, progress: Progress) -> tuple[
     raise ClearingFailed("the arcs would not settle", rounds=ROUNDS)
 
 
-def from_nothing(network: Network) -> Indication:
-    """No awards at all, and the lowest rates as prices: a start where an auction gives none, much further from the end."""
-    nothing = np.zeros(0, dtype=np.int64)
-    price = np.where(network.limits.transpose(2, 0, 1) > 0, network.cheapest, NEVER)
-    return Indication(flow=Flow(nothing, nothing, nothing, nothing), price=price, welfare=0, bound=0)
-
-
 def _arcs(pairs: Ints, places: Ints) -> NearArcs:
     """Chosen arcs, sorted, nothing on them."""
     order = np.lexsort((places, pairs))

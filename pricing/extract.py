@@ -158,7 +158,10 @@ def rows_of_table(table: Table, frame: pl.DataFrame) -> list[Row]:
 
 
 def table_of_rows(table: Table, rows: list[Row]) -> pl.DataFrame:
-    """The frame that such rows are of. Raises polars' errors or TypeError for cells of another kind, ValueError for one that must not be empty."""
+    """The frame that such rows are of.
+
+    Raises polars' errors or TypeError for cells of another kind, ValueError for one that must not be empty.
+    """
     texts = {column.name: pl.String() if column.kind == "time" else column.dtype for column in table.columns}
     frame = pl.DataFrame(rows, schema=texts, orient="row", strict=True)
     empty = [column.name for column in table.columns if not column.nullable and frame[column.name].null_count()]

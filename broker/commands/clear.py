@@ -98,8 +98,11 @@ def clear_command(
     console.print(_prices(reading.book, clearing))
     if explain_bid:
         console.print(escape(explain(reading.book, explain_bid, clearing=clearing).text))
-    if not certificate.holds or (certificate.approximate and certificate.gap > gap):
+    if not certificate.holds:
         _tell_failure(certificate, errors, out=out)
+        raise typer.Exit(NOT_CERTIFIED)
+    if certificate.approximate and certificate.gap > gap:
+        errors.print(f"[bold red]The gap is {certificate.gap:.2%}[/], and --gap allows {gap:.2%}. The result in {out} must not be applied.")
         raise typer.Exit(NOT_CERTIFIED)
     console.print(f"Certified. The result is in {out}")
 

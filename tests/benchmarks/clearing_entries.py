@@ -185,21 +185,6 @@ def certificate(bench: Bench) -> Finding:
 
 
 @entry(
-    "reclear",
-    what="clearing again when one bid in a hundred has changed ÷ clearing it cold",
-    rival="the same auction from nothing",
-    targets={"again ÷ cold": at_most(0.05), "gap again ÷ gap cold": at_most(1.0)},
-    minutes=3,
-)
-def reclear(bench: Bench) -> Finding:
-    """Both from the compiled book."""
-    raced = bench.race({"both": ours("reclear", bench.world("plain-100k"))}, runs=3)
-    told = raced["both"].told
-    figures = {"again ÷ cold": told["again"] / told["cold"], "gap again ÷ gap cold": told["gap_again"] / max(told["gap_cold"], 1e-9)}
-    return Finding(figures=figures, medians=raced)
-
-
-@entry(
     "greedy",
     what="welfare of the market ÷ of serving bids in turn: the best of five orders, and the cheapest offer first as aggregators do",
     rival="two greedy markets that keep the same limits",

@@ -15,6 +15,7 @@ import pytest
 from broker.cli import COMMANDS
 from broker.commands import clear as clear_module
 from broker.files.market import write_market
+from pricing.certificate import certify
 from pricing.clearing import clear
 from tests.broker.terminal import run
 from tests.builders import a_bid, an_offer, book
@@ -150,6 +151,13 @@ def test_a_path_nobody_knows_is_refused_with_those_there_are(gridfare, market: P
     assert done.code == 2
     assert "shortest" in done.err
     assert "auction" in done.err
+
+
+def test_a_gap_beyond_what_was_asked_is_not_to_be_applied(gridfare, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(clear_module, "certify", lambda *a, **k: msgspec.structs.replace(certify(*a, **k), approximate=True, gap=0.031))
+    done = gridfare("clear", market, "--out", tmp_path / "out", "--gap", "0.03")
+    assert done.code == 3
+    assert "The gap is 3.10%, and --gap allows 3.00%" in done.err
 
 
 def test_a_bug_is_one_sentence_and_a_file(gridfare, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

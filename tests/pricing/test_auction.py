@@ -1,11 +1,9 @@
 """The auction path: awards that fit, prices nobody loses at, and a bound that the best awards cannot pass."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.terms.errors import ClearingFailed
 from contracts.terms.orders import MarketBook
 from pricing.arrays import NEVER, SPOT
 from pricing.auction import Indication, hold_auction
@@ -79,11 +77,7 @@ def test_awards_fit_and_nobody_loses(market: MarketBook):
 def test_the_best_awards_are_within_the_bound(market: MarketBook, gap: float):
     network = compile_book(market).network
     best = welfare_by_linear_programme(plain(market))
-    try:
-        found = auctioned(network, gap)
-    except ClearingFailed:
-        return
-    assert found.gap <= gap
+    found = auctioned(network, gap)
     assert found.welfare <= best + 1e-3
     assert best <= found.bound + 1e-3
 
@@ -110,16 +104,13 @@ def test_two_bidders_for_one_accelerator_leave_it_to_the_one_it_is_worth_more_to
     assert network.worth[:, SPOT].min() - 30_000 <= found.price[SPOT, 0, 0] <= worth
 
 
-def test_an_auction_that_cannot_come_close_enough_says_how_far_it_came():
+def test_an_auction_that_cannot_come_close_enough_gives_the_nearest_it_came():
     market = book(
         offers=[an_offer(quantity=3, rate_micros=1_000_000, firm=False)],
         bids=[a_bid(f"b{number}", limit_spot_micros=2_000_000) for number in range(2)],
     )
     network = compile_book(market).network
-    found = auctioned(network, 0.5)
-    assert found.gap == 0
-    with pytest.raises(ClearingFailed, match="was asked for"):
-        auctioned(network, -1.0)
+    assert auctioned(network, 0.5).gap == auctioned(network, -1.0).gap == 0
 
 
 def test_sums_hold_where_products_would_wrap():

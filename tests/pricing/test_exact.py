@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from contracts.terms.errors import NotSupported
 from contracts.terms.orders import MarketBook
+from pricing.arrays import NEVER
 from pricing.auction import Indication, hold_auction
 from pricing.auction_proof import welfare_of
 from pricing.choice import flow_of
 from pricing.convex import optimum
-from pricing.exact import finish, from_nothing
+from pricing.exact import finish
 from pricing.network import Flow, Network
 from pricing.problem import build
 from pricing.residual import PriceRange, price_range
@@ -19,6 +20,13 @@ from pricing.results import sold_by
 from tests.builders import a_bid, an_offer, book
 from tests.strategies_market import market_books
 from tests.strategies_worlds import worlds
+
+
+def from_nothing(network: Network) -> Indication:
+    """No awards at all, and the lowest rates as prices: the worst start there is."""
+    nothing = np.zeros(0, dtype=np.int64)
+    price = np.where(network.limits.transpose(2, 0, 1) > 0, network.cheapest, NEVER)
+    return Indication(flow=Flow(nothing, nothing, nothing, nothing), price=price, welfare=0, bound=0)
 
 
 def finished(network: Network, start: Indication | None = None) -> tuple[Flow, PriceRange]:
