@@ -293,9 +293,11 @@ def _previous(loaded: _Loaded, settlement: Settlement) -> PreviousClose | None:
 
 
 async def _apply(work: WorkSession, settled: _Settled) -> None:
-    journal = JournalRepository(work)
-    await SettlementRepository(work).keep(settled.closed, settled.settlement, record=settled.record)
-    await journal.add_many(list(settled.settlement.entries))
+    """The period's own rows and entries: what earlier periods came to is there, and the record says that it is unchanged."""
+    journal, settlement = JournalRepository(work), settled.settlement
+    await SettlementRepository(work).keep(settled.closed, settlement, record=settled.record)
+    own = msgspec.structs.replace(settlement, postings=settlement.postings.filter(pl.col("period") == settled.closed.period))
+    await journal.add_many(list(own.entries))
     await journal.add_many(_paid_in_advance(settled, await journal.by_party("prepaid")))
     await journal.void(await journal.award_holds_over(settled.closed.month.end))
 

@@ -16,7 +16,6 @@ from contracts.terms.plans import PlanTier, tiers_fault
 from contracts.terms.time import iso
 
 REFERENCES = (
-    ("usage", "lease_id", "leases"),
     ("leases", "account_id", "accounts"),
     ("leases", "hardware", "hardware"),
     ("accounts", "plan_id", "plans"),
@@ -27,19 +26,18 @@ Frames = Mapping[str, pl.DataFrame]
 
 
 def settlement_faults(frames: Frames) -> Iterator[BadInput]:
-    """Everything wrong with readable tables, by table name, rows in the order they were given."""
+    """Everything wrong with the readable small tables, by table name, rows in the order they were given."""
     yield from _double_keys(frames)
     yield from _unknown_names(frames)
     yield from _currencies(frames["accounts"])
     yield from _periods(frames["periods"])
-    yield from _usage(frames["usage"], frames["periods"])
     yield from _tiers(frames["plans"], frames.get(PLAN_TIERS.name, PLAN_TIERS.empty()))
 
 
 def usage_faults(usage: pl.DataFrame, *, leases: pl.DataFrame, periods: pl.DataFrame) -> Iterator[BadInput]:
     """Everything wrong with some readable rows of usage; they are counted from the first of them."""
     yield from _unknown_in(usage, leases, place=("usage", "lease_id", "leases"))
-    yield from _usage(usage, periods)
+    yield from _spans(usage, periods)
 
 
 def _double_keys(frames: Frames) -> Iterator[BadInput]:
@@ -134,7 +132,7 @@ def _period_faults(row: PeriodRow, earlier: PeriodRow | None) -> Iterator[tuple[
         yield "closes_at", "periods close one after the other", f"later than {iso(earlier.closes_at)}"
 
 
-def _usage(usage: pl.DataFrame, periods: pl.DataFrame) -> Iterator[BadInput]:
+def _spans(usage: pl.DataFrame, periods: pl.DataFrame) -> Iterator[BadInput]:
     for row in (usage["end"] < usage["start"]).arg_true():
         yield BadInput(
             "a record ends before it starts",

@@ -4,10 +4,14 @@ A reader collects faults and goes on, so that whoever sent the files can mend th
 twenty are named. Rows are counted from 1, the header not counted.
 """
 
+import itertools
+from collections.abc import Iterable, Mapping
+
 import msgspec
 
 from contracts.terms.errors import BadInput
 
+FAULTS_KEPT = 1000
 FAULTS_NAMED = 20
 
 
@@ -45,6 +49,10 @@ class Findings:
     def fault(self, message: str, **place: str | int | None) -> None:
         """Note a fault; the reading goes on."""
         self.faults.append(Fault(message=message, **place))  # type: ignore[arg-type]
+
+    def take(self, refusals: Iterable[BadInput], *, files: Mapping[str, str]) -> None:
+        """Note what checks refuse, up to a thousand, in the files the tables came from: table → file name."""
+        self.faults += [Fault.of(each, file=files[str(each.facts["file"])]) for each in itertools.islice(refusals, FAULTS_KEPT)]
 
     def warn(self, message: str) -> None:
         """Note something left out that does no harm."""

@@ -5,7 +5,6 @@ and writes the new one last, so that a directory without one holds no result. Th
 result, byte for byte: what was published can be exported, and settled again, without anything else.
 """
 
-import itertools
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -16,7 +15,7 @@ import msgspec
 import polars as pl
 
 from broker.files.digests import digests, file_digest, files_digest
-from broker.files.faults import Fault, Findings
+from broker.files.faults import Findings
 from broker.files.remembered import Remembered, read_remembering
 from broker.files.replacing import replace_file
 from broker.files.segments import SegmentedUsage, held_batch, segmented_usage, segments_digest, segments_folder
@@ -47,7 +46,6 @@ from contracts.usage_stream import UsageBatch
 
 RECORD_FILE = "close.json"
 SELLER_FILE = "seller.toml"
-FAULTS_KEPT = 1000
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
@@ -124,8 +122,7 @@ def read_settlement(directory: Path, *, previous: Path | None = None) -> Settlem
     findings.stop_if_faulty()
     frames = {table.name: read_table(paths[table.name], table, findings=findings) for table in SMALL_TABLES if table.name in paths}
     findings.stop_if_faulty()
-    for fault in itertools.islice(settlement_faults(frames | {USAGE.name: USAGE.empty()}), FAULTS_KEPT):
-        findings.faults.append(Fault.of(fault, file=paths[str(fault.facts["file"])].name))
+    findings.take(settlement_faults(frames), files={name: path.name for name, path in paths.items()})
     known = {name: frames[name] for name in ("leases", "periods")}
     parts = segmented_usage(segments, known["leases"]) if segments else usage_parts(usage, **known, findings=findings)
     rows = USAGE.empty() if parts else read_parts(usage, **known, findings=findings)

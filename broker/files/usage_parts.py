@@ -5,7 +5,6 @@ What is kept is 8 bytes a row and the few rows that need thought. A fault ends t
 slowly, piece by piece, and every fault is named as in a small table.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -16,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 from polars.exceptions import PolarsError
 
-from broker.files.faults import Fault, Findings
+from broker.files.faults import FAULTS_KEPT, Findings
 from broker.files.tables import SUFFIXES, fits, read_table, table_path, typed_columns
 from contracts.ledger_checks import usage_faults
 from contracts.ledger_tables import USAGE
@@ -24,7 +23,6 @@ from contracts.usage import STATUS_ORDER, Reading
 from contracts.usage_stream import KeySet, UsageBatch, id_keys, read_batches, repeated_keys
 
 ROWS_SLOW = 500_000
-FAULTS_KEPT = 1000
 LARGE = 200_000
 
 
@@ -98,8 +96,7 @@ class UsageParts(msgspec.Struct, frozen=True, kw_only=True):
             here = Findings()
             rows = typed_columns(pl.scan_parquet(path).slice(first, ROWS_SLOW).collect(), USAGE, path=path, findings=here)
             if not here.faults:
-                named = usage_faults(rows, leases=self.leases, periods=self.periods)
-                here.faults += [Fault.of(fault, file=path.name) for fault in itertools.islice(named, FAULTS_KEPT)]
+                here.take(usage_faults(rows, leases=self.leases, periods=self.periods), files={USAGE.name: path.name})
             findings.faults += [msgspec.structs.replace(fault, row=fault.row and fault.row + first) for fault in here.faults]
             if len(findings.faults) >= FAULTS_KEPT:
                 break
@@ -123,8 +120,7 @@ def read_parts(files: Sequence[Path], *, leases: pl.DataFrame, periods: pl.DataF
         here = Findings()
         rows = read_table(path, USAGE, findings=here)
         if not here.faults:
-            named = usage_faults(rows, leases=leases, periods=periods)
-            here.faults += [Fault.of(fault, file=path.name) for fault in itertools.islice(named, FAULTS_KEPT)]
+            here.take(usage_faults(rows, leases=leases, periods=periods), files={USAGE.name: path.name})
         findings.faults += here.faults
         findings.warnings += here.warnings
         frames.append(rows)

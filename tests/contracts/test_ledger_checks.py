@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.ledger_checks import settlement_faults
+from contracts.ledger_checks import settlement_faults, usage_faults
 from contracts.ledger_tables import SETTLEMENT_TABLES
 from tests.contracts.golden import golden_book
 
@@ -23,7 +23,9 @@ def spoiled(table, row, **cells):
 
 
 def places(tables):
-    return [(fault.facts.get("file"), fault.facts.get("row"), fault.facts.get("column")) for fault in settlement_faults(tables)]
+    usage = usage_faults(tables["usage"], leases=tables["leases"], periods=tables["periods"])
+    found = [*settlement_faults(tables), *usage]
+    return [(fault.facts.get("file"), fault.facts.get("row"), fault.facts.get("column")) for fault in found]
 
 
 def test_sound_tables_have_no_faults():

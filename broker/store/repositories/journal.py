@@ -1,7 +1,8 @@
 """The journal: written once, moved only along pending → posted | voided and posted → reversed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import func, update
 from sqlalchemy import select as select_columns
@@ -18,6 +19,7 @@ from contracts.terms.errors import KeyReused, WrongState
 ENTRIES_AT_ONCE = 4_000
 # A reversed entry counts as its reversal does: together they are nothing.
 COUNTED = ("posted", "reversed")
+T = TypeVar("T")
 
 
 class JournalRepository:
@@ -36,8 +38,8 @@ class JournalRepository:
         names = ("id", "kind", "state", "at", "subject", "reason")
         rows = [{name: getattr(entry, name) for name in names} | {"lines": len(entry.postings)} for entry in entries]
         new: set[str] = set()
-        for first in range(0, len(rows), ENTRIES_AT_ONCE):
-            statement = insert(JournalEntryRow).values(rows[first : first + ENTRIES_AT_ONCE])
+        for part in _parts(rows):
+            statement = insert(JournalEntryRow).values(part)
             new |= set(await self._session.scalars(statement.on_conflict_do_nothing().returning(col(JournalEntryRow.id))))
         lines = [
             {"entry_id": entry.id, "line": line, **{name: getattr(posting, name) for name in posting.__struct_fields__}}
@@ -45,18 +47,19 @@ class JournalRepository:
             if entry.id in new
             for line, posting in enumerate(entry.postings)
         ]
-        for first in range(0, len(lines), ENTRIES_AT_ONCE):
-            await self._session.execute(insert(PostingRow).values(lines[first : first + ENTRIES_AT_ONCE]))
+        for part in _parts(lines):
+            await self._session.execute(insert(PostingRow).values(part))
         await self._refuse_reuse([entry for entry in entries if entry.id not in new])
         return len(new)
 
     async def _refuse_reuse(self, entries: list[JournalEntry]) -> None:
-        ids = [entry.id for entry in entries]
-        rows = list(await self._session.scalars(select(JournalEntryRow).where(col(JournalEntryRow.id).in_(ids)))) if ids else []
-        known = {entry.id: entry for entry in await self._entries(rows)}
-        for entry in entries:
-            if entry.kind != known[entry.id].kind or entry.postings != known[entry.id].postings:
-                raise KeyReused(f"entry {entry.id} is there with another content; reverse it and write another", entry_id=entry.id)
+        for part in _parts(entries):
+            chosen = col(JournalEntryRow.id).in_([entry.id for entry in part])
+            rows = list(await self._session.scalars(select(JournalEntryRow).where(chosen)))
+            known = {entry.id: entry for entry in await self._entries(rows)}
+            for entry in part:
+                if entry.kind != known[entry.id].kind or entry.postings != known[entry.id].postings:
+                    raise KeyReused(f"entry {entry.id} is there with another content; reverse it and write another", entry_id=entry.id)
 
     async def void(self, entry_ids: list[str]) -> int:
         """Void pending entries; returns how many moved."""
@@ -64,8 +67,8 @@ class JournalRepository:
 
     async def _moved(self, entry_ids: list[str], state: str, *, to: str) -> list[str]:
         moved: list[str] = []
-        for first in range(0, len(entry_ids), ENTRIES_AT_ONCE):
-            chosen = col(JournalEntryRow.id).in_(entry_ids[first : first + ENTRIES_AT_ONCE])
+        for part in _parts(entry_ids):
+            chosen = col(JournalEntryRow.id).in_(part)
             statement = update(JournalEntryRow).where(chosen, col(JournalEntryRow.state) == state).values(state=to)
             moved += (await self._session.scalars(statement.returning(col(JournalEntryRow.id)))).all()
         return moved
@@ -222,12 +225,13 @@ class JournalRepository:
         return int((await self._session.scalars(statement)).one())
 
     async def _entries(self, rows: list[JournalEntryRow]) -> list[JournalEntry]:
-        statement = select(PostingRow).where(col(PostingRow.entry_id).in_([row.id for row in rows]))
         lines: dict[str, list[Posting]] = {}
-        for row in await self._session.scalars(statement.order_by(col(PostingRow.entry_id), col(PostingRow.line))):
-            lines.setdefault(row.entry_id, []).append(
-                Posting(account=row.account, party=row.party, currency=row.currency, amount_micros=row.amount_micros)
-            )
+        for part in _parts(rows):
+            statement = select(PostingRow).where(col(PostingRow.entry_id).in_([row.id for row in part]))
+            for row in await self._session.scalars(statement.order_by(col(PostingRow.entry_id), col(PostingRow.line))):
+                lines.setdefault(row.entry_id, []).append(
+                    Posting(account=row.account, party=row.party, currency=row.currency, amount_micros=row.amount_micros)
+                )
         return [
             JournalEntry(
                 id=row.id,
@@ -240,3 +244,8 @@ class JournalRepository:
             )
             for row in rows
         ]
+
+
+def _parts(things: list[T]) -> Iterator[list[T]]:
+    """So many at once as one statement carries."""
+    return (things[first : first + ENTRIES_AT_ONCE] for first in range(0, len(things), ENTRIES_AT_ONCE))

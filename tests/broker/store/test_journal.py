@@ -54,3 +54,11 @@ async def test_thousands_of_entries_go_in_one_call(sessions: Sessions):
     async with unit_of_work(sessions) as work:
         assert await JournalRepository(work).add_many(entries) == 9_000
         assert await JournalRepository(work).add_many(entries[:5]) == 0
+
+
+async def test_more_known_entries_than_one_statement_can_name_are_no_news(sessions: Sessions):
+    """A month's movements are read again by every catching up: 33,000 of them, all known."""
+    async with unit_of_work(sessions) as work:
+        journal = JournalRepository(work)
+        assert await journal.add_many([ENTRY]) == 1
+        assert await journal.add_many([ENTRY] * 33_000) == 0
