@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pricing.arrays import NEVER, Bools, Ints
+from pricing.arrays import NEVER, Bools, Floats, Ints
 from pricing.blocks import Columns
 from pricing.compiled import kernel
 from pricing.network import Network
@@ -91,101 +91,162 @@ def pack(network: Network, columns: Columns, *, count: Ints, toll: Ints | None =
     return np.bincount(at[at >= 0], minlength=len(columns.group))
 
 
+class Packing(NamedTuple):
+    """What runs where. Between turns `used` is what the columns in `at` take, and every running block is in its pool's chain once.
+
+    used            (P·T, 3) accelerators, by tier
+    at              (B,) the column each block runs, −1 where none
+    head            (P,) the first block of a pool's chain, −1 where none
+    after, before   (B,) the next one and the last, −1 at the ends
+    """
+
+    used: Ints
+    at: Ints
+    head: Ints
+    after: Ints
+    before: Ints
+
+
+class Turn(NamedTuple):
+    """Room for the blocks of one turn, the first of them as they are drawn.
+
+    out     (B,) the blocks taken up
+    was     (B,) by block, the column it ran before
+    key     (B,) who is laid down first, least first
+    last    (B,) by block, the turn it was last taken up in
+    """
+
+    out: Ints
+    was: Ints
+    key: Floats
+    last: Ints
+
+
 @kernel
 def _anneal(choices: Choices, goods: Goods, turns: int, slots: int) -> Ints:
-    """The column each block runs (B,), −1 where none.
-
-    Between turns `used` is what the columns in `at` take, `gained` their value less its cost, and every running block is in
-    the chain of its pool (after[p] … by `after`, `before`, −1 at the ends) once.
-    """
-    blocks = len(choices.group)
-    used = np.zeros_like(goods.limits)
-    at, kept, density = np.full(blocks, -1), np.full(blocks, -1), np.zeros(blocks)
-    head = np.full(goods.limits.shape[0] // slots, -1)
-    after, before = np.full(blocks, -1), np.full(blocks, -1)
-    willing, most = np.zeros(blocks, dtype=np.bool_), 0
-    for b in range(blocks):
-        value, _ = _best(choices, goods, used, b, -1)
-        g = choices.group[b]
-        density[b] = value / (choices.width[g] * choices.run[g])
-        willing[b] = value > 0
-        most += willing[b]
-    gained, worthy = 0, np.flatnonzero(willing)
-    for b in np.argsort(-density)[:most]:
-        value, column = _best(choices, goods, used, b, -1)
-        if column >= 0:
-            _lay(choices, used, column, choices.group[b], 1)
-            at[b] = column
-            gained += value
-            _chain(head, after, before, b, choices.place[column] // slots)
-    kept[:] = at
-    best, heat = gained, gained / max(1, (at >= 0).sum()) / HEAT
+    """The column each block runs (B,), −1 where none."""
+    blocks, pools = len(choices.group), goods.limits.shape[0] // slots
+    none = np.full(blocks, -1)
+    packing = Packing(np.zeros_like(goods.limits), none.copy(), np.full(pools, -1), none.copy(), none.copy())
+    turn = Turn(none.copy(), none.copy(), np.zeros(blocks), none.copy())
+    density = _density(choices, goods, packing.used)
+    worthy = np.flatnonzero(density > 0)
+    gained = _fill(choices, goods, packing, density, slots)
+    best, kept = gained, packing.at.copy()
+    heat = gained / max(1, (kept >= 0).sum()) / HEAT
     sequence = np.array([SEED], dtype=np.uint64)
-    out, was, key = np.zeros(blocks, dtype=np.int64), np.full(blocks, -1), np.zeros(blocks)
-    turn_of = np.full(blocks, -1)
-    for turn in range(turns if most else 0):
-        chosen = worthy[_draw(sequence, most)]
-        n = 0
-        g = choices.group[chosen]
-        many = choices.start[g + 1] - choices.start[g]
-        for _ in range(1 + _draw(sequence, POOLS)):
-            column = choices.start[g] + _draw(sequence, many)
-            first, left = choices.place[column] % slots, 1 + _draw(sequence, NEIGHBOURS)
-            b = head[choices.place[column] // slots]
-            while b >= 0 and left > 0:
-                own = choices.place[at[b]] % slots
-                if turn_of[b] != turn and own < first + choices.run[g] and own + choices.run[choices.group[b]] > first:
-                    turn_of[b] = turn
-                    out[n] = b
-                    n += 1
-                    left -= 1
-                b = after[b]
-        if turn_of[chosen] != turn:
-            turn_of[chosen] = turn
-            out[n] = chosen
-            n += 1
+    for number in range(turns if len(worthy) else 0):
+        chosen = worthy[_draw(sequence, len(worthy))]
+        n = _take_up(choices, packing, turn, sequence, (number, chosen, slots))
         running = n
         for _ in range(LOOKS):
-            b = worthy[_draw(sequence, most)]
-            if at[b] < 0 and turn_of[b] != turn and n < running + NEWCOMERS:
-                turn_of[b] = turn
-                out[n] = b
-                n += 1
-        change, order = 0, _draw(sequence, 4)
-        for i in range(n):
-            b = out[i]
-            was[b] = at[b]
-            key[i] = _turn_key(choices, b, density[b], order) * (0.8 + 0.4 * _share(sequence))
-            if at[b] >= 0:
-                _lay(choices, used, at[b], choices.group[b], -1)
-                change -= _best(choices, goods, used, b, at[b])[0]
-        for i in np.argsort(key[:n]):
-            b = out[i]
-            value, at[b] = _best(choices, goods, used, b, -1)
-            if at[b] >= 0:
-                change += value
-                _lay(choices, used, at[b], choices.group[b], 1)
-        warm = heat * (1.0 / COOLED) ** (turn / turns)
+            b = worthy[_draw(sequence, len(worthy))]
+            if packing.at[b] < 0 and turn.last[b] != number and n < running + NEWCOMERS:
+                n = _note(turn, b, n, number)
+        change = _lay_anew(choices, goods, packing, (turn.out[:n], turn.was, turn.key[:n], density), sequence)
+        warm = heat * (1.0 / COOLED) ** (number / turns)
         if change >= warm * np.log(_share(sequence) + 1e-300):
             gained += change
-            for i in range(n):
-                b = out[i]
-                if was[b] >= 0:
-                    _unchain(head, after, before, b, choices.place[was[b]] // slots)
-                if at[b] >= 0:
-                    _chain(head, after, before, b, choices.place[at[b]] // slots)
+            _move(choices, packing, turn.out[:n], turn.was, slots)
         else:
-            for i in range(n):
-                if at[out[i]] >= 0:
-                    _lay(choices, used, at[out[i]], choices.group[out[i]], -1)
-            for i in range(n):
-                at[out[i]] = was[out[i]]
-                if at[out[i]] >= 0:
-                    _lay(choices, used, at[out[i]], choices.group[out[i]], 1)
-        if gained > best and turn % KEEP_EVERY == 0:
+            _take_back(choices, packing, turn.out[:n], turn.was)
+        if gained > best and number % KEEP_EVERY == 0:
             best = gained
-            kept[:] = at
-    return at if gained > best else kept
+            kept[:] = packing.at
+    return packing.at if gained > best else kept
+
+
+@kernel
+def _density(choices: Choices, goods: Goods, used: Ints) -> Floats:
+    """What each block gains at its best column where nothing else runs, per accelerator and slot (B,); 0 where nothing gains."""
+    density = np.zeros(len(choices.group))
+    for b in range(len(density)):
+        g = choices.group[b]
+        density[b] = _best(choices, goods, used, b, -1)[0] / (choices.width[g] * choices.run[g])
+    return density
+
+
+@kernel
+def _fill(choices: Choices, goods: Goods, packing: Packing, density: Floats, slots: int) -> int:
+    """Lay down the blocks that gain, the densest first, each at its best column; returns what they gain."""
+    gained = 0
+    for b in np.argsort(-density)[: (density > 0).sum()]:
+        value, column = _best(choices, goods, packing.used, b, -1)
+        if column >= 0:
+            _lay(choices, packing.used, column, choices.group[b], 1)
+            packing.at[b] = column
+            gained += value
+            _chain(packing.head, packing.after, packing.before, b, choices.place[column] // slots)
+    return gained
+
+
+@kernel
+def _take_up(choices: Choices, packing: Packing, turn: Turn, sequence: Sequence, about: tuple[int, int, int]) -> int:
+    """Note a block and some that run near a few of its columns; returns how many. About (the turn's number, the block, T)."""
+    number, chosen, slots = about
+    n, g = 0, choices.group[chosen]
+    many = choices.start[g + 1] - choices.start[g]
+    for _ in range(1 + _draw(sequence, POOLS)):
+        column = choices.start[g] + _draw(sequence, many)
+        first, left = choices.place[column] % slots, 1 + _draw(sequence, NEIGHBOURS)
+        b = packing.head[choices.place[column] // slots]
+        while b >= 0 and left > 0:
+            own = choices.place[packing.at[b]] % slots
+            if turn.last[b] != number and own < first + choices.run[g] and own + choices.run[choices.group[b]] > first:
+                n = _note(turn, b, n, number)
+                left -= 1
+            b = packing.after[b]
+    return _note(turn, chosen, n, number) if turn.last[chosen] != number else n
+
+
+@kernel
+def _note(turn: Turn, block: int, n: int, number: int) -> int:
+    """Note a block as the next one of a turn; returns how many there are now."""
+    turn.last[block] = number
+    turn.out[n] = block
+    return n + 1
+
+
+@kernel
+def _lay_anew(choices: Choices, goods: Goods, packing: Packing, turned: tuple[Ints, Ints, Floats, Floats], sequence: Sequence) -> int:
+    """Take blocks out and lay them down in another order, each at its best column; returns what that gains. Chains stay as they were."""
+    out, was, key, density = turned
+    change, order = 0, _draw(sequence, 4)
+    for i in range(len(out)):
+        b = out[i]
+        was[b] = packing.at[b]
+        key[i] = _turn_key(choices, b, density[b], order) * (0.8 + 0.4 * _share(sequence))
+        if was[b] >= 0:
+            _lay(choices, packing.used, was[b], choices.group[b], -1)
+            change -= _best(choices, goods, packing.used, b, was[b])[0]
+    for i in np.argsort(key):
+        b = out[i]
+        value, packing.at[b] = _best(choices, goods, packing.used, b, -1)
+        if packing.at[b] >= 0:
+            change += value
+            _lay(choices, packing.used, packing.at[b], choices.group[b], 1)
+    return change
+
+
+@kernel
+def _move(choices: Choices, packing: Packing, out: Ints, was: Ints, slots: int) -> None:
+    """Bring the chains to where the blocks taken out now run."""
+    for b in out:
+        if was[b] >= 0:
+            _unchain(packing.head, packing.after, packing.before, b, choices.place[was[b]] // slots)
+        if packing.at[b] >= 0:
+            _chain(packing.head, packing.after, packing.before, b, choices.place[packing.at[b]] // slots)
+
+
+@kernel
+def _take_back(choices: Choices, packing: Packing, out: Ints, was: Ints) -> None:
+    """Let the blocks taken out run where they did."""
+    for b in out:
+        if packing.at[b] >= 0:
+            _lay(choices, packing.used, packing.at[b], choices.group[b], -1)
+        if was[b] >= 0:
+            _lay(choices, packing.used, was[b], choices.group[b], 1)
+        packing.at[b] = was[b]
 
 
 @kernel
