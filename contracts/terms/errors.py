@@ -8,7 +8,9 @@
     ├── Conflict            409   the facts have moved since the caller looked
     │   ├── WindowClosed          the gate for this period has closed
     │   ├── KeyReused             an idempotency key came back with another payload
+    │   ├── QuoteMoved            what a quote rested on has changed; the facts name it, and the new rate
     │   ├── StaleToken            another run of the cycle has taken over
+    │   ├── PeriodFrozen          what was known until then is settled
     │   └── WrongState            the lease or entry cannot go there from here
     ├── CreditExceeded      402   the worst case of the order is more than the account may owe
     ├── NotSupported        422   the rules know it, this release does not do it yet
@@ -101,10 +103,22 @@ class KeyReused(Conflict):
     code = "key_reused"
 
 
+class QuoteMoved(Conflict):
+    """What a quote rested on has changed. `changed` of the facts names it; `rate_micros` is the new rate, None where there is none."""
+
+    code = "quote_moved"
+
+
 class StaleToken(Conflict):
     """Another run of the same cycle has taken over; this result is dropped."""
 
     code = "stale_token"
+
+
+class PeriodFrozen(Conflict):
+    """Something claims to have arrived before a moment whose knowledge is settled."""
+
+    code = "period_frozen"
 
 
 class WrongState(Conflict):

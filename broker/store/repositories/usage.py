@@ -4,9 +4,14 @@ A batch travels to a temporary table by COPY, sorted, and is merged from there i
 compared with what is there column by column, so there is nothing beside the record that could disagree with it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
+import msgspec
 import polars as pl
+from asyncpg.exceptions import RestrictViolationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -15,12 +20,15 @@ from broker.services.usage_views import AsideRecord
 from broker.store.copying import TIME, copy_text, driver
 from broker.store.rows import SetAsideRow
 from contracts.ledger_tables import USAGE
+from contracts.terms.errors import PeriodFrozen
+from contracts.terms.time import iso
 from contracts.usage import CONTENT, UsageRecord
 
 COLUMNS = tuple(USAGE.schema)
 KEY = ("usage_id", "rev")
 ARRIVING = "usage_arriving"
 SPANS = "usage_spans"
+FROZEN_PAST = "nothing_arrives_in_a_frozen_past"
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 CREATE = f"""CREATE TEMPORARY TABLE {ARRIVING} ("row" integer, usage_id text, rev integer, lease_id text, start timestamptz,
     "end" timestamptz, accelerator_seconds bigint, status text, received_at timestamptz) ON COMMIT DROP"""
@@ -42,6 +50,14 @@ WITHIN = f"""SELECT u.usage_id, u.rev, u.lease_id, (extract(epoch FROM u.start) 
     WHERE NOT EXISTS (SELECT FROM usage_records n WHERE n.usage_id = u.usage_id AND n.rev > u.rev)"""
 
 
+class _EarlyArrival(msgspec.Struct, frozen=True):
+    """What the database says of a record it refused: its detail, as JSON."""
+
+    usage_id: str
+    received_at: datetime
+    frozen_until: datetime
+
+
 class UsageRepository:
     """What meters reported, by usage id and revision."""
 
@@ -49,7 +65,10 @@ class UsageRepository:
         self._session = session
 
     async def add(self, records: list[UsageRecord]) -> int:
-        """Keep records that need no judging; returns how many were new. Copies with another content are set aside."""
+        """Keep records that need no judging; returns how many were new. Copies with another content are set aside.
+
+        Raises PeriodFrozen as `merge` does.
+        """
         rows = [{name: getattr(record, name) for name in COLUMNS} for record in records]
         batch = pl.DataFrame(rows, schema=USAGE.schema).with_row_index("row")
         merged = await self.merge(batch)
@@ -82,7 +101,10 @@ class UsageRepository:
         return _columns(found, schema)
 
     async def merge(self, batch: pl.DataFrame) -> Merged:
-        """Keep the records of a batch that are new; of several copies of one the least content, the others conflict."""
+        """Keep the records of a batch that are new; of several copies of one the least content, the others conflict.
+
+        Raises PeriodFrozen where one of them says it arrived before a moment whose knowledge is settled.
+        """
         if batch.is_empty():
             return Merged(new=0, conflicts=batch.with_columns(differs=pl.lit("")))
         rows = batch.sort(KEY)
@@ -93,7 +115,8 @@ class UsageRepository:
         connection = await driver(self._session)
         await connection.execute(CREATE)
         await copy_text(self._session, ARRIVING, frame=first.select("row", *COLUMNS))
-        new = int((await connection.execute(MERGE)).rpartition(" ")[2])
+        with _frozen_past_named():
+            new = int((await connection.execute(MERGE)).rpartition(" ")[2])
         if twice.height:
             await copy_text(self._session, ARRIVING, frame=twice.select("row", *COLUMNS))
         found = await connection.fetch(CONFLICTS) if new < rows.height else []
@@ -102,14 +125,15 @@ class UsageRepository:
         return Merged(new=new, conflicts=batch.join(differs, on="row", maintain_order="left"))
 
     async def set_aside(self, batch: pl.DataFrame) -> None:
-        """Keep records that are not counted, each once for a reason."""
+        """Keep records that are not counted, each once for a reason. Raises PeriodFrozen as `merge` does."""
         if batch.is_empty():
             return
         names = ", ".join(f'"{name}"' for name in batch.columns)
         connection = await driver(self._session)
         await connection.execute(f"CREATE TEMPORARY TABLE aside_arriving ON COMMIT DROP AS SELECT {names} FROM usage_set_aside LIMIT 0")
         await copy_text(self._session, "aside_arriving", frame=batch)
-        await connection.execute(f"INSERT INTO usage_set_aside ({names}) SELECT {names} FROM aside_arriving ON CONFLICT DO NOTHING")
+        with _frozen_past_named():
+            await connection.execute(f"INSERT INTO usage_set_aside ({names}) SELECT {names} FROM aside_arriving ON CONFLICT DO NOTHING")
         await connection.execute("DROP TABLE aside_arriving")
 
     async def aside(self, reported_by: str | None, *, after: int, limit: int) -> list[AsideRecord]:
@@ -119,6 +143,26 @@ class UsageRepository:
             statement = statement.where(col(SetAsideRow.reported_by) == reported_by)
         rows = await self._session.scalars(statement)
         return [AsideRecord(**{name: getattr(row, name) for name in AsideRecord.__struct_fields__}) for row in rows]
+
+
+@contextmanager
+def _frozen_past_named() -> Iterator[None]:
+    """The database's refusal of what would change a frozen period, as the market's. A batch that met a freeze on its way finds it so."""
+    try:
+        yield
+    except RestrictViolationError as error:
+        if error.constraint_name != FROZEN_PAST:
+            raise
+        early = msgspec.json.decode(error.detail, type=_EarlyArrival)
+        arrived, until = iso(early.received_at), iso(early.frozen_until)
+        raise PeriodFrozen(
+            f"usage {early.usage_id} arrived at {arrived}, and what was known until {until} is frozen; sent again it arrives now, and is"
+            " billed in the next period",
+            usage_id=early.usage_id,
+            found=arrived,
+            frozen_until=until,
+            would_do=f"the same batch again, after {until}",
+        ) from error
 
 
 def _again(rows: pl.DataFrame) -> pl.Series:

@@ -7,15 +7,18 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
+from broker.api.problems import problem, problem_body
 from broker.services.accounts import key_digest
 from broker.services.backlog import Backlog
 from broker.services.usage_views import UsageReport
 from broker.services.views import Caller
 from broker.store.repositories.accounts import AccountRepository
+from broker.store.repositories.acts import ActRepository
 from broker.store.rows import LeaseRow, UsageRow
 from broker.store.unit_of_work import Sessions, unit_of_work
+from contracts.acts import PERIOD, By
 from contracts.terms.accounts import Provider
-from contracts.terms.errors import BadInput, NotPermitted, TooBusy
+from contracts.terms.errors import BadInput, NotPermitted, PeriodFrozen, TooBusy
 from tests.broker.small_market import GATE, START, caller, cycle_of, open_small_market, pass_time, request
 
 pytestmark = pytest.mark.anyio
@@ -176,3 +179,24 @@ def test_more_batches_than_there_is_room_for_are_told_to_wait():
         assert refused.value.facts["retry_after"] == 1
     with backlog.turn():
         pass
+
+
+@pytest.mark.parametrize(("seconds", "aside"), [(60, []), (9 * 3600, ["above_lease"])])
+async def test_a_batch_that_a_freeze_overtook_is_refused_by_name(sessions: Sessions, seconds, aside):
+    """Stamped at 05:00 and merged after a freeze of 05:01: a 409 that says both, nothing kept; sent again at 05:01 it is welcome."""
+    market, lease = await leased_market(sessions)
+    frozen = market.clock.now() + timedelta(minutes=1)
+    async with unit_of_work(sessions) as work:
+        await ActRepository(work).append(PERIOD.next("1", [], act="frozen", by=By("ada", frozen), facts={"closes_at": frozen}))
+    batch = [report(lease, "use_1", seconds=seconds)]
+    with pytest.raises(PeriodFrozen, match="is frozen") as refused:
+        await sent(market, batch)
+    facts = {"usage_id": "use_1", "found": "2027-01-04T05:00:00Z", "frozen_until": "2027-01-04T05:01:00Z"}
+    told = problem_body(problem(refused.value))
+    assert (told["status"], told["type"]) == (409, "/problems/period_frozen")
+    assert facts.items() <= told.items()
+    assert "the same batch again" in str(told["would_do"])
+    assert await kept(sessions) == set()
+    pass_time(market, timedelta(minutes=1))
+    receipt = await sent(market, batch)
+    assert (receipt.received, [each.reason for each in receipt.set_aside]) == (1, aside)

@@ -1,0 +1,16 @@
+"""What a frozen period refuses is told in parts that a program can read.
+
+Written as SQL, in the file beside this one, statements parted by blank lines.
+"""
+
+from broker.store.revision import run_script
+
+revision: str = "0004"
+down_revision: str | None = "0003"
+branch_labels: str | None = None
+depends_on: str | None = None
+
+
+def upgrade() -> None:
+    """Run the script beside this file."""
+    run_script("0004_frozen.sql")
