@@ -91,15 +91,6 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     tax_cents: int
     payable_cents: int
 
-    @property
-    def seconds_by_hardware(self) -> dict[str, int]:
-        """Where the usage amounts come from: billable accelerator-seconds by hardware, corrections included."""
-        seconds: dict[str, int] = {}
-        for line in self.lines:
-            if line.hardware is not None:
-                seconds[line.hardware] = seconds.get(line.hardware, 0) + (line.quantity_seconds or 0)
-        return seconds
-
 
 class PayoutAdvice(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider earned in a period and currency: this month's cost, then earlier months and credits. Micros."""

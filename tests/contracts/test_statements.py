@@ -27,11 +27,6 @@ def test_an_invoice_reads_as_a_page():
     assert invoice_text(invoice, Seller()) == PAGE
 
 
-def test_an_invoice_says_how_many_seconds_it_is_made_of():
-    invoice = list(invoices(golden("corrections")))[1]
-    assert invoice.seconds_by_hardware == {"REF-1000": 1110}
-
-
 def test_lines_of_a_statement_add_up_to_it():
     for invoice in invoices(random_close(5)):
         assert sum(line.amount_micros for line in invoice.lines) == invoice.subtotal_micros
