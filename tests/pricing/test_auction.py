@@ -1,6 +1,8 @@
 """The auction path: awards that fit, prices nobody loses at, and a bound that the best awards cannot pass."""
 
+import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,6 +72,30 @@ def test_awards_fit_and_nobody_loses(market: MarketBook):
     assert losses_of(network, found) == []
     assert found.welfare == welfare_of(network, found.flow)
     assert found.bound == welfare_bound(network, found.price)
+
+
+def two_for_one() -> Network:
+    """Two accelerators at 1.00 in the one slot there is, and a bid that takes both, for spot."""
+    market = book(offers=[an_offer(quantity=2, rate_micros=1_000_000, firm=False)], bids=[a_bid("b", width=2, limit_spot_micros=2_000_000)])
+    return compile_book(market).network
+
+
+@pytest.mark.parametrize(("name", "by", "told"), [("quantity", 1, "of"), ("quantity", -2, "have 0"), ("tier", -1, "tier 1")])
+def test_an_award_that_does_not_fit_is_told(name: str, by: int, told: str):
+    network = two_for_one()
+    flow = auctioned(network).flow
+    assert faults_of(network, flow) == []
+    spoilt = msgspec.structs.replace(flow, **{name: getattr(flow, name) + by})
+    assert told in " ".join(faults_of(network, spoilt))
+
+
+@pytest.mark.parametrize(("by", "told"), [(10_000_000, "not worth its price"), (-10_000_000, "below its rate")])
+def test_a_price_somebody_loses_at_is_told(by: int, told: str):
+    network = two_for_one()
+    found = auctioned(network)
+    assert losses_of(network, found) == []
+    shifted = np.where(found.price < NEVER, found.price + by, NEVER)
+    assert told in " ".join(losses_of(network, msgspec.structs.replace(found, price=shifted)))
 
 
 @settings(max_examples=100)
