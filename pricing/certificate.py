@@ -19,7 +19,7 @@ from pricing.audit.examination import Audit, count, examine, verdict
 from pricing.audit.goods import check_goods
 from pricing.audit.money import check_money
 from pricing.audit.result import misfits
-from pricing.canonical import book_hashes, result_hashes
+from pricing.canonical import hashes_of, write_book_tables, write_result_tables
 from pricing.merkle import result_root
 
 NO_FILES: Mapping[str, str] = MappingProxyType({})
@@ -126,6 +126,7 @@ def _check_ends(audit: Audit) -> list[Check]:
 def _certificate(book: MarketBook, clearing: Clearing, *, claims: Claims, checks: list[Check], optimum: Optimum) -> Certificate:
     made, most = optimum.made, optimum.most
     outcomes, receipts = clearing.outcomes, clearing.receipts
+    written = {**write_result_tables(clearing), **write_book_tables(book)}
     return Certificate(
         rules=book.rules.rules,
         path=claims.path,
@@ -141,6 +142,6 @@ def _certificate(book: MarketBook, clearing: Clearing, *, claims: Claims, checks
         fee_micros=int(outcomes["fee_micros"].sum()),
         transfer_micros=int(outcomes["transfer_micros"].sum()),
         checks=tuple(checks),
-        hashes={**result_hashes(clearing), **book_hashes(book)},
-        merkle_root=result_root(book, clearing),
+        hashes=hashes_of(written),
+        merkle_root=result_root(written),
     )

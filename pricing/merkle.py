@@ -7,16 +7,19 @@ keep a neighbour in the tree from guessing the rest.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from contracts.terms.clearing import Clearing
 from contracts.terms.orders import MarketBook
-from contracts.terms.tables import AWARDS, BIDS, OUTCOMES, Table
-from pricing.canonical import canonical_text
+from contracts.terms.tables import AWARDS, BIDS, OUTCOMES
+from pricing.canonical import Written, WrittenTable, write_table
 
 LEAF, NODE = b"\x00", b"\x01"
+LINE_END, QUOTE = ord("\n"), ord('"')
 
 
 def leaf_hash(text: str) -> bytes:
@@ -66,41 +69,40 @@ def root_above(leaf: bytes, *, index: int, count: int, path: Sequence[str]) -> s
 
 def leaf_texts(book: MarketBook, clearing: Clearing) -> tuple[list[str], list[str]]:
     """The ids of the bids in text order, and the text of each one's leaf."""
-    ids = book.bids["bid_id"].sort()
-    tables = ((BIDS, book.bids), (OUTCOMES, clearing.outcomes), (AWARDS, clearing.awards))
-    parts = [_lines_of(ids, table, frame=frame) for table, frame in tables]
-    return ids.to_list(), [bid + outcome + awards for bid, outcome, awards in zip(*parts, strict=True)]
+    frames = ((BIDS, book.bids), (OUTCOMES, clearing.outcomes), (AWARDS, clearing.awards))
+    written = {table.name: write_table(table, frame) for table, frame in frames}
+    return written[BIDS.name].rows["bid_id"].to_list(), [b"".join(parts).decode() for parts in _parts(written)]
 
 
-def result_root(book: MarketBook, clearing: Clearing) -> str:
-    """The root over every bid of a book and what became of it, in hexadecimal."""
-    return merkle_root([leaf_hash(text) for text in leaf_texts(book, clearing)[1]])
+def result_root(written: Written) -> str:
+    """The root over every bid of a book and what became of it, in hexadecimal; `written` holds bids, outcomes and awards."""
+    return merkle_root([hashlib.sha256(b"".join((LEAF, *parts))).digest() for parts in _parts(written)])
 
 
-def _lines_of(ids: pl.Series, table: Table, *, frame: pl.DataFrame) -> list[str]:
-    """Of each bid its lines of the canonical text of a table, each ended; nothing where it has none."""
-    bids = ids.to_frame("bid_id")
-    ours = frame.join(bids, on="bid_id", how="semi")
-    counts = bids.join(ours.group_by("bid_id").len(), on="bid_id", how="left", maintain_order="left")["len"].fill_null(0)
-    lines = canonical_text(table, ours).split("\n")[1:-1]
-    if len(lines) != ours.height:
-        lines = _records(lines)
-    ends = counts.cast(pl.Int64).cum_sum()
-    begins = (ends - counts).to_list()
-    return ["\n".join([*lines[low:high], ""]) for low, high in zip(begins, ends.to_list(), strict=True)]
+def _parts(written: Written) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Of each bid, in text order of its id, its line of the bids, then its lines of the outcomes and of the awards."""
+    ids = written[BIDS.name].rows["bid_id"]
+    bids, outcomes, awards = (_lines_of(ids, written[table.name]) for table in (BIDS, OUTCOMES, AWARDS))
+    return zip(bids, outcomes, awards, strict=True)
 
 
-def _records(lines: list[str]) -> list[str]:
-    """Lines joined again where a text holds a line end: a record is over where its quotes are even."""
-    records, open_ = [], ""
-    for line in lines:
-        open_ += line
-        if open_.count('"') % 2:
-            open_ += "\n"
-        else:
-            records.append(open_)
-            open_ = ""
-    return records
+def _lines_of(ids: pl.Series, table: WrittenTable) -> list[bytes]:
+    """Of each bid its lines of a table, each ended; nothing where it has none."""
+    ends = _line_ends(table)
+    runs = table.rows["bid_id"].rle().struct.unnest().with_columns(end=pl.col("len").cum_sum().cast(pl.Int64))
+    own = ids.rename("value").to_frame().join(runs, on="value", how="left", maintain_order="left").fill_null(0)
+    last = own["end"].to_numpy()
+    begins, finishes = ends[last - own["len"].to_numpy()], ends[last]
+    return [table.text[begin:finish] for begin, finish in zip(begins.tolist(), finishes.tolist(), strict=True)]
+
+
+def _line_ends(table: WrittenTable) -> npt.NDArray[np.int64]:
+    """Where the header ends, then each row: a line end inside quotes, of which an odd number are then before it, ends none."""
+    text = np.frombuffer(table.text, dtype=np.uint8)
+    ends = np.flatnonzero(text == LINE_END)
+    if len(ends) != table.rows.height + 1:
+        ends = ends[np.cumsum(text == QUOTE)[ends] % 2 == 0]
+    return ends + 1
 
 
 def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from contracts.terms.clearing import Clearing
 from contracts.terms.tables import AWARDS, RESULT_TABLES, Column, table
-from pricing.canonical import book_hashes, canonical_text, result_hashes, table_hash
+from pricing.canonical import book_hashes, canonical_text, result_hashes, write_table
 from tests.builders import a_bid, an_offer, book, frame_of
 
 EVERY_KIND = table(
@@ -42,7 +42,7 @@ def test_every_kind_of_cell_has_one_text():
 def test_the_hash_is_that_of_the_text():
     award = {"bid_id": "b", "offer_id": "o", "slot": 0, "tier": "spot", "quantity": 1, "rate_micros": 2, "charge_micros": 2}
     text = b"bid_id,offer_id,slot,tier,quantity,rate_micros,charge_micros\nb,o,0,spot,1,2,2\n"
-    assert table_hash(AWARDS, frame_of(AWARDS, [award], slots=1)) == hashlib.sha256(text).hexdigest()
+    assert write_table(AWARDS, frame_of(AWARDS, [award], slots=1)).hash == hashlib.sha256(text).hexdigest()
 
 
 def test_a_book_hashes_the_tables_it_has():

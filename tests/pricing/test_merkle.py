@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.terms.clearing import Clearing
 from contracts.terms.orders import MarketBook
+from pricing.canonical import write_book_tables, write_result_tables
 from pricing.clearing import clear
 from pricing.merkle import leaf_hash, leaf_texts, merkle_path, merkle_root, result_root, root_above
 from tests.builders import a_bid, an_offer, book
@@ -33,6 +35,10 @@ def tree_hash(leaves: list[bytes]) -> bytes:
 @given(st.lists(st.text(max_size=3).map(leaf_hash), max_size=40))
 def test_the_root_is_that_of_the_definition(leaves: list[bytes]):
     assert merkle_root(leaves) == tree_hash(leaves).hex()
+
+
+def root_of(market: MarketBook, clearing: Clearing) -> str:
+    return result_root({**write_book_tables(market), **write_result_tables(clearing)})
 
 
 def test_known_roots():
@@ -83,7 +89,15 @@ def test_a_leaf_changes_with_any_part_of_its_bid_alone(market: MarketBook):
     other = msgspec.structs.replace(clearing, outcomes=raised)
     after = leaf_texts(market, other)[1]
     assert [old == new for old, new in zip(before, after, strict=True)] == [False] + [True] * (len(ids) - 1)
-    assert result_root(market, other) != result_root(market, clearing)
+    assert root_of(market, other) != root_of(market, clearing)
+
+
+@given(market_books())
+def test_the_root_of_a_result_is_that_over_its_leaves(market: MarketBook):
+    clearing = clear(market)
+    texts = leaf_texts(market, clearing)[1]
+    assert root_of(market, clearing) == merkle_root([leaf_hash(text) for text in texts])
+    assert "".join(texts).count("\n") == market.bids.height + clearing.outcomes.height + clearing.awards.height
 
 
 def test_a_line_end_in_a_name_moves_nothing_to_another_leaf():
