@@ -35,18 +35,18 @@ def _best_responses(audit: Audit, prices: Ints) -> int:
     """
     demand = audit.demand
     cheapest = audit.reach.cells.cheapest(prices, audit.stock.on_sale)
-    plain = ~(demand.block | demand.work)
-    gains = np.where(plain[:, None], audit.reach.best_margins(cheapest), 0)
-    greedy = _greedy(gains, width=demand.width, units=demand.most)
-    return greedy + total(best_runs(audit, prices)) + best_work(audit, cheapest)
+    found = total(best_runs(audit, prices)) + best_work(audit, cheapest)
+    for bids, gains in audit.reach.best_margins(cheapest):
+        plain = ~(demand.block[bids] | demand.work[bids])
+        found += _greedy(gains[:, plain], width=demand.width[bids[plain]], units=demand.most[bids[plain]])
+    return found
 
 
 def _greedy(gains: Ints, *, width: Ints, units: Ints) -> int:
-    """Of each bid the best slots (B, T) first, `width` accelerators in each, until `units` are taken; summed."""
-    best_first = -np.sort(-np.maximum(gains, 0), axis=1)
-    before = width[:, None] * np.arange(gains.shape[1])
-    taken = np.clip(units[:, None] - before, 0, width[:, None])
-    return total(times(best_first, taken))
+    """Of each bid the best slots (T, n) first, `width` accelerators in each, until `units` are taken; summed."""
+    best_first = np.sort(np.maximum(gains, 0), axis=0)[::-1]
+    before = np.arange(len(gains))[:, None] * width
+    return total(times(best_first, np.clip(units - before, 0, width)))
 
 
 def _rents(audit: Audit, prices: Ints) -> int:

@@ -84,7 +84,9 @@ class EndsOfTies:
         """Prices that do not support the awards, then prices that could go on to a further end."""
         audit, edges = self._audit, self._edges
         cheapest = audit.reach.cells.cheapest(prices, self._on_sale)
-        cap = -audit.reach.best_margins(cheapest)
+        cap = np.full(audit.taken.shape, FAR, dtype=np.int64)
+        for bids, margins in audit.reach.best_margins(cheapest):
+            cap[bids] = -margins.T
         cap[audit.demand.most <= 0] = FAR
         gains = Gains(*(self._greatest_gains(cap) if greatest else self._least_gains(prices)), cap)
         values = self._values(prices, gains)

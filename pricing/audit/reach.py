@@ -19,6 +19,7 @@ from pricing.audit.whole import Bools, Ints
 FAR = 2**60
 NO_ARC = -(2**58)
 ROWS_AT_ONCE = 1 << 15
+CLOSE_BY = 1 << 15  # numbers of 8 bytes
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -53,6 +54,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 class Reach(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """R rows of a bid and a cell, by bid, then cell.
 
+    asker      (B,) the kind of the bid, twice, and 1 more where it shuns carbon
     row_of     (B + 1,) the rows of bid b are row_of[b] … row_of[b + 1] − 1
     bid, cell  (R,)
     worth      (R, 3) micros per accelerator-hour before carbon, −FAR where the tier is not wanted
@@ -61,6 +63,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     demand: Demand
     cells: Cells
+    asker: Ints
     row_of: Ints
     bid: Ints
     cell: Ints
@@ -88,15 +91,40 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         margins: Ints = found
         return margins
 
-    def best_margins(self, cheapest: Ints) -> Ints:
-        """The best arc of each bid in each slot, (B, T); below NO_ARC where there is none."""
-        best = np.full((len(self.demand.ids), cheapest.shape[1]), -FAR, dtype=np.int64)
-        for low, high in self.chunks():
-            rows = slice(self.row_of[low], self.row_of[high])
-            has_rows = low + np.flatnonzero(np.diff(self.row_of[low : high + 1]))
-            if len(has_rows):
-                by_row = self.margins(rows, cheapest).max(axis=2)
-                best[has_rows] = np.maximum.reduceat(by_row, self.row_of[has_rows] - rows.start, axis=0)
+    def best_margins(self, cheapest: Ints) -> Iterator[tuple[Ints, Ints]]:
+        """Some bids (n,) at a time, and the best arc of each in each slot, (T, n); below NO_ARC where there is none.
+
+        Bids of one asker go together, as many as a processor keeps close by: each cell then has one price a slot for all of
+        them, and nothing is gathered. A bid without any cell comes in no part.
+        """
+        at_once = max(1, CLOSE_BY // max(1, cheapest.shape[1]))
+        order = np.argsort(self.asker, kind="stable")
+        begins = np.r_[0, np.cumsum(np.bincount(self.asker, minlength=len(self.cells.first_of) - 1))]
+        for asker in np.flatnonzero(np.diff(self.cells.first_of)).tolist():
+            end = int(begins[asker + 1])
+            for low in range(int(begins[asker]), end, at_once):
+                bids = order[low : min(low + at_once, end)]
+                yield bids, self._best_of(asker, bids, cheapest=cheapest)
+
+    def _best_of(self, asker: int, bids: Ints, *, cheapest: Ints) -> Ints:
+        """The best arc of some bids of one asker in each slot, (T, n)."""
+        demand, cells = self.demand, self.cells
+        slot, first, end = np.arange(cheapest.shape[1])[:, None], demand.first[bids], demand.end[bids]
+        best = np.full((len(slot), len(bids)), -FAR, dtype=np.int64)
+        gain = np.empty_like(best)
+        rows = self.row_of[bids]
+        shuns = demand.carbon[bids].any()
+        for place, cell in enumerate(range(cells.first_of[asker], cells.first_of[asker + 1])):
+            worth, delay = self.worth[rows + place], cells.delay[cell]
+            carbon = self.terms.carbon_of(bids, np.repeat(cells.emits[cell], len(bids))).T if shuns else None
+            for tier in np.flatnonzero(worth.max(axis=0) > NO_ARC).tolist():
+                np.subtract(worth[:, tier], cheapest[cell, :, tier, None], out=gain)
+                if carbon is not None:
+                    gain -= carbon
+                if delay:
+                    gain[slot < first + delay] = -FAR
+                np.maximum(best, gain, out=best)
+        best[(slot < first) | (slot >= end)] = -FAR
         return best
 
 
@@ -115,6 +143,7 @@ def find_reach(demand: Demand, stock: Stock, *, rulings: list[Ruling], terms: Te
     return Reach(
         demand=demand,
         cells=cells,
+        asker=asker,
         row_of=row_of,
         bid=bid,
         cell=cell,

@@ -10,7 +10,7 @@ from contracts.terms.orders import MarketBook
 from pricing.audit.bound import bound
 from pricing.audit.clauses import read_clauses
 from pricing.audit.examination import Audit, count, examine
-from pricing.audit.reach import NO_ARC
+from pricing.audit.reach import FAR, NO_ARC
 from pricing.audit.terms import read_terms
 from pricing.clearing import clear
 from pricing.policy import standing_refusals
@@ -45,6 +45,26 @@ def arcs_of(audit: Audit) -> dict[Arc, int]:
 @given(st.one_of(policy_books(), market_books(), block_books()))
 def test_the_columns_hold_every_arc_and_no_other(market: MarketBook):
     assert arcs_of(audit_of(market)) == all_arcs(market, even_below_cost=True)
+
+
+@some
+@given(st.one_of(policy_books(), market_books(), block_books()))
+def test_the_best_arc_of_a_bid_is_the_best_of_all(market: MarketBook):
+    """The greatest worth less price among the arcs of each bid and slot, and no bid twice."""
+    audit = audit_of(market)
+    prices = audit.layout.rates
+    best: dict[tuple[int, int], int] = {}
+    for (bid, pool, slot, tier), worth in arcs_of(audit).items():
+        best[bid, slot] = max(best.get((bid, slot), -FAR), worth - int(prices[pool, slot, tier]))
+    parts = list(audit.reach.best_margins(audit.reach.cells.cheapest(prices, audit.stock.on_sale)))
+    found = {
+        (bid, slot): int(margin)
+        for bids, margins in parts
+        for slot, row in enumerate(margins)
+        for bid, margin in zip(bids.tolist(), row, strict=True)
+    }
+    assert {place: margin for place, margin in found.items() if margin > NO_ARC} == best
+    assert len(found) == sum(margins.size for _, margins in parts)
 
 
 @some
