@@ -16,18 +16,17 @@ FIGURES = ("unit_price_micros", "fee_micros", "fair_use_units", "commit_micros",
 
 
 def numbered_leases(book: SettlementBook) -> pl.DataFrame:
-    """Every lease by code: lease_id, account, hardware, provider, tflops, rate_micros, credit_bps."""
+    """Every lease by code: lease, account, hardware, provider, tflops, rate_micros, credit_bps."""
     names = {
         "account": book.accounts.select("account_id").with_row_index("account"),
         "hardware": book.hardware.select("hardware", "tflops").with_row_index("hardware_code"),
         "provider": providers(book).to_frame().with_row_index("provider"),
     }
-    rows = (
-        book.leases.join(names["account"], on="account_id").join(names["hardware"], on="hardware").join(names["provider"], on="provider_id")
-    )
+    rows = book.leases.with_row_index("lease").join(names["account"], on="account_id").join(names["hardware"], on="hardware")
+    rows = rows.join(names["provider"], on="provider_id")
     rows = rows.drop("hardware").join(book.sla, on="tier", how="left").with_columns(pl.col("credit_bps").fill_null(0))
     return rows.select(
-        "lease_id",
+        "lease",
         pl.col("account", "hardware_code", "provider").cast(pl.Int64).name.replace("_code", ""),
         "tflops",
         "rate_micros",
@@ -60,7 +59,7 @@ def plan_terms(book: SettlementBook) -> pl.DataFrame:
 def ledger_of(changes: pl.DataFrame, book: SettlementBook, *, periods: int) -> Ledger:
     """The facts of the accounts that 128 bits have room for; the others are left out, also of `terms`."""
     terms, leases = plan_terms(book), numbered_leases(book)
-    moved = changes.join(leases, on="lease_id").drop("lease_id")
+    moved = changes.join(leases, on="lease").drop("lease")
     roomy = _roomy(moved, terms.join(_dearest(book), on="plan_id", how="left"), periods=periods)
     terms = terms.join(roomy, on="account", how="semi", maintain_order="left")
     rows = moved.join(roomy, on="account", how="semi").with_columns(pl.col("seconds", "tflops", "rate_micros", "credit_bps").cast(WIDE))

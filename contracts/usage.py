@@ -24,6 +24,7 @@ STATUS_ORDER = tuple(sorted(STATUSES))
 KNOWN_MAX = 2**24
 WIDE = pl.Int128()
 MICROSECONDS = 1_000_000
+FIGURES = ("duplicates", "rows", "rows_later", "seconds", "seconds_later", "seconds_above")
 
 
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,12 +57,14 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What a stack of usage rows comes to.
 
-    changes      lease_id, failed, month, period, seconds: how the seconds of a lease in a month, as known, change in a period
+    changes      lease, failed, month, period, seconds: how the seconds of a lease in a month, as known, change in a period;
+                 a lease is its place in order of the ids
     conflicts    the published table: copies of one (usage_id, rev) that differ, and in what
     duplicates   copies dropped
     rows         usage rows given; rows_later of them arrived at or after the last close
     seconds      of all records in force at the last close; seconds_later of them lie after the last month,
                  seconds_above of them are more than the accelerators leased could do
+    standing     up to this period nothing changes otherwise than an earlier reading had it
     """
 
     changes: pl.DataFrame
@@ -72,6 +75,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int
     seconds_later: int
     seconds_above: int
+    standing: int = 0
 
 
 class CodedUsage(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,20 +140,48 @@ def read_coded(usage: CodedUsage, *, periods: pl.DataFrame) -> Reading:
 
 
 def lease_changes(parts: pl.DataFrame, lease_ids: pl.Series) -> pl.DataFrame:
-    """Changes by lease_id from parts by `lease`, added up and in order. Raises BadInput when a sum does not fit 64 bits."""
-    key = ["lease", "failed", "month", "period"]
-    sums = parts.group_by(key).agg(pl.col("seconds").cast(WIDE).sum()).filter(pl.col("seconds") != 0).sort(key)
-    named = sums.with_columns(pl.lit(lease_ids).gather(pl.col("lease")).alias("lease_id")).select("lease_id", *key[1:], "seconds")
-    wide = named.filter(~pl.col("seconds").is_between(-(2**63), 2**63 - 1))
+    """Changes from parts of them, added up and in order. Raises BadInput when a sum does not fit 64 bits.
+
+    lease, failed, month and period are one number while they are added up: a quarter of the time.
+    """
+    places = 1 + int(parts.select(pl.max_horizontal(pl.col("month", "period").max())).item() or 0)
+    cell = ((pl.col("lease").cast(pl.Int64) * 2 + pl.col("failed")) * places + pl.col("month")) * places + pl.col("period")
+    cells = parts.select(cell=cell, seconds=pl.col("seconds").cast(WIDE)).group_by("cell").agg(pl.col("seconds").sum())
+    sums = cells.filter(pl.col("seconds") != 0).sort("cell")
+    wide = sums.filter(~pl.col("seconds").is_between(-(2**63), 2**63 - 1))
     if wide.height:
-        found = wide.row(0, named=True)
+        number, seconds = wide.row(0)
         raise BadInput(
-            f"the seconds of lease {found['lease_id']} in month {found['month']} do not fit 64 bits",
+            f"the seconds of lease {lease_ids[number // (2 * places * places)]} in month {number // places % places} do not fit 64 bits",
             file="usage",
             column="accelerator_seconds",
-            found=str(found["seconds"]),
+            found=str(seconds),
         )
-    return named.cast({"seconds": pl.Int64()})
+    number = pl.col("cell")
+    return sums.select(
+        lease=(number // (2 * places * places)).cast(pl.UInt32),
+        failed=number // (places * places) % 2 == 1,
+        month=number // places % places,
+        period=number % places,
+        seconds=pl.col("seconds").cast(pl.Int64),
+    )
+
+
+def read_again(whole: Reading, *, before: Reading, now: Reading, lease_ids: pl.Series) -> Reading:
+    """`whole` once some of its rows, which came to `before`, are read again with others, and come to `now`: figures are sums over ids.
+
+    Raises BadInput when a sum does not fit 64 bits.
+    """
+    seconds = pl.col("seconds").cast(WIDE)
+    moved = lease_changes(pl.concat([now.changes.with_columns(seconds), before.changes.with_columns(seconds=0 - seconds)]), lease_ids)
+    others = whole.conflicts.join(before.conflicts, on=["usage_id", "rev"], how="anti")
+    figures = {name: getattr(whole, name) - getattr(before, name) + getattr(now, name) for name in FIGURES}
+    return Reading(
+        changes=lease_changes(pl.concat([whole.changes, moved]), lease_ids),
+        conflicts=pl.concat([others, now.conflicts]).sort("usage_id", "rev"),
+        standing=min(moved["period"], default=KNOWN_MAX) - 1,
+        **figures,
+    )
 
 
 def _kept(arrived: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

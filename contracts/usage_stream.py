@@ -116,13 +116,6 @@ class PlainRows:
         """How many are settled."""
         return self._calendar.periods
 
-    def recall(self, sums: pl.DataFrame) -> None:
-        """Add sums of before, as `sums` gave them, of as many periods or fewer."""
-        if sums.height:
-            lease_failed = pl.col("lease").cast(pl.Int64) * 2 + pl.col("failed")
-            cell = (lease_failed * self._places + pl.col("month") - 1) * self._places + pl.col("period") - 1
-            self._keep(sums.select(cell=cell, seconds="seconds"))
-
     def sums(self) -> pl.DataFrame:
         """lease, failed, month, period, seconds so far; months after the last one settled count as one."""
         self._flush()
@@ -235,15 +228,10 @@ def joined(plain: PlainRows, aside: Sequence[Reading], *, leases: pl.DataFrame, 
     """Plain rows and those put aside as one reading of so many rows."""
     sums = plain.sums()
     after = pl.col("month") > plain.periods
-    names = leases["lease_id"].sort()
-    codes = names.to_frame().with_row_index("lease")
-    changes = pl.concat(part.changes for part in aside)
-    parts = [
-        sums.filter(~after).with_columns(pl.lit(_order(leases)).gather(pl.col("lease")).alias("lease")),
-        changes.join(codes, on="lease_id").select(sums.columns).cast(sums.schema),
-    ]
+    settled = sums.filter(~after).with_columns(pl.lit(_order(leases)).gather(pl.col("lease")).alias("lease"))
+    parts = [settled, *(part.changes.cast(sums.schema) for part in aside)]
     return Reading(
-        changes=lease_changes(pl.concat(parts), names),
+        changes=lease_changes(pl.concat(parts), leases["lease_id"].sort()),
         conflicts=pl.concat(part.conflicts for part in aside).sort("usage_id", "rev"),
         duplicates=sum(part.duplicates for part in aside),
         rows=rows,

@@ -30,8 +30,8 @@ Row = tuple[object, ...]
 
 def bill_wide(changes: pl.DataFrame, book: SettlementBook, *, accounts: Collection[str], periods: int) -> Billed:
     """The bills of some accounts, by the same codes as all others. Raises BadInput for an amount that does not fit 64 bits."""
-    leases = book.leases.filter(pl.col("account_id").is_in(list(accounts)))
-    moved = _by_account(_measures(changes.join(leases, on="lease_id"), book))
+    leases = book.leases.with_row_index("lease").filter(pl.col("account_id").is_in(list(accounts)))
+    moved = _by_account(_measures(changes.join(leases, on="lease"), book))
     numbers = {account: number for number, account in enumerate(book.accounts["account_id"])}
     kinds = dict(book.accounts.join(book.plans, on="plan_id").select("account_id", "kind").iter_rows())
     parties = {name: code for code, name in enumerate(providers(book))}

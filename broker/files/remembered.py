@@ -1,8 +1,8 @@
 """What a close remembers of the usage it read, so that the next one reads only what is new.
 
-Beside a close, in `remembered`: the sums of rows that nothing can change but a row of the same usage_id; every row that was put
-aside, whole; and of each row 128 bits of its usage_id and its cells, in order, to be looked up and not to be read. A late
-row takes the earlier rows of its usage_id out of the sums, and all of them are read by the rules. Files of usage that were read
+Beside a close, in `remembered`: what all its usage came to; the rows of every usage_id that later closes see otherwise; and of
+each row the cells and a hundred bits of its usage_id, to be looked up and not to be read. The usage_ids of new rows are looked up, what their
+earlier rows came to is taken out again, and all of them are read by the rules. Files of usage that were read
 are known by name, size and time of change, as version control knows them; any other change, and all is read again.
 """
 
@@ -20,9 +20,10 @@ import polars as pl
 from broker.files.digests import file_digest
 from broker.files.replacing import replace_file
 from broker.files.usage_parts import UsageParts
-from contracts.usage import Reading
+from contracts.usage import FIGURES, Reading, read_again
 from contracts.usage_stream import (
     BATCH,
+    Ints,
     Keys,
     KeySet,
     PlainRows,
@@ -37,10 +38,9 @@ from contracts.usage_stream import (
 
 FOLDER = "remembered"
 MANIFEST = "memory.json"
-LOOKED_AT = 1_000_000
 CELLS = np.dtype(
     [
-        ("key", "<u8"),
+        ("second", "<u8"),
         ("rev", "<i8"),
         ("start", "<i8"),
         ("end", "<i8"),
@@ -74,15 +74,15 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
     engine          what the keys were made with: they mean nothing to another version
     periods         month_start, month_end, closes_at of the periods settled, microseconds
-    seconds_above   of the rows in the sums
-    pieces          names of the files of keys and cells, in order of the rows
+    figures         numbers of the reading, by name
+    pieces          rows of each file of cells, in order of the rows
     """
 
     engine: str
     periods: tuple[tuple[int, int, int], ...]
     files: tuple[FileSeen, ...]
-    seconds_above: int
-    pieces: tuple[str, ...]
+    figures: dict[str, int]
+    pieces: tuple[int, ...]
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,21 +116,25 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
     def leases(self) -> pl.DataFrame:
         """lease_id, accelerators, by the numbers of cells and sums."""
-        return pl.read_parquet(self.folder / "leases.parquet")
+        return pl.read_ipc(self.folder / "leases.arrow")
+
+    def reading(self, numbers: pl.Expr) -> Reading:
+        """What all usage came to; `numbers` are those of its leases now."""
+        changes = pl.read_ipc(self.folder / "changes.arrow").with_columns(numbers)
+        return Reading(changes=changes, conflicts=pl.read_ipc(self.folder / "conflicts.arrow"), **self.memory.figures)
 
     def rows_of(self, ids: pl.DataFrame) -> pl.DataFrame:
         """The rows remembered of some usage_ids (usage_id, key, second, in order of key); by the lease numbers of this memory."""
-        keys = ids["key"].to_numpy()
-        wanted = KeySet(keys)
-        found = [pl.DataFrame(schema=BATCH | {"key": pl.UInt64(), "second": pl.UInt64()}).drop("usage_id")]
-        for piece in self.memory.pieces:
-            own = np.memmap(self.folder / f"keys-{piece}", dtype=np.uint64, mode="r")
-            cells = np.memmap(self.folder / f"rows-{piece}", dtype=CELLS, mode="r")
-            for first in range(0, len(own), LOOKED_AT):
-                some = np.asarray(own[first : first + LOOKED_AT])
-                at = np.flatnonzero(wanted.holds(some))
-                found.append(_frame(np.asarray(cells[at + first]), some[at]))
-        return pl.concat(found).join(ids, on=["key", "second"]).select(list(BATCH))
+        keys, second = (ids[name].to_numpy() for name in ("key", "second"))
+        found = [pl.DataFrame(schema=BATCH)]
+        for number, height in enumerate(self.memory.pieces):
+            if height:
+                index = np.memmap(self.folder / _piece("index", number), dtype=np.uint64, mode="r")
+                which, at = _places(index, keys)
+                cells = np.asarray(np.memmap(self.folder / _piece("rows", number), dtype=CELLS, mode="r")[at])
+                same = cells["second"] == second[which]
+                found.append(_frame(cells[same], ids["usage_id"].gather(which[same])))
+        return pl.concat(found)
 
 
 class MemoryWriter:
@@ -141,34 +145,61 @@ class MemoryWriter:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         self._pieces = earlier.memory.pieces if earlier else ()
-        self._piece = f"{len(self._pieces):05d}"
-        if earlier:
-            for piece in self._pieces:
-                for name in (f"keys-{piece}", f"rows-{piece}"):
-                    _same_file(earlier.folder / name, self._folder / name)
+        for number in range(len(self._pieces)):
+            for name in (_piece("index", number), _piece("rows", number)):
+                _same_file(earlier.folder / name, self._folder / name)  # type: ignore[union-attr]
 
     def watching(self, batches: Iterator[UsageBatch]) -> Iterator[UsageBatch]:
         """The batches as they come, each kept in passing."""
-        with (self._folder / f"keys-{self._piece}").open("wb") as keys, (self._folder / f"rows-{self._piece}").open("wb") as rows:
+        with (self._folder / _piece("rows", len(self._pieces))).open("wb") as rows:
             for batch in batches:
-                both = batch.rows.select(id_keys("usage_id").alias("first"), second_keys("usage_id").alias("second"))
-                both["first"].to_numpy().tofile(keys)
                 cells = np.empty(batch.rows.height, dtype=CELLS)
-                cells["key"] = both["second"].to_numpy()
+                cells["second"] = batch.rows.select(second_keys("usage_id")).to_series().to_numpy()
                 for name in CELLS.names[1:]:  # type: ignore[index]
                     cells[name] = batch.rows[name].to_numpy()
                 cells.tofile(rows)
                 yield batch
 
-    def finish(self, sums: pl.DataFrame, aside: pl.DataFrame, *, parts: UsageParts, memory: Memory) -> None:
-        """Sums, rows put aside and leases, then the manifest."""
-        sums.cast({"seconds": pl.Int64()}).write_parquet(self._folder / "sums.parquet")
-        aside.write_parquet(self._folder / "aside.parquet")
-        parts.leases.write_parquet(self._folder / "leases.parquet")
-        whole = msgspec.structs.replace(memory, pieces=(*self._pieces, self._piece))
+    def finish(self, reading: Reading, unsettled: pl.DataFrame, *, keys: Keys, parts: UsageParts, memory: Memory) -> None:
+        """What all usage came to, rows that may come to something else, leases and the keys of the rows watched, then the manifest."""
+        _index(keys).tofile(self._folder / _piece("index", len(self._pieces)))
+        reading.changes.write_ipc(self._folder / "changes.arrow")
+        reading.conflicts.write_ipc(self._folder / "conflicts.arrow")
+        unsettled.write_ipc(self._folder / "unsettled.arrow")
+        parts.leases.write_ipc(self._folder / "leases.arrow")
+        whole = msgspec.structs.replace(memory, pieces=(*self._pieces, len(keys)))
         replace_file(self._folder / MANIFEST, msgspec.json.encode(whole))
         shutil.rmtree(self._place, ignore_errors=True)
         self._folder.rename(self._place)
+
+
+def _piece(kind: str, number: int) -> str:
+    return f"{kind}-{number:05d}"
+
+
+def _place_bits(rows: int) -> np.uint64:
+    """How many bits the number of a row takes among so many."""
+    return np.uint64(max(1, (rows - 1).bit_length()))
+
+
+def _index(keys: Keys) -> Keys:
+    """The first bits of every key with the number of its row in the rest, in order: half of what both would take, and quickly sorted."""
+    bits = _place_bits(len(keys))
+    index = (keys >> bits << bits) | np.arange(len(keys), dtype=np.uint64)
+    index.sort()
+    return index
+
+
+def _places(index: Keys, keys: Keys) -> tuple[Ints, Ints]:
+    """Where keys, in order, may be among the rows of an index: which of them, and the number of a row; by the row."""
+    bits = _place_bits(len(index))
+    first, last = np.searchsorted(index, keys >> bits << bits), np.searchsorted(index, keys | (2**bits - np.uint64(1)), side="right")
+    times = last - first
+    which = np.repeat(np.arange(len(keys)), times)
+    entry = np.arange(len(which)) + np.repeat(first - (np.cumsum(times) - times), times)
+    at = (np.asarray(index[entry]) & (2**bits - np.uint64(1))).astype(np.int64)
+    order = np.argsort(at)
+    return which[order], at[order]
 
 
 def second_keys(column: str) -> pl.Expr:
@@ -192,39 +223,43 @@ def read_remembering(parts: UsageParts, periods: pl.DataFrame, *, earlier: Remem
     seen = {file.name for file in earlier.memory.files} if earlier else set()
     new = [number for number, path in enumerate(parts.files) if path.name not in seen]
     fresh = msgspec.structs.replace(parts, files=tuple(parts.files[n] for n in new), rows=tuple(parts.rows[n] for n in new))
-    plain = PlainRows(calendar(periods), parts.leases["accelerators"], settled_only=True)
-    recalled = _recalled(earlier, fresh, periods=periods, plain=plain) if earlier else []
+    leases = parts.leases
+    plain = PlainRows(calendar(periods), leases["accelerators"], settled_only=True)
+    numbers = _renumbered(earlier.leases(), leases) if earlier else None
+    known = _known(earlier, fresh, numbers=numbers) if earlier and numbers is not None else pl.DataFrame(schema=BATCH)
     keys = fresh.keys()
-    before = [rows.select(id_keys("usage_id")).to_series().to_numpy() for rows in recalled]
-    batches = fresh.marked(keys, KeySet(np.concatenate([repeated_keys(keys), *before])))
+    before = known.select(id_keys("usage_id")).to_series().to_numpy()
+    batches = fresh.marked(keys, KeySet(np.concatenate([repeated_keys(keys), before])))
     writer = MemoryWriter(out, earlier) if out else None
-    aside = pl.concat([pl.DataFrame(schema=BATCH), *recalled, *put_aside(plain, writer.watching(batches) if writer else batches)])
-    reading = joined(plain, thoughtful(aside, leases=parts.leases, periods=periods), leases=parts.leases, rows=parts.height)
+    aside = pl.concat([known, *put_aside(plain, writer.watching(batches) if writer else batches)])
+    now = joined(plain, thoughtful(aside, leases=leases, periods=periods), leases=leases, rows=plain.rows + known.height)
+    reading = now
+    if earlier and numbers is not None:
+        then = _came_to(known, leases=leases, periods=periods.head(len(earlier.memory.periods)))
+        reading = read_again(earlier.reading(numbers), before=then, now=now, lease_ids=leases["lease_id"])
     if writer:
-        memory = Memory(
-            engine=pl.__version__,
-            periods=_edges(periods),
-            files=_seen(parts, earlier),
-            seconds_above=plain.seconds_above,
-            pieces=(),
-        )
-        writer.finish(plain.sums(), aside, parts=parts, memory=memory)
+        figures = {name: getattr(reading, name) for name in FIGURES}
+        memory = Memory(engine=pl.__version__, periods=_edges(periods), files=_seen(parts, earlier), figures=figures, pieces=())
+        writer.finish(reading, _unsettled(aside, periods), keys=keys, parts=parts, memory=memory)
     return reading
 
 
-def _recalled(earlier: Remembered, fresh: UsageParts, *, periods: pl.DataFrame, plain: PlainRows) -> list[pl.DataFrame]:
-    """Rows put aside then, and those whose usage_id comes again now; what is left of the sums goes to `plain`."""
-    numbers = pl.lit(_renumbered(earlier.leases(), fresh.leases)).gather(pl.col("lease")).alias("lease")
-    aside = pl.read_parquet(earlier.folder / "aside.parquet").with_columns(numbers)
-    rows = earlier.rows_of(_distinct(fresh)).with_columns(numbers).join(aside, on="usage_id", how="anti")
-    then = calendar(periods.head(len(earlier.memory.periods)))
-    taken = PlainRows(then, fresh.leases["accelerators"], settled_only=True)
-    taken.add(UsageBatch(rows=rows, repeated=np.zeros(rows.height, dtype=np.bool_)))
-    sums = pl.read_parquet(earlier.folder / "sums.parquet").with_columns(numbers, pl.col("seconds").cast(pl.Int128))
-    plain.recall(sums)
-    plain.recall(taken.sums().with_columns(seconds=0 - pl.col("seconds")))
-    plain.seconds_above += earlier.memory.seconds_above - taken.seconds_above
-    return [aside, rows]
+def _known(earlier: Remembered, fresh: UsageParts, *, numbers: pl.Expr) -> pl.DataFrame:
+    """Rows read before that are to be read again: those nothing was settled about, and those whose usage_id comes again now."""
+    unsettled = pl.read_ipc(earlier.folder / "unsettled.arrow")
+    rows = earlier.rows_of(_distinct(fresh)).join(unsettled, on="usage_id", how="anti")
+    return pl.concat([unsettled, rows]).with_columns(numbers)
+
+
+def _came_to(rows: pl.DataFrame, *, leases: pl.DataFrame, periods: pl.DataFrame) -> Reading:
+    nothing = PlainRows(calendar(periods), leases["accelerators"])
+    return joined(nothing, thoughtful(rows, leases=leases, periods=periods), leases=leases, rows=rows.height)
+
+
+def _unsettled(rows: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
+    """The rows of each usage_id of which one came too late, or lies after the last month: the next close sees them otherwise."""
+    ends, closes = (int(periods[name].to_physical().max()) for name in ("month_end", "closes_at"))  # type: ignore[arg-type]
+    return rows.join(rows.filter((pl.col("received_at") >= closes) | (pl.col("end") > ends)), on="usage_id", how="semi")
 
 
 def _distinct(fresh: UsageParts) -> pl.DataFrame:
@@ -248,12 +283,12 @@ def _edges(periods: pl.DataFrame) -> tuple[tuple[int, int, int], ...]:
     return tuple((start, end, close) for start, end, close in edges.iter_rows())
 
 
-def _renumbered(then: pl.DataFrame, now: pl.DataFrame) -> pl.Series:
+def _renumbered(then: pl.DataFrame, now: pl.DataFrame) -> pl.Expr:
     """The number now of each lease by its number then."""
-    return then.join(now.with_row_index("now"), on="lease_id", how="left", maintain_order="left")["now"].cast(pl.UInt32)
+    numbers = then.join(now.with_row_index("now"), on="lease_id", how="left", maintain_order="left")["now"].cast(pl.UInt32)
+    return pl.lit(numbers).gather(pl.col("lease")).alias("lease")
 
 
-def _frame(rows: npt.NDArray[np.void], keys: Keys) -> pl.DataFrame:
+def _frame(rows: npt.NDArray[np.void], ids: pl.Series) -> pl.DataFrame:
     cells = {name: np.ascontiguousarray(rows[name]) for name in BATCH if name != "usage_id"}
-    frame = pl.DataFrame({**cells, "key": keys, "second": np.ascontiguousarray(rows["key"])})
-    return frame.cast({name: dtype for name, dtype in BATCH.items() if name != "usage_id"})
+    return pl.DataFrame({"usage_id": ids, **cells}).cast(BATCH)  # type: ignore[arg-type]
