@@ -1,9 +1,9 @@
 """What a close remembers of the usage it read, so that the next one reads only what is new.
 
-Beside a close, in `remembered`: what all its usage came to; the rows of every usage_id that later closes see otherwise; and of
-each row the cells and a hundred bits of its usage_id, to be looked up and not to be read. The usage_ids of new rows are looked up, what their
-earlier rows came to is taken out again, and all of them are read by the rules. Files of usage that were read
-are known by name, size and time of change, as version control knows them; any other change, and all is read again.
+Beside a close, in `remembered`: what all its usage came to; the rows of every usage_id that later closes see otherwise; and of each
+row the cells and a hundred bits of its usage_id, to be looked up and not to be read. The usage_ids of new rows are looked up, what
+their earlier rows came to is taken out again, and all of them are read by the rules. Files of usage that were read are known by
+name, size and time of change, as version control knows them; any other change, and all is read again.
 """
 
 import os
