@@ -32,6 +32,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     hardware   account, month, period, hardware, seconds, units, rated: how the billable facts of a month move in a period
     providers  account, month, period, provider, rated, failed: the same by provider, failed = Σ seconds · rate · credit_bps
     periods    how many are settled
+    billed     how many of them are billed already: all their moves are in the last of those, which is billed as one and left out
     """
 
     terms: pl.DataFrame
@@ -39,10 +40,16 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     hardware: pl.DataFrame
     providers: pl.DataFrame
     periods: int
+    billed: int = 0
+
+    @property
+    def numbers(self) -> pl.DataFrame:
+        """The periods that are reckoned: those to be billed, after the last one billed."""
+        return pl.DataFrame({"period": pl.int_range(max(1, self.billed), self.periods + 1, eager=True)})
 
 
 class Billed(msgspec.Struct, frozen=True, kw_only=True):
-    """What every period bills, in 128 bits.
+    """What every period not billed yet bills, in 128 bits.
 
     lines   account, month, period, kind, hardware (−1: none), quantity_seconds, amount_micros, amount_cents
     bills   account, period and the totals of an invoice; every account and period has one, also of nothing
@@ -55,7 +62,10 @@ class Billed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bill_all(ledger: Ledger) -> Billed:
-    """The bills of every account of `terms` for periods 1…`periods`."""
+    """The bills of every account of `terms` for periods `billed` + 1…`periods`.
+
+    A price is cumulative: what a period bills is a price now less the price before, whatever periods led up to that.
+    """
     events = _events(ledger)
     by_hardware = _known(ledger.hardware, events, of="hardware")
     by_provider = _known(ledger.providers, events, of="provider")
@@ -63,8 +73,9 @@ def bill_all(ledger: Ledger) -> Billed:
     usage = _shared(by_hardware.join(prices.select(*EVENT, "usage", "cleared"), on=EVENT), of="hardware", total="usage")
     dues = _dues(by_provider, prices)
     lines = pl.concat([_plain_lines(prices), _usage_lines(usage)])
-    bills = _bills(ledger, lines, dues=dues)
-    return Billed(lines=_with_cents(lines, bills), bills=bills, dues=dues)
+    due = pl.col("period") > ledger.billed
+    bills = _bills(ledger, lines, dues=dues).filter(due)
+    return Billed(lines=_with_cents(lines.filter(due), bills), bills=bills, dues=dues.filter(due))
 
 
 def half_up(numerator: pl.Expr, denominator: int) -> pl.Expr:
@@ -75,13 +86,13 @@ def half_up(numerator: pl.Expr, denominator: int) -> pl.Expr:
 def _events(ledger: Ledger) -> pl.DataFrame:
     """Every (account, month, period) whose price a close may change: from the first month that moved to the period's own.
 
-    Plans that look across months (grants, commitments) have all months of every period, for their sums.
+    Plans that look across months (grants, commitments) have all months of every period, for their sums; so has the last one billed.
     """
     moved = pl.concat([frame.select(EVENT) for frame in (ledger.hardware, ledger.providers)])
     first = moved.group_by("account", "period").agg(pl.col("month").min().alias("first"))
-    numbers = pl.DataFrame({"period": pl.int_range(1, ledger.periods + 1, eager=True)})
-    grid = ledger.terms.select("account", "kind").join(numbers, how="cross").join(first, on=BILL, how="left")
-    start = pl.when(pl.col("kind").is_in(["grant", "committed"])).then(1).otherwise(pl.min_horizontal("first", "period"))
+    grid = ledger.terms.select("account", "kind").join(ledger.numbers, how="cross").join(first, on=BILL, how="left")
+    all_months = pl.col("kind").is_in(["grant", "committed"]) | (pl.col("period") == ledger.billed)
+    start = pl.when(all_months).then(1).otherwise(pl.min_horizontal("first", "period"))
     rows = grid.with_columns(pl.int_ranges(start, pl.col("period") + 1).alias("month")).explode("month")
     return rows.select(EVENT).sort(EVENT)
 
@@ -216,8 +227,7 @@ def _bills(ledger: Ledger, lines: pl.DataFrame, *, dues: pl.DataFrame) -> pl.Dat
         subtotal_micros=amount.sum(), take_micros=amount.filter(pl.col("kind") == "take").sum(), lines=pl.len().cast(pl.Int64)
     )
     paid = dues.group_by(BILL).agg(cost_micros=pl.col("cost").sum(), due_micros=pl.col("due").sum())
-    numbers = pl.DataFrame({"period": pl.int_range(1, ledger.periods + 1, eager=True)})
-    grid = ledger.terms.select("account", "kind", "tax_bps").join(numbers, how="cross")
+    grid = ledger.terms.select("account", "kind", "tax_bps").join(ledger.numbers, how="cross")
     rows = grid.join(sums, on=BILL, how="left").join(paid, on=BILL, how="left").sort(BILL)
     figures = ["subtotal_micros", "take_micros", "cost_micros", "due_micros"]
     rows = rows.with_columns(pl.col(figures).fill_null(NONE), pl.col("lines").fill_null(0))

@@ -72,10 +72,14 @@ class CloseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PreviousClose(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier close as it was published: its record and its tables, by name."""
+    """An earlier close as it was published: its record and its tables, by name.
+
+    proven   whether the tables are known to be those that the record has the hashes of
+    """
 
     record: CloseRecord
     tables: dict[str, pl.DataFrame]
+    proven: bool = False
 
 
 def close_record(settlement: Settlement, *, inputs: Mapping[str, str], previous: PreviousClose | None = None) -> CloseRecord:
@@ -122,8 +126,12 @@ def table_hash(table: Table, frame: pl.DataFrame) -> str:
 
 
 def reconcile(settlement: Settlement) -> tuple[Reconciliation, ...]:
-    """Every sum that must agree with another, taken from the published tables. Differences are absolute and added up."""
-    invoices, lines, postings = settlement.invoices, settlement.lines, settlement.postings
+    """Every sum that must agree with another, taken from the published tables. Differences are absolute and added up.
+
+    Periods that stand as an earlier close left them added up then; every sum but that of seconds is of one period, or of such sums.
+    """
+    own = pl.col("period") > settlement.published
+    invoices, lines, postings, payouts = (getattr(settlement, name).filter(own) for name in ("invoices", "lines", "postings", "payouts"))
     bill = ["account_id", "period"]
     owed = postings.filter(pl.col("account") == "receivable").with_columns(pl.col("amount_micros").cast(WIDE))
     due = postings.filter(pl.col("account") == "provider_payable").select(
@@ -144,7 +152,7 @@ def reconcile(settlement: Settlement) -> tuple[Reconciliation, ...]:
         ),
         _line(
             "providers are owed their payouts, micros",
-            _apart(due, settlement.payouts, ["provider_id", "period", "currency"], "amount_micros", "net_micros"),
+            _apart(due, payouts, ["provider_id", "period", "currency"], "amount_micros", "net_micros"),
         ),
         _line(
             "seconds metered are settled or later, seconds",
@@ -160,13 +168,14 @@ def unchanged(settlement: Settlement, previous: PreviousClose) -> tuple[Reconcil
     """
     frames = settlement.tables()
     rows = 0
-    for table in PERIOD_TABLES:
+    for table in PERIOD_TABLES if settlement.published < previous.record.as_of else ():
         mine = frames[table.name].filter(pl.col("period") <= previous.record.as_of)
         theirs = previous.tables[table.name].select(mine.columns)
         rows += sum(
             one.join(other, on=mine.columns, how="anti", nulls_equal=True).height for one, other in ((mine, theirs), (theirs, mine))
         )
-    stale = [name for name, frame in previous.tables.items() if _hash_of(name, frame) != previous.record.outputs.get(name)]
+    unproven = {} if previous.proven else previous.tables
+    stale = [name for name, frame in unproven.items() if _hash_of(name, frame) != previous.record.outputs.get(name)]
     broken = record_hash(previous.record) != previous.record.hash
     return (
         _line("earlier periods are unchanged, rows", rows),

@@ -56,8 +56,8 @@ def plan_terms(book: SettlementBook) -> pl.DataFrame:
     )
 
 
-def ledger_of(changes: pl.DataFrame, book: SettlementBook, *, periods: int) -> Ledger:
-    """The facts of the accounts that 128 bits have room for; the others are left out, also of `terms`."""
+def ledger_of(changes: pl.DataFrame, book: SettlementBook, *, periods: int, billed: int = 0) -> Ledger:
+    """The facts of the accounts that 128 bits have room for; the others are left out, also of `terms`. `billed` as in `Ledger`."""
     terms, leases = plan_terms(book), numbered_leases(book)
     moved = changes.join(leases, on="lease").drop("lease")
     roomy = _roomy(moved, terms.join(_dearest(book), on="plan_id", how="left"), periods=periods)
@@ -75,6 +75,7 @@ def ledger_of(changes: pl.DataFrame, book: SettlementBook, *, periods: int) -> L
             rated=rated.filter(~pl.col("failed")).sum(), failed=(rated * pl.col("credit_bps")).filter("failed").sum()
         ),
         periods=periods,
+        billed=billed,
     )
 
 

@@ -20,15 +20,26 @@ from contracts.terms.errors import BadInput
 from contracts.usage import Reading, read_usage
 from contracts.wide_bills import bill_wide
 
-__all__ = ["Settlement", "SettlementBook", "periods_until", "settle", "settle_reading", "settlement_book"]
+__all__ = ["Published", "Settlement", "SettlementBook", "periods_until", "settle", "settle_reading", "settlement_book"]
 
 POSTING_ORDER = ("receivable", "rounding", "tax", "fee_income", "provider_payable", "plan_margin", "grant")
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """The tables of an earlier close of periods 1…`as_of`, as a close of all would find them again."""
+
+    as_of: int = 0
+    tables: dict[str, pl.DataFrame] = msgspec.field(default_factory=dict)
+
+
+NOTHING_PUBLISHED = Published()
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """Periods 1…`as_of`, settled: the published tables and what the usage came to.
 
     closes            when each period was closed
+    published         up to this period the tables are those of an earlier close, as they were
     seconds_settled   accelerator-seconds of all months settled, failed ones included, as known at the last close
     """
 
@@ -41,6 +52,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     closes: tuple[datetime, ...]
     reading: Reading
     seconds_settled: int
+    published: int = 0
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """The published frames by name, in published order."""
@@ -88,13 +100,18 @@ def periods_until(periods: pl.DataFrame, as_of: int | None) -> pl.DataFrame:
     return periods.sort("period").head(last)
 
 
-def settle_reading(reading: Reading, month: SettlementBook, *, periods: pl.DataFrame) -> Settlement:
+def settle_reading(
+    reading: Reading, month: SettlementBook, *, periods: pl.DataFrame, published: Published = NOTHING_PUBLISHED
+) -> Settlement:
     """Settle what the usage came to, however it was read; `month.usage` is not looked at.
 
+    published   periods that need not be billed again, of the same book: up to there the reading must not differ from what they
+                were billed from
     Raises BadInput when a result does not fit 64 bits.
     """
-    billed = _billed(reading.changes, month, periods=periods.height)
-    tables = published_tables(billed, month)
+    assert published.as_of <= reading.standing, "what is published was billed from another reading"
+    billed = _billed(reading.changes, month, periods=range(published.as_of + 1, periods.height + 1))
+    tables = _after(published, published_tables(billed, month))
     return Settlement(
         as_of=periods.height,
         invoices=tables[INVOICES.name],
@@ -105,11 +122,23 @@ def settle_reading(reading: Reading, month: SettlementBook, *, periods: pl.DataF
         closes=tuple(periods["closes_at"]),
         reading=reading,
         seconds_settled=int(reading.changes["seconds"].cast(pl.Int128).sum() or 0),
+        published=published.as_of,
     )
 
 
-def _billed(changes: pl.DataFrame, month: SettlementBook, *, periods: int) -> Billed:
-    ledger = ledger_of(changes, month, periods=periods)
+def _after(published: Published, tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Tables of later periods after those of earlier ones, in published order."""
+    if not published.as_of:
+        return tables
+    both = {table: pl.concat([published.tables[table.name], tables[table.name]]) for table in (INVOICES, LINES, POSTINGS, PAYOUTS)}
+    return {table.name: frame.sort(table.key) for table, frame in both.items()}
+
+
+def _billed(changes: pl.DataFrame, month: SettlementBook, *, periods: range) -> Billed:
+    """The bills of some periods; what changed before them changed in the one before them."""
+    before = periods.start - 1
+    changes = changes.with_columns(pl.max_horizontal("period", pl.lit(before, pl.Int64)))
+    ledger = ledger_of(changes, month, periods=periods.stop - 1, billed=before)
     billed = bill_all(ledger)
     wide = set(month.accounts["account_id"]) - set(ledger.terms["account_id"])
     if not wide:

@@ -28,8 +28,11 @@ DUES = {"account": INT, "period": INT, "provider": INT, "gross": WIDE, "cost": W
 Row = tuple[object, ...]
 
 
-def bill_wide(changes: pl.DataFrame, book: SettlementBook, *, accounts: Collection[str], periods: int) -> Billed:
-    """The bills of some accounts, by the same codes as all others. Raises BadInput for an amount that does not fit 64 bits."""
+def bill_wide(changes: pl.DataFrame, book: SettlementBook, *, accounts: Collection[str], periods: range) -> Billed:
+    """The bills of some accounts for some periods, by the same codes as all others.
+
+    Raises BadInput for an amount that does not fit 64 bits.
+    """
     leases = book.leases.with_row_index("lease").filter(pl.col("account_id").is_in(list(accounts)))
     moved = _by_account(_measures(changes.join(leases, on="lease"), book))
     numbers = {account: number for number, account in enumerate(book.accounts["account_id"])}
@@ -41,7 +44,9 @@ def bill_wide(changes: pl.DataFrame, book: SettlementBook, *, accounts: Collecti
     dues: list[Row] = []
     for terms in _terms(book, accounts):
         account = numbers[terms.account_id]
-        for bill in bill_account(terms, moved.get(terms.account_id, {}), periods=periods):
+        for bill in bill_account(terms, moved.get(terms.account_id, {}), periods=periods.stop - 1):
+            if bill.period not in periods:
+                continue
             _check(bill)
             lines += _lines(bill, account, hardware=hardware)
             bills.append(_totals(bill, account, kind=kinds[terms.account_id]))
