@@ -19,6 +19,7 @@ import polars as pl
 from broker.clock import Clock
 from broker.files.settlement import month_files
 from broker.store.repositories.acts import ActRepository
+from broker.store.repositories.cleared_dues import ClearedDuesRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.settlements import ClosedPeriod, SettlementRepository
 from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
@@ -33,6 +34,7 @@ from contracts.terms.errors import BadInput, ClearingFailed, Conflict, NotFound,
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.money import MICROS_PER_CENT
 from contracts.terms.time import MICROSECOND, Period, iso, month_of
+from contracts.tracing import LineName, Trace, trace
 
 BOUNDS = Bounds()
 
@@ -178,6 +180,7 @@ class PeriodClose:
             async with unit_of_work(self._sessions) as work:
                 await self._act(work, standing, act="finalised", actor=actor, facts={"hash": settled.record.hash})
                 await _apply(work, settled)
+                await JournalRepository(work).add_many(await ClearedDuesRepository(work).entries(settled.closed))
         else:
             await self._as_before(settled)
         return CloseReport(closed=settled.closed, files=settled.files, settlement=settled.settlement, record=settled.record)
@@ -191,6 +194,21 @@ class PeriodClose:
             async with unit_of_work(self._sessions) as work:
                 await self._act(work, standing, act="exported", actor=actor, facts=facts)
         return await self.period(period)
+
+    async def trace(self, period: int, account_id: str, *, line: int) -> Trace:
+        """What the line of so many, from 1, of an invoice was made from. Raises NotFound for an invoice or line that is not there."""
+        async with unit_of_work(self._sessions) as work:
+            settlements = SettlementRepository(work)
+            invoices = await settlements.statements(account_id=account_id, period=period)
+            if not invoices or not 1 <= line <= len(invoices[0].lines):
+                raise NotFound(
+                    f"account {account_id} has no invoice of period {period} with a line {line}", account_id=account_id, line=line
+                )
+            periods = [each for each in await settlements.closed() if each.period <= period]
+            book = await settlements.book(periods, self._hardware, account_id=account_id)
+        found = invoices[0].lines[line - 1]
+        name = LineName(month=found.month, kind=found.kind, hardware=found.hardware)
+        return await asyncio.to_thread(lambda: trace(book, name, account_id=account_id, period=period))
 
     async def run(self, month_start: datetime, *, closes_at: datetime, people: tuple[str, str]) -> CloseReport:
         """Take every step that is left, the first of two people freezing and rating, the second reviewing and finalising."""

@@ -68,6 +68,16 @@ class CollectionDesk:
             raise NotFound(f"there is no statement for period {period}; it is written when the month is closed", period=period)
         return await asyncio.to_thread(StatementPrinter(Seller()).invoice, found[0], record.hash)
 
+    async def advice(self, period: int, provider_id: str, *, currency: str) -> bytes:
+        """What a provider is owed for a finalised period, as PDF. Raises NotFound."""
+        async with unit_of_work(self._sessions) as work:
+            settlements = SettlementRepository(work)
+            record = await settlements.record(period)
+            found = [each for each in await settlements.advices(period) if (each.provider_id, each.currency) == (provider_id, currency)]
+        if not found or record is None:
+            raise NotFound(f"provider {provider_id} has no statement for period {period}", provider_id=provider_id, period=period)
+        return await asyncio.to_thread(StatementPrinter(Seller()).payout, found[0], record.hash)
+
     async def refund(self, period: int, account_id: str, *, key: str, cents: int) -> None:
         """Give back part of what an account paid for a period; once a key. Raises NotFound, ProcessorFailed, NotSupported."""
         collector = self._collector

@@ -3,8 +3,11 @@
 Whether two acts may be one person's is for the procedures to say; here, whether the key allows the act at all.
 """
 
+import asyncio
+
 from broker.closing import PeriodClose
 from broker.collecting import Collected, CollectionDesk
+from broker.files.given_out import GivenOut, exported, given_out
 from broker.payments.port import TopUp
 from broker.payouts import PayoutDesk, PayoutRun
 from broker.services.accounts import require
@@ -24,7 +27,11 @@ from broker.services.finance_views import (
     preview_view,
 )
 from broker.services.views import Caller
+from contracts.close import CloseRecord
+from contracts.periods import CLOSED
+from contracts.terms.errors import WrongState
 from contracts.terms.time import Period
+from contracts.tracing import Trace
 
 
 class Treasury:
@@ -95,6 +102,38 @@ class Treasury:
     async def paper(self, period: int, caller: Caller) -> bytes:
         """The caller's statement of a period as PDF. Raises NotFound."""
         return await self.collection.paper(period, caller.account_id)
+
+    async def issued_paper(self, period: int, account_id: str, *, caller: Caller) -> bytes:
+        """Any account's statement of a period as PDF. Raises NotFound."""
+        require(caller, "finance:read")
+        return await self.collection.paper(period, account_id)
+
+    async def advice_paper(self, period: int, provider_id: str, *, currency: str, caller: Caller) -> bytes:
+        """What a provider is owed for a period, as PDF. Raises NotFound."""
+        require(caller, "finance:read")
+        return await self.collection.advice(period, provider_id, currency=currency)
+
+    async def record(self, period: int, caller: Caller) -> CloseRecord | None:
+        """What rating a period came to, sum by sum; None before it is rated. Raises NotFound."""
+        require(caller, "finance:read")
+        rated = (await self.closing.period(period)).rated
+        return rated.record if rated else None
+
+    async def trace(self, period: int, account_id: str, *, line: int, caller: Caller) -> Trace:
+        """What the line of so many, from 1, of an invoice was made from. Raises NotFound."""
+        require(caller, "finance:read")
+        return await self.closing.trace(period, account_id, line=line)
+
+    async def export(self, period: int, format: str, *, caller: Caller) -> GivenOut:
+        """A finalised period in one format, noted as given out. Raises WrongState before, BadInput for what it cannot say."""
+        require(caller, "finance:write")
+        standing = await self.closing.period(period)
+        if standing.state not in CLOSED:
+            raise WrongState(f"period {period} is {standing.state}; it can be exported when it is finalised", period=period)
+        report = await self.closing.finalise(period, actor=caller.account_id)
+        files = await asyncio.to_thread(exported, report, format)
+        await self.closing.exported(period, files, actor=caller.account_id)
+        return given_out(files, name=f"gridfare-{report.closed.month.start:%Y-%m}-{format}")
 
     async def held(self, caller: Caller) -> dict[str, int] | None:
         """What the processor holds, cents by currency; None where there is none."""

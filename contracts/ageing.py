@@ -74,11 +74,20 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 def ageing(moves: Iterable[ReceivableMove], *, now: datetime) -> tuple[Ageing, ...]:
     """Balances by age, by account and currency; accounts that owe and are owed nothing are left out."""
-    by_party: dict[tuple[str, str], list[ReceivableMove]] = {}
-    for move in moves:
-        by_party.setdefault((move.account_id, move.currency), []).append(move)
-    found = [_aged(key, rows, now=now) for key, rows in sorted(by_party.items())]
+    found = [_aged(key, rows, now=now) for key, rows in sorted(_by_party(moves).items())]
     return tuple(each for each in found if each.micros or each.oldest)
+
+
+def open_debts(moves: Iterable[ReceivableMove], *, now: datetime) -> tuple[OpenDebt, ...]:
+    """Every debt that payments have not reached in full, by account and currency, the oldest first."""
+    return tuple(debt for _, rows in sorted(_by_party(moves).items()) for debt in _open(rows, now=now))
+
+
+def _by_party(moves: Iterable[ReceivableMove]) -> dict[tuple[str, str], list[ReceivableMove]]:
+    found: dict[tuple[str, str], list[ReceivableMove]] = {}
+    for move in moves:
+        found.setdefault((move.account_id, move.currency), []).append(move)
+    return found
 
 
 def _aged(key: tuple[str, str], moves: list[ReceivableMove], *, now: datetime) -> Ageing:

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from litestar import Controller, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, PathParameter
 
 from broker.app import Services
 from broker.collecting import Collected
+from broker.files.given_out import GivenOut
 from broker.services.corrections import CorrectionView
 from broker.services.disputes import Decision, DisputeView
 from broker.services.finance_views import (
@@ -23,14 +24,18 @@ from broker.services.finance_views import (
 )
 from broker.services.receivables import ReconciliationView
 from broker.services.replies import RequestKey
-from broker.services.views import Caller, Page
-from contracts.ageing import Ageing, Notice
+from broker.services.views import Caller, Page, StatementView
+from contracts.ageing import Ageing, Notice, OpenDebt
+from contracts.close import CloseRecord
 from contracts.events import Correction
 from contracts.metering import MeterDifference
+from contracts.statements import PayoutAdvice
+from contracts.tracing import Trace
 
 KEY: list[dict[str, list[str]]] = [{"bearer": []}]
 PeriodNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="number of a period, from 1")]
 RunNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="number of a payout run of its currency, from 1")]
+LineNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="number of a line of an invoice, from 1")]
 CurrencyCode = Annotated[str, PathParameter(pattern="^[A-Z]{3}$", description="ISO 4217")]
 
 
@@ -139,6 +144,58 @@ class PeriodController(Controller):
     ) -> Done:
         """Give back part of what an account paid for a period; the same key once."""
         return await services.replies.once(lambda: services.treasury.refund(period, data, caller=caller), Done, request=request_key)
+
+    @get("/{period:int}/record", operation_id="GetCloseRecord", summary="Its sums")
+    async def record(
+        self, period: PeriodNumber, services: NamedDependency[Services], *, caller: NamedDependency[Caller]
+    ) -> CloseRecord | None:
+        """What rating a period came to: hashes, counts, and every sum that must agree; null before it is rated."""
+        return await services.treasury.record(period, caller)
+
+    @get("/{period:int}/invoices", operation_id="ListInvoices", summary="Invoices")
+    async def invoices(
+        self, period: PeriodNumber, services: NamedDependency[Services], *, caller: NamedDependency[Caller]
+    ) -> Page[StatementView]:
+        """Every account's invoice or credit note of a period; none before it is finalised."""
+        return Page(items=await services.finance.issued(period, caller))
+
+    @get("/{period:int}/invoices/{account_id:str}/lines/{line:int}", operation_id="TraceLine", summary="Trace a line")
+    async def trace(
+        self,
+        period: PeriodNumber,
+        account_id: FromPath[str],
+        *,
+        line: LineNumber,
+        services: NamedDependency[Services],
+        caller: NamedDependency[Caller],
+    ) -> Trace:
+        """The usage records behind a line of an invoice, the leases they were metered on, and the rule that made its amount."""
+        return await services.treasury.trace(period, account_id, line=line, caller=caller)
+
+    @get("/{period:int}/payouts", operation_id="ListPayoutsDue", summary="What providers are owed")
+    async def advices(
+        self, period: PeriodNumber, services: NamedDependency[Services], *, caller: NamedDependency[Caller]
+    ) -> Page[PayoutAdvice]:
+        """What each provider is owed for a period; none before it is finalised."""
+        return Page(items=await services.finance.advices(period, caller))
+
+    @post("/{period:int}/exports/{format:str}", operation_id="ExportPeriod", summary="Export", status_code=200)
+    async def export(
+        self,
+        period: PeriodNumber,
+        format: FromPath[str],
+        *,
+        services: NamedDependency[Services],
+        caller: NamedDependency[Caller],
+        request_key: NamedDependency[RequestKey | None],
+    ) -> Response[bytes]:
+        """A finalised period as focus, beancount, hledger, statements, pain001, ubl or close: one file, or a ZIP of several.
+
+        What was given out is noted with its SHA-256.
+        """
+        given = await services.replies.once(lambda: services.treasury.export(period, format, caller=caller), GivenOut, request=request_key)
+        disposition = f'attachment; filename="{given.name}"'
+        return Response(given.content, media_type=given.media_type, headers={"Content-Disposition": disposition})
 
     @get("/{period:int}/meters", operation_id="CompareMeters", summary="Two meters compared")
     async def meters(
@@ -312,6 +369,11 @@ class BooksController(Controller):
     async def receivables(self, services: NamedDependency[Services], caller: NamedDependency[Caller]) -> Page[Ageing]:
         """What every account owes, by age: up to 30, 60, 90 days, and longer."""
         return Page(items=await services.receivables.ageing(caller))
+
+    @get("/debts", operation_id="ListDebts", summary="Open invoices")
+    async def debts(self, services: NamedDependency[Services], caller: NamedDependency[Caller]) -> Page[OpenDebt]:
+        """What is still open of each invoice after all that was paid, and since when."""
+        return Page(items=await services.receivables.debts(caller))
 
     @post("/dunning", operation_id="RunDunning", summary="Dun", status_code=200)
     async def dun(

@@ -13,7 +13,7 @@ from broker.services.finance_ports import Acts, Books, Meters, Sums
 from broker.services.ports import Leases
 from broker.services.views import Caller
 from contracts.acts import DUNNING, By
-from contracts.ageing import Ageing, Notice, ageing, notices
+from contracts.ageing import Ageing, Notice, OpenDebt, ageing, notices, open_debts
 from contracts.close import Reconciliation
 from contracts.metering import CounterReading, MeterDifference, differences
 from contracts.terms.errors import BadInput, NotFound
@@ -48,6 +48,11 @@ class ReceivableService:
         """What every account owes, by age."""
         require(caller, "finance:read")
         return list(ageing(await self._books.receivable_moves(), now=self._clock.now()))
+
+    async def debts(self, caller: Caller) -> list[OpenDebt]:
+        """What is still open of each invoice and other debt, by account, the oldest first."""
+        require(caller, "finance:read")
+        return list(open_debts(await self._books.receivable_moves(), now=self._clock.now()))
 
     async def prepaid(self, caller: Caller) -> dict[str, int]:
         """What the caller has paid in advance and not spent, micros by currency."""

@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import Label, func, text
+from sqlalchemy import ColumnElement, Label, func, text
 from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
 from sqlmodel import col, select
 
 from broker.services.views import StatementLine, StatementView
@@ -31,7 +32,7 @@ from contracts.close import CloseRecord
 from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PERIODS, PLANS, PROVIDERS, USAGE
 from contracts.review import Unbilled
 from contracts.settlement import Settlement, SettlementBook, settlement_book
-from contracts.statements import Invoice, InvoiceLine
+from contracts.statements import Invoice, InvoiceLine, PayoutAdvice
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.tables import Table
 from contracts.terms.time import Period
@@ -104,15 +105,15 @@ class SettlementRepository:
         )
         return Unbilled(records_waiting=records, oldest=oldest, leases_silent=tuple(await self._session.scalars(silent)))
 
-    async def book(self, periods: list[ClosedPeriod], hardware: list[HardwareClass]) -> SettlementBook:
-        """Everything these periods are settled from: what was known at the last of their closes, and nothing later.
+    async def book(self, periods: list[ClosedPeriod], hardware: list[HardwareClass], *, account_id: str | None = None) -> SettlementBook:
+        """Everything these periods are settled from, of one account or of all: what was known at the last of their closes.
 
         A lease whose rate changes by slot is one settlement lease per rate, `{lease_id}@{n}`, rates in order of time.
         """
         known_until = periods[-1].closes_at
-        rated = await self._rated_leases(known_until)
+        rated = await self._rated_leases(known_until, account_id)
         frames = {
-            "usage": await self._usage(rated, known_until),
+            "usage": await self._usage(rated, known_until, account_id=account_id),
             "leases": await self._leases(rated),
             "accounts": _frame(
                 [row.model_dump() | {"account_id": row.id} for row in await self._session.scalars(select(AccountRow))], ACCOUNTS
@@ -131,12 +132,13 @@ class SettlementRepository:
         rows = await self._session.scalars(select(ProviderRow).order_by(col(ProviderRow.id)))
         return _frame([row.model_dump() | {"provider_id": row.id} for row in rows], PROVIDERS)
 
-    async def _rated_leases(self, until: datetime) -> pl.DataFrame:
+    async def _rated_leases(self, until: datetime, account_id: str | None) -> pl.DataFrame:
         """Every lease slot that began before a moment, with its settlement lease: lease_id, slot_start, rate_micros, quantity, rated_id."""
         statement = select_columns(
             col(LeaseSlotRow.lease_id), col(LeaseSlotRow.slot_start), col(LeaseSlotRow.rate_micros), col(LeaseSlotRow.quantity)
         )
-        slots = await copy_out(self._session, statement.where(col(LeaseSlotRow.slot_start) < until))
+        chosen = [col(LeaseSlotRow.slot_start) < until, *_leased_by(account_id, col(LeaseSlotRow.lease_id))]
+        slots = await copy_out(self._session, statement.where(*chosen))
         # Numbered by when a rate first held: slots dropped later, by a release or a failure, renumber nothing.
         first = pl.col("slot_start").min().over("lease_id", "rate_micros")
         number = first.rank("dense").over("lease_id").cast(pl.Int64)
@@ -150,12 +152,19 @@ class SettlementRepository:
         joined = most.join(leases, on="lease_id").drop("lease_id").rename({"rated_id": "lease_id"})
         return joined.select(list(LEASES.schema))
 
-    async def _usage(self, rated: pl.DataFrame, until: datetime) -> pl.DataFrame:
+    async def _usage(self, rated: pl.DataFrame, until: datetime, *, account_id: str | None) -> pl.DataFrame:
         parts = [
-            await copy_out(self._session, select_columns(*(col(getattr(row, name)) for name in USAGE.schema)).where(which))
+            await copy_out(self._session, select_columns(*(col(getattr(row, name)) for name in USAGE.schema)).where(*which))
             for row, which in (
-                (UsageRow, col(UsageRow.received_at) < until),
-                (SetAsideRow, (col(SetAsideRow.received_at) < until) & (col(SetAsideRow.reason) == "other_content")),
+                (UsageRow, [col(UsageRow.received_at) < until, *_leased_by(account_id, col(UsageRow.lease_id))]),
+                (
+                    SetAsideRow,
+                    [
+                        col(SetAsideRow.received_at) < until,
+                        col(SetAsideRow.reason) == "other_content",
+                        *_leased_by(account_id, col(SetAsideRow.lease_id)),
+                    ],
+                ),
             )
         ]
         usage = pl.concat(parts)
@@ -184,6 +193,16 @@ class SettlementRepository:
         ):
             await merge(self._session, table, frame=frame.select(list(table.model_fields)))
 
+    async def advices(self, period: int) -> list[PayoutAdvice]:
+        """What providers are owed for a closed period, by provider and currency."""
+        named = select(PayoutRow, ProviderRow, CloseRow).join(ProviderRow, col(ProviderRow.id) == col(PayoutRow.provider_id))
+        named = named.join(CloseRow, col(CloseRow.period) == col(PayoutRow.period)).where(col(PayoutRow.period) == period)
+        rows = await self._session.execute(named.order_by(col(PayoutRow.provider_id), col(PayoutRow.currency)))
+        return [
+            PayoutAdvice(**row.model_dump(), provider_name=provider.name, month_start=close.month_start, month_end=close.month_end)
+            for row, provider, close in rows
+        ]
+
     async def invoices(self, period: int) -> list[Invoice]:
         """The invoices of a period as exports know them, by account."""
         months = {each.period: each.month for each in await self.closed()}
@@ -211,6 +230,11 @@ class SettlementRepository:
             _statement(invoice, account, close=close, lines=by_invoice.get((invoice.account_id, invoice.period), []))
             for invoice, account, close in rows
         ]
+
+
+def _leased_by(account_id: str | None, lease_id: Mapped[str]) -> list[ColumnElement[bool]]:
+    """That a lease is the account's; nothing for all accounts."""
+    return [] if account_id is None else [lease_id.in_(select_columns(col(LeaseRow.id)).where(col(LeaseRow.account_id) == account_id))]
 
 
 def _invoice(found: StatementView, account: AccountRow, *, months: dict[int, Period]) -> Invoice:

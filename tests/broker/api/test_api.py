@@ -65,7 +65,7 @@ def test_every_private_route_refuses_before_it_reads_anything(client):
     for path, operations in paths.items():
         for method, operation in operations.items():
             if operation.get("security"):
-                numbered = re.sub(r"\{(period|number)\}", "1", path).replace("{currency}", "USD")
+                numbered = re.sub(r"\{(period|number|line)\}", "1", path).replace("{currency}", "USD")
                 address = re.sub(r"\{\w+\}", "x", numbered)
                 assert client.request(method, address).status_code == 401, (method, path)
 
