@@ -19,6 +19,7 @@ from broker.clock import Clock
 from broker.closing import PeriodClose
 from broker.collecting import CollectionDesk
 from broker.cycle import MarketCycle, Timetable
+from broker.feeds.desk import FeedDesk
 from broker.payments.collector import Collector
 from broker.payments.port import Processor
 from broker.payments.stored import StoredLedger
@@ -67,6 +68,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     corrections: CorrectionService
     disputes: DisputeService
     explanations: ExplanationService
+    feeds: FeedDesk
     finance: FinanceService
     leases: LeaseService
     market: MarketService
@@ -110,6 +112,7 @@ class Market:
         self.hardware = hardware
         self.shown_keys = tuple(shown_keys)
         self.backlog = Backlog()
+        self.feeds = FeedDesk(sessions, clock=clock, hardware=hardware)
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:
@@ -131,6 +134,7 @@ class Market:
             corrections=corrections,
             disputes=disputes,
             explanations=ExplanationService(BidRepository(work), ClearedBookRepository(work)),
+            feeds=self.feeds,
             finance=FinanceService(settlements, journal),
             leases=LeaseService(leases, clock=self.clock),
             market=MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval),

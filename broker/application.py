@@ -9,6 +9,7 @@ from litestar.plugins import PluginProtocol
 from litestar.response import Template
 from litestar.types import ControllerRouterHandler, Message, Scope
 
+from broker.api.feed import FeedController
 from broker.api.finance import BooksController, PayoutController, PeriodController
 from broker.api.health import healthz, readyz
 from broker.api.market import MarketController, OfferController
@@ -40,6 +41,7 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     LeaseController,
     StatementController,
     UsageController,
+    FeedController,
     PrepaidController,
     DisputeController,
     ReadingController,

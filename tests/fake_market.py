@@ -13,6 +13,7 @@ import polars as pl
 
 from broker.app import Services
 from broker.clock import FixedClock
+from broker.feeds.desk import FeedDesk
 from broker.services.accounts import AccountService, key_digest, require
 from broker.services.backlog import Backlog
 from broker.services.explanations import ClearedBook, ExplanationService
@@ -376,6 +377,7 @@ class FakeMarket:
             accounts=AccountService(FakeAccounts()),
             backlog=Backlog(),
             explanations=ExplanationService(books, books),
+            feeds=FeedDesk(None, clock=clock, hardware=[]),
             finance=FakeFinance(statements),
             leases=FakeLeases(leases),
             market=MarketService(FakeMarketReader(cycles=cycles), clock, currency="USD", gate_interval=GATES_EVERY),

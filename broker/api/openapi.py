@@ -13,10 +13,12 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from broker.api.examples import EXAMPLES
+from broker.api.feed import MESSAGES_MAX
 from broker.api.problems import MEDIA_TYPE
 from broker.api.queries import QUERIES
 from broker.api.usage import JSON, MSGPACK, NDJSON, REPORTS_MAX
 from broker.services.usage_views import UsageReport
+from contracts.feed.messages import Envelope
 from contracts.terms.bids import BidRequest
 
 REFUSALS = {
@@ -83,6 +85,8 @@ def _amend_operation(operation: Document, schemas: Document, *, posts: bool) -> 
         operation["parameters"] = _query_parameters(QUERIES[name], schemas)
     if name == "ReportUsage":
         operation["requestBody"] = _batches(schemas)
+    if name == "SendFeed":
+        operation["requestBody"] = _envelopes(schemas)
     codes = {"500"} if name != "GetReadiness" else {"500", "503"}
     if operation.get("parameters") or "requestBody" in operation:
         codes |= {"400", "404"}
@@ -90,7 +94,7 @@ def _amend_operation(operation: Document, schemas: Document, *, posts: bool) -> 
         codes |= {"400", "401", "403", "404"}
     if posts:
         codes |= {"402", "409", "413", "422"}
-    if name == "ReportUsage":
+    if name in {"ReportUsage", "SendFeed"}:
         codes |= {"415", "429"}
     for code in sorted(codes):
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -107,6 +111,16 @@ def _batches(schemas: Document) -> Document:
     lines = {"type": "string", "description": "one report a line"}
     binary = {"type": "string", "format": "binary", "description": "the same array"}
     return {"required": True, "content": {JSON: {"schema": batch}, NDJSON: {"schema": lines}, MSGPACK: {"schema": binary}}}
+
+
+def _envelopes(schemas: Document) -> Document:
+    """A batch of envelopes in either form; what is no envelope is refused in its place, so nothing more is asked of the items."""
+    form = "#/components/schemas/{name}"
+    _, components = msgspec.json.schema_components([Envelope], schema_hook=lambda _: {"description": "any value"}, ref_template=form)
+    schemas.update(components)
+    batch = {"type": "array", "items": {"$ref": "#/components/schemas/Envelope"}, "maxItems": MESSAGES_MAX}
+    binary = {"type": "string", "format": "binary", "description": "the same array"}
+    return {"required": True, "content": {JSON: {"schema": batch}, MSGPACK: {"schema": binary}}}
 
 
 def _query_parameters(struct: type[msgspec.Struct], schemas: Document) -> list[Document]:

@@ -7,6 +7,7 @@ reversed, usage is revised by a higher revision.
 
 from broker.store.rows.controls import ActRow, CounterReadingRow
 from broker.store.rows.facts import LatencyRow, TransferRow, ZoneHourRow
+from broker.store.rows.feed import FeedEventRow, FeedOfferRow, FeedSessionRow
 from broker.store.rows.leases import LeaseEventRow, LeaseRow, LeaseSlotRow, SetAsideRow, UsageRow
 from broker.store.rows.ledger import CloseRow, InvoiceLineRow, InvoiceRow, JournalEntryRow, PayoutRow, PostingRow
 from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferHourRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
@@ -21,6 +22,9 @@ __all__ = [
     "CloseRow",
     "CounterReadingRow",
     "CycleRow",
+    "FeedEventRow",
+    "FeedOfferRow",
+    "FeedSessionRow",
     "IdempotencyRow",
     "InvoiceLineRow",
     "InvoiceRow",

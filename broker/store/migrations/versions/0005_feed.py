@@ -1,0 +1,16 @@
+"""Feeds of providers: their sessions, their tables, what they told beside.
+
+Written as SQL, in the file beside this one, statements parted by blank lines.
+"""
+
+from broker.store.revision import run_script
+
+revision: str = "0005"
+down_revision: str | None = "0004"
+branch_labels: str | None = None
+depends_on: str | None = None
+
+
+def upgrade() -> None:
+    """Run the script beside this file."""
+    run_script("0005_feed.sql")
