@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from broker.commands.watching import watched
+from broker.files.kept import keep_tables
 from broker.files.settlement import read_previous, read_settlement, write_settlement
 from contracts.close import CloseRecord, PreviousClose, close_record
 from contracts.settlement import Settlement
@@ -45,10 +46,12 @@ def settle_command(directory: Directory, out: Out, as_of: AsOf = None, previous:
     reading = read_settlement(directory, previous=previous)
     earlier = read_previous(previous) if previous else None
     with watched() as progress:
-        settlement = reading.settle(as_of=as_of, progress=progress, remember=out if remember else None)
+        settlement = reading.settle(as_of=as_of, progress=progress, remember=out if remember else None, previous=earlier)
     _in_order(earlier, settlement)
     record = close_record(settlement, inputs=reading.inputs, previous=earlier)
     write_settlement(out, settlement, record=record, copied=reading.copied)
+    if remember:
+        keep_tables(out, settlement, record=record, book=reading.book)
     warnings = Console(stderr=True)
     for warning in reading.warnings:
         warnings.print(f"[yellow]left out:[/] {warning}")

@@ -16,6 +16,7 @@ import polars as pl
 
 from broker.files.digests import digests, file_digest, files_digest
 from broker.files.faults import Findings
+from broker.files.kept import kept_tables, only_grown
 from broker.files.remembered import Remembered, read_remembering
 from broker.files.replacing import replace_file
 from broker.files.segments import SegmentedUsage, held_batch, segmented_usage, segments_digest, segments_folder
@@ -25,27 +26,33 @@ from contracts.close import CloseRecord, PreviousClose
 from contracts.ledger_checks import settlement_faults
 from contracts.ledger_tables import (
     ACCOUNTS,
+    HARDWARE,
     INVOICES,
     LINES,
     PARTIES,
     PAYOUTS,
     PERIODS,
+    PLAN_TIERS,
     PLANS,
     POSTINGS,
     PROVIDERS,
     SETTLEMENT_TABLES,
+    SLA,
     SMALL_TABLES,
     STATEMENT_TABLES,
     USAGE,
 )
-from contracts.settlement import Settlement, SettlementBook, periods_until, settle, settle_reading, settlement_book
+from contracts.settlement import Published, Settlement, SettlementBook, periods_until, settle, settle_reading, settlement_book
 from contracts.statements import Seller, SettledBook
 from contracts.terms.errors import BadInput
+from contracts.terms.orders import RULES_VERSION
 from contracts.terms.tables import Table
+from contracts.usage import Reading
 from contracts.usage_stream import UsageBatch
 
 RECORD_FILE = "close.json"
 SELLER_FILE = "seller.toml"
+TARIFF = (HARDWARE.name, PLANS.name, PLAN_TIERS.name, SLA.name)
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
@@ -84,9 +91,17 @@ class SettlementReading(msgspec.Struct, frozen=True, kw_only=True):
             raise BadInput("the usage is in segments already", file=USAGE.name, would_do="the tables they were written from")
         return msgspec.structs.replace(self.parts, progress=progress).batches()
 
-    def settle(self, *, as_of: int | None = None, progress: Progress = silent, remember: Path | None = None) -> Settlement:
+    def settle(
+        self,
+        *,
+        as_of: int | None = None,
+        progress: Progress = silent,
+        remember: Path | None = None,
+        previous: PreviousClose | None = None,
+    ) -> Settlement:
         """Settle periods 1…as_of, all by default; `remember` beside a close what the next one need not read again.
 
+        previous   the close that `earlier` is of: what it published is taken as it is, where settling all would find the same again
         Raises BadInput for what cannot stand, or does not fit 64 bits.
         """
         if self.parts is None:
@@ -98,7 +113,20 @@ class SettlementReading(msgspec.Struct, frozen=True, kw_only=True):
         earlier = self.earlier if self.earlier and self.earlier.serves(parts, periods) else None
         if not earlier and not remember:
             return settle_reading(parts.read(periods), self.book, periods=periods)
-        return settle_reading(read_remembering(parts, periods, earlier=earlier, out=remember), self.book, periods=periods)
+        found = read_remembering(parts, periods, earlier=earlier, out=remember)
+        published = self._published(earlier, previous, reading=found) if earlier and previous else Published()
+        return settle_reading(found, self.book, periods=periods, published=published)
+
+    def _published(self, earlier: Remembered, previous: PreviousClose, *, reading: Reading) -> Published:
+        """The periods that need not be billed again: proved to be as they were published, of the same tariff, leases and usage."""
+        record = previous.record
+        sound = previous.proven and record.holds and record.rules == RULES_VERSION and record.as_of <= reading.standing
+        if not sound or not only_grown(earlier.folder.parent, self.book):
+            return Published()
+        digests = {name: digest.result() for name, digest in self.digests.items() if name in TARIFF}
+        if digests != {name: digest for name, digest in record.inputs.items() if name in TARIFF}:
+            return Published()
+        return Published(as_of=record.as_of, tables=previous.tables)
 
 
 def read_settlement(directory: Path, *, previous: Path | None = None) -> SettlementReading:
@@ -176,7 +204,9 @@ def month_files(book: SettlementBook, providers: pl.DataFrame) -> dict[str, byte
 
 def read_previous(out: Path) -> PreviousClose:
     """An earlier close, as it was published. Raises BadInput for a missing or unreadable part."""
-    return PreviousClose(record=_record(out), tables=_read(out, STATEMENT_TABLES))
+    record = _record(out)
+    kept = kept_tables(out, record)
+    return PreviousClose(record=record, tables=_read(out, STATEMENT_TABLES) if kept is None else kept, proven=kept is not None)
 
 
 def read_settled(out: Path) -> SettledBook:
