@@ -247,6 +247,7 @@ def move(network: Network, auction: Auction, gaps: Gaps, node: int, epsilon: int
     else:
         part = give_up(network, auction, gaps, part)
         part = min(part, most - auction.held[group, slot])
+        auction.floor[pool, :, slot] = 0  # what was given up at this very node stands idle too, and its turn is now
     rate = network.rate[columns[STEP]]
     level = rate + max(0, gaps.find[SECOND] - epsilon)
     columns[FREE] -= part
