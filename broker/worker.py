@@ -25,6 +25,7 @@ async def keep_gates(market: Market, worker: Executor, *, say: Callable[[str], N
         gate = next_gate(market.timetable, market.clock.now())
         await asyncio.sleep((gate - market.clock.now()).total_seconds())
         try:
+            await market.feeds.pass_time()
             say(_words(await cycle.run(gate)))
         except MarketError as error:
             say(f"{iso(gate)}  {error}; the market keeps its last result")

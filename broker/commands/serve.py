@@ -12,6 +12,7 @@ from rich.console import Console
 from broker.app import clearing_worker, open_market
 from broker.clock import SystemClock
 from broker.cycle import Timetable
+from broker.feeds.keeping import keep_feeds
 from broker.payments.opening import open_stripe
 from broker.serving import free_port, serve
 from broker.settings import Settings, read_settings
@@ -57,4 +58,5 @@ async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, console:
             console.print(f"[bold]Portal[/bold]  http://{settings.host}:{port}   next gate {iso(gate)}   stop with Ctrl-C")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_gates(market, worker, say=console.print))
+                tasks.create_task(keep_feeds(market.feeds, say=console.print))
                 tasks.create_task(serve(market, host=settings.host, port=port))

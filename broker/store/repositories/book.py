@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col, select
 
 from broker.store.copying import merge
+from broker.store.repositories.feed import believed
 from broker.store.rows import AccountRow, LatencyRow, LeaseRow, LeaseSlotRow, OfferHourRow, OfferRow, ProviderRow, TransferRow, ZoneHourRow
 from contracts.leasing import Place
 from contracts.terms.accounts import Account
@@ -25,8 +26,8 @@ class BookRepository:
         self._session = session
 
     async def places(self) -> dict[str, Place]:
-        """Where each current offer runs."""
-        statement = select(OfferRow).where(col(OfferRow.superseded_at).is_(None))
+        """Where each offer runs, those that are gone too: what was cleared while they were there is delivered."""
+        statement = select(OfferRow).order_by(col(OfferRow.id), col(OfferRow.version))
         return {row.id: Place(row.provider, row.site, row.hardware) for row in await self._session.scalars(statement)}
 
     async def book(self, rules: MarketRules, bids: list[Bid]) -> MarketBook:
@@ -49,7 +50,7 @@ class BookRepository:
         return canonical_book(rules, frames | ({"transfer": transfer} if transfer.height else {}))
 
     async def _offers(self, slots: int) -> pl.DataFrame:
-        statement = select(OfferRow).where(col(OfferRow.superseded_at).is_(None)).order_by(col(OfferRow.id))
+        statement = select(OfferRow).where(col(OfferRow.superseded_at).is_(None), believed()).order_by(col(OfferRow.id))
         rows = [
             row.model_dump() | {"offer_id": row.id, "slot_first": 0, "slot_end": slots} for row in await self._session.scalars(statement)
         ]
@@ -112,7 +113,7 @@ class BookRepository:
         hours = [row for row in _hours(book) if row["offer_id"] not in known]
         self._session.add_all([OfferHourRow(**row) for row in hours])
         await self._session.flush()
-        return len(await self.places())
+        return len((await self._session.scalars(select(OfferRow.id).where(col(OfferRow.superseded_at).is_(None)))).all())
 
     async def add_facts(self, book: MarketBook) -> None:
         """Enter latencies and transfer costs, where they are not known yet."""

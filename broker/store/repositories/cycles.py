@@ -118,9 +118,9 @@ class CycleRepository:
         return clearing_of(frames)
 
     async def _countries(self) -> pl.DataFrame:
-        """Where each current offer, and so each pool that is named after it, stands."""
-        statement = select(OfferRow.id, OfferRow.country).where(col(OfferRow.superseded_at).is_(None))
-        rows = [tuple(row) for row in await self._session.execute(statement)]
+        """Where each offer as last told, and so each pool that is named after it, stands."""
+        statement = select(OfferRow.id, OfferRow.country).order_by(col(OfferRow.id), col(OfferRow.version))
+        rows = list({row[0]: tuple(row) for row in await self._session.execute(statement)}.values())
         return pl.DataFrame(rows, schema={"offer_id": pl.String, "country": pl.String}, orient="row")
 
     async def _row(self, cycle_id: str, *, locked: bool = False) -> CycleRow:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 import polars as pl
-from sqlalchemy import bindparam, delete, func, text, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -42,6 +42,17 @@ RATES = text("""SELECT hardware, percentile_disc(0.5) WITHIN GROUP (ORDER BY rat
     WHERE o.superseded_at IS NULL AND o.provider <> :provider AND NOT EXISTS (
         SELECT FROM feed_offers f WHERE f.provider_id = o.provider AND f.offer_id = o.id AND NOT f.staged AND f.suspect <> '')
     GROUP BY o.hardware, o.provider) AS voices GROUP BY hardware""")
+
+
+def believed() -> ColumnElement[bool]:
+    """Of the offers of a query: those that did not come by a feed, and those that did, are live and plausible."""
+    fed = select(col(FeedOfferRow.offer_id)).where(
+        col(FeedOfferRow.provider_id) == col(OfferRow.provider),
+        col(FeedOfferRow.staged).is_(False),
+        col(FeedOfferRow.offer_id) == col(OfferRow.id),
+        or_(col(FeedOfferRow.state) != "live", col(FeedOfferRow.suspect) != ""),
+    )
+    return ~fed.exists()
 
 
 class FeedHead(msgspec.Struct, frozen=True, kw_only=True):
