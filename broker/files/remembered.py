@@ -131,7 +131,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
             if height:
                 index = np.memmap(self.folder / _piece("index", number), dtype=np.uint64, mode="r")
                 which, at = _places(index, keys)
-                cells = np.asarray(np.memmap(self.folder / _piece("rows", number), dtype=CELLS, mode="r")[at])
+                cells = _cells(self.folder / _piece("rows", number), at)
                 same = cells["second"] == second[which]
                 found.append(_frame(cells[same], ids["usage_id"].gather(which[same])))
         return pl.concat(found)
@@ -193,13 +193,23 @@ def _index(keys: Keys) -> Keys:
 def _places(index: Keys, keys: Keys) -> tuple[Ints, Ints]:
     """Where keys, in order, may be among the rows of an index: which of them, and the number of a row; by the row."""
     bits = _place_bits(len(index))
-    first, last = np.searchsorted(index, keys >> bits << bits), np.searchsorted(index, keys | (2**bits - np.uint64(1)), side="right")
-    times = last - first
-    which = np.repeat(np.arange(len(keys)), times)
+    rest = 2**bits - np.uint64(1)
+    first = np.searchsorted(index, keys >> bits << bits)
+    there = np.flatnonzero(index[np.minimum(first, len(index) - 1)] >> bits == keys >> bits)
+    first = first[there]
+    times = np.searchsorted(index, keys[there] | rest, side="right") - first
+    which = np.repeat(there, times)
     entry = np.arange(len(which)) + np.repeat(first - (np.cumsum(times) - times), times)
-    at = (np.asarray(index[entry]) & (2**bits - np.uint64(1))).astype(np.int64)
+    at = (index[entry] & rest).astype(np.int64)
     order = np.argsort(at)
     return which[order], at[order]
+
+
+def _cells(path: Path, at: Ints) -> npt.NDArray[np.void]:
+    """Some rows of a file of cells, one by one: they lie far apart, and mapping would fetch all that is around them."""
+    size = CELLS.itemsize
+    with path.open("rb", buffering=0) as file:
+        return np.frombuffer(b"".join([os.pread(file.fileno(), size, place) for place in (at * size).tolist()]), dtype=CELLS)
 
 
 def second_keys(column: str) -> pl.Expr:
