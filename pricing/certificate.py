@@ -18,7 +18,7 @@ from pricing.audit.ends import EndsOfTies
 from pricing.audit.examination import Audit, count, examine, verdict
 from pricing.audit.goods import check_goods
 from pricing.audit.money import check_money
-from pricing.audit.result import misfits
+from pricing.audit.result import fit
 from pricing.canonical import hashes_of, write_book_tables, write_result_tables
 from pricing.merkle import result_root
 
@@ -48,16 +48,16 @@ def certify(
     claimed = clearing.bound_integer_micros if bound_integer_micros is None else bound_integer_micros
     claims = Claims(path=path, approximate=approximate, bound_integer_micros=claimed)
     counted = count(book)
-    bids, stock = counted.demand.ids, counted.stock
-    faults = misfits(clearing, bids, stock=stock)
+    stock, bids = counted.stock, book.bids["bid_id"]
+    layout, faults = fit(clearing, bids, stock=stock)
     fitting = verdict(
         "tables", faults, finding=f"the result speaks of {len(bids)} bids, {len(stock.offers)} offers and {len(stock.pools)} pools"
     )
-    if faults:
+    if layout is None:
         return _certificate(
             book, clearing, claims=claims, checks=[fitting], optimum=Optimum(made=Fraction(0), most=Fraction(0), lumpy=False)
         )
-    audit = examine(counted, clearing, approximate=approximate)
+    audit = examine(counted, clearing, layout=layout, approximate=approximate)
     optimum = Optimum(made=welfare(audit), most=bound(audit, audit.layout.rates), lumpy=audit.demand.lumpy)
     checks = [fitting, *check_goods(audit), *check_money(audit), _check_gap(optimum, claims), *_check_ends(audit)]
     return _certificate(book, clearing, claims=claims, checks=checks, optimum=optimum)

@@ -17,7 +17,7 @@ from contracts.terms.errors import NotFound
 from contracts.terms.money import BASIS_POINTS, micros_text
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
-from pricing.audit.result import lay_out
+from pricing.audit.result import rates_of
 from pricing.audit.supply import Stock, take_stock
 from pricing.audit.whole import Ints
 from pricing.policy import CLAUSES, PARTY_CLAUSES, fits_tier, fits_window, standing_refusals
@@ -99,7 +99,7 @@ def explain(book: MarketBook, bid_id: str, *, clearing: Clearing) -> Explanation
         raise NotFound(f"no bid of the book has the id {bid_id}", bid=bid_id)
     (bid,), facts = bids_of(msgspec.structs.replace(book, bids=mine)), facts_of(book)
     stock = take_stock(book, facts)
-    prices = lay_out(msgspec.structs.replace(clearing, awards=clearing.awards.clear()), [bid_id], stock=stock).rates
+    prices = rates_of(clearing, stock)
     sites = [site for pool in range(len(stock.pools)) if (site := _look(bid, pool, stock=stock, facts=facts)) is not None]
     worthless = sum(site.offers for site in sites if not site.clauses and not _worth_it(bid, site, stock=stock, facts=facts))
     counted = Counter({clause: sum(site.offers for site in sites if clause in site.clauses) for clause in CLAUSES})

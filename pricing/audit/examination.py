@@ -10,7 +10,7 @@ from contracts.terms.orders import MarketBook
 from pricing.audit.clauses import Ruling, read_clauses
 from pricing.audit.demand import Demand, take_demand
 from pricing.audit.reach import Reach, find_reach
-from pricing.audit.result import Layout, lay_out
+from pricing.audit.result import Layout
 from pricing.audit.supply import Stock, take_stock
 from pricing.audit.terms import Terms, read_terms
 from pricing.audit.whole import Bools, Ints, gathered, halves_up, times
@@ -88,10 +88,9 @@ def count(book: MarketBook) -> Counted:
     return Counted(book=book, facts=facts, stock=take_stock(book, facts), demand=take_demand(book, facts))
 
 
-def examine(counted: Counted, clearing: Clearing, *, approximate: bool = False) -> Audit:
-    """Lay a result over its book. Ask `misfits` first."""
+def examine(counted: Counted, clearing: Clearing, *, layout: Layout, approximate: bool = False) -> Audit:
+    """The figures that a book and a result laid over it give."""
     stock, demand, facts = counted.stock, counted.demand, counted.facts
-    layout = lay_out(clearing, demand.ids, stock=stock)
     rulings = read_clauses(demand.kinds, stock.offers, facts=facts)
     terms = read_terms(demand, stock, facts=facts)
     pool = stock.pool_of[layout.offer]

@@ -10,7 +10,6 @@ from contracts.terms.tables import TIERS
 from pricing.audit.examination import Audit, verdict
 from pricing.audit.outcomes import odd_outcomes
 from pricing.audit.receipts import odd_receipts
-from pricing.audit.result import rows_of
 from pricing.audit.supply import GUARANTEED, SPOT, STANDARD
 
 
@@ -34,7 +33,7 @@ def check_money(audit: Audit) -> list[Check]:
 def _odd_rows(audit: Audit) -> Iterator[str]:
     """Descriptions and counts of the price rows."""
     stock, prices = audit.stock, audit.clearing.prices
-    pool, slot, tier = rows_of(prices["pool"], stock.names), prices["slot"].to_numpy(), rows_of(prices["tier"], TIERS)
+    pool, slot, tier = audit.layout.named.pool, prices["slot"].to_numpy(), audit.layout.named.price_tier
     heads = stock.heads
     told = {
         "site": pl.Series([offer.site for offer in heads], dtype=pl.String).gather(pool),

@@ -46,7 +46,7 @@ def _due_outcomes(audit: Audit) -> pl.DataFrame:
     served = audit.taken.sum(axis=1) > 0
     return pl.DataFrame(
         {
-            "bid_id": pl.Series(demand.ids, dtype=pl.String),
+            "bid_id": audit.book.bids["bid_id"],
             "status": _statuses(audit, served),
             "hours": ratios(audit.taken.sum(axis=1), 1, times_by=h),
             "reference_hours": ratios(referenced, demand.factor_unit, times_by=h),

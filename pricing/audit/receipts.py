@@ -6,7 +6,6 @@ import msgspec
 import numpy as np
 
 from pricing.audit.examination import Audit
-from pricing.audit.result import rows_of
 from pricing.audit.supply import SPOT
 from pricing.audit.whole import Ints, gathered, times
 
@@ -28,7 +27,7 @@ def odd_receipts(audit: Audit) -> Iterator[str]:
     """Receipts that are not what is due, and what is due without one."""
     stock, receipts = audit.stock, audit.clearing.receipts
     due = _due(audit)
-    offer, slot = rows_of(receipts["offer_id"], list(stock.row_of)), receipts["slot"].to_numpy()
+    offer, slot = audit.layout.named.seller, receipts["slot"].to_numpy()
     told = [receipts[name].to_numpy() for name in ("sold", "received_micros", "premium_micros", "uplift_micros")]
     grids = (due.sold, due.received, due.premium, due.uplift)
     odd = np.logical_or.reduce([column != grid[offer, slot] for column, grid in zip(told, grids, strict=True)])

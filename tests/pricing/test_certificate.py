@@ -17,9 +17,9 @@ from contracts.terms.clearing import Certificate, Clearing
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import AWARDS, OUTCOMES, PRICES, RECEIPTS, RESULT_TABLES, TRANSFER
 from pricing.audit.bound import bound, welfare
-from pricing.audit.examination import Audit, count, examine
 from pricing.certificate import certify, verify
 from pricing.clearing import clear
+from tests.audits import audit_of
 from tests.builders import Row, a_bid, an_offer, book, frame_of
 from tests.oracles.clearing import plain, welfare_by_linear_programme
 from tests.strategies_market import market_books
@@ -245,6 +245,32 @@ def test_strangers_and_doubles_are_named_before_anything_else():
     assert failing(certify(scarce(), double, path="convex")) == {"tables"}
 
 
+@pytest.mark.parametrize(
+    ("table", "change", "finding"),
+    [
+        ("outcomes", {"bid_id": pl.lit("b9")}, "outcomes names b9, which is not in the book"),
+        ("awards", {"tier": pl.lit("gold")}, "awards names gold, which is not in the book"),
+        ("prices", {"pool": pl.lit("o9")}, "prices names o9, which is not in the book"),
+        ("receipts", {"slot": pl.lit(-1)}, "receipts names slot -1"),
+        ("awards", {"quantity": pl.lit(0)}, "an award grants nothing"),
+        ("prices", {"slot": pl.lit(None)}, "prices has an empty cell"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(table: str, change: dict[str, pl.Expr], finding: str):
+    frame = by_hand().tables()[table]
+    odd = frame.with_columns(**{name: cell.cast(frame.schema[name]) for name, cell in change.items()})
+    certificate = certify(scarce(), msgspec.structs.replace(by_hand(), **{table: odd}), path="convex")
+    assert failing(certificate) == {"tables"}
+    assert finding in str(certificate.checks)
+
+
+@pytest.mark.parametrize("table", ["awards", "prices", "outcomes", "receipts"])
+def test_no_row_is_there_twice(table: str):
+    frame = by_hand().tables()[table]
+    double = msgspec.structs.replace(by_hand(), **{table: pl.concat([frame, frame.tail(1)])})
+    assert f"{table} has a row twice" in str(certify(scarce(), double, path="convex").checks)
+
+
 def test_a_worse_book_of_awards_fails_the_bound_alone():
     """Nothing sold at all, priced as nothing sold: every line adds up, but welfare is left lying."""
     empty = {table.name: table.empty() for table in RESULT_TABLES}
@@ -323,10 +349,6 @@ def test_no_prices_promise_less_than_the_optimum(market: MarketBook, data: st.Da
     best = Fraction(welfare_by_linear_programme(plain(market))) * market.rules.hours
     assert bound(audit, prices) >= best - Fraction(1, 1000)
     assert float(welfare(audit)) == pytest.approx(float(best), abs=1e-3)
-
-
-def audit_of(market: MarketBook) -> Audit:
-    return examine(count(market), clear(market))
 
 
 def test_a_stored_certificate_is_held_to_its_figures_and_hashes():

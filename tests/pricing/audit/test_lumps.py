@@ -14,13 +14,14 @@ from contracts.terms.clearing import Clearing
 from contracts.terms.errors import NotSupported
 from contracts.terms.orders import MarketBook
 from pricing.audit.bound import bound
-from pricing.audit.examination import count, examine
+from pricing.audit.examination import count
 from pricing.audit.own import check_extract
 from pricing.audit.response import Arc, best_response
 from pricing.audit.supply import take_stock
 from pricing.certificate import certify
 from pricing.extract import make_extract
 from pricing.policy_facts import bids_of, facts_of
+from tests.audits import audit_of
 from tests.builders import a_bid, an_offer, book
 from tests.oracles.arcs import all_arcs
 from tests.oracles.results import flat, result
@@ -147,7 +148,7 @@ def test_the_bound_of_work_is_the_best_in_fractions(market: MarketBook, rate: in
     rents = int((np.maximum(0, rate - counted.stock.rates) * counted.stock.left).sum())
     hours = counted.demand.most / counted.demand.factor_unit
     best = sum(by_programme(market, number, rate=rate, hours=float(hours[number])) for number in range(market.bids.height))
-    found = float(bound(examine(counted, empty), grid) / market.rules.hours) - rents
+    found = float(bound(audit_of(market, empty), grid) / market.rules.hours) - rents
     assert best - 1e-3 <= found <= best + 30 * market.bids.height
 
 
@@ -180,4 +181,4 @@ def test_a_block_takes_its_best_column():
     grid = np.array([prices["a"], prices["b"]], dtype=np.int64)[:, :, None].repeat(3, axis=2)
     quiet = result(market, awards=[], rates={}, outcomes=[])
     rents = 4 + 0 + 3 + 2 + 2 + 8
-    assert bound(examine(count(market), quiet), grid) == 30 + rents
+    assert bound(audit_of(market, quiet), grid) == 30 + rents

@@ -9,23 +9,19 @@ from hypothesis import strategies as st
 from contracts.terms.orders import MarketBook
 from pricing.audit.bound import bound
 from pricing.audit.clauses import read_clauses
-from pricing.audit.examination import Audit, count, examine
+from pricing.audit.examination import Audit, count
 from pricing.audit.reach import FAR, NO_ARC
 from pricing.audit.terms import read_terms
-from pricing.clearing import clear
 from pricing.policy import standing_refusals
 from pricing.policy_facts import bids_of, facts_of, offers_of
 from pricing.policy_worth import carbon_milligrams, energy_rate, quantity, rate
+from tests.audits import audit_of
 from tests.builders import a_bid, an_offer, book
 from tests.oracles.arcs import Arc, all_arcs, best_response
 from tests.strategies_market import block_books, market_books
 from tests.strategies_policy import policy_books
 
 some = settings(max_examples=60, deadline=None)
-
-
-def audit_of(market: MarketBook) -> Audit:
-    return examine(count(market), clear(market))
 
 
 def arcs_of(audit: Audit) -> dict[Arc, int]:
