@@ -19,6 +19,7 @@ import polars as pl
 from broker.clock import Clock
 from broker.files.settlement import month_files
 from broker.store.repositories.acts import ActRepository
+from broker.store.repositories.cleared_dues import ClearedDuesRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.settlements import ClosedPeriod, SettlementRepository
 from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
@@ -179,6 +180,7 @@ class PeriodClose:
             async with unit_of_work(self._sessions) as work:
                 await self._act(work, standing, act="finalised", actor=actor, facts={"hash": settled.record.hash})
                 await _apply(work, settled)
+                await JournalRepository(work).add_many(await ClearedDuesRepository(work).entries(settled.closed))
         else:
             await self._as_before(settled)
         return CloseReport(closed=settled.closed, files=settled.files, settlement=settled.settlement, record=settled.record)

@@ -12,7 +12,8 @@ booked once however often it is told. Amounts are positive unless said otherwise
     Conversion       account ⇄ conversion, twice         money of one currency for money of another
     Reserve          provider_payable ⇄ provider_pending part of a payout kept back, or let go
     premium_shares   provider_payable, among providers   who sold gives what standing by has earned
-    uplift_paid      uplift_fund → provider_payable      what makes sellers whole
+    uplift_paid      uplift_fund → provider_payable,     what makes winners whole: sellers as payable, buyers as a
+                     prepaid                             balance that pays their next statements
 """
 
 from collections.abc import Mapping
@@ -180,13 +181,13 @@ def reserve_entry(reserve: Reserve, at: datetime) -> JournalEntry:
     )
 
 
-def premium_shares(cycle_id: str, gains: Mapping[str, int], *, currency: str, at: datetime) -> JournalEntry | None:
-    """What standing by has earned in a cycle, moved from those who sold: provider → micros it gains, which sum to 0."""
+def premium_shares(cycle_id: str, gains: Mapping[str, int], *, period: int, currency: str, at: datetime) -> JournalEntry | None:
+    """What standing by has earned in a cycle, as a close learns of it: provider → micros it gains, which sum to 0; None for nothing."""
     moved = {provider: gain for provider, gain in sorted(gains.items()) if gain}
     if not moved:
         return None
     return JournalEntry(
-        id=derived_id("ent", "premium", cycle_id),
+        id=derived_id("ent", "premium", cycle_id, period),
         kind="premium_share",
         state="posted",
         at=at,
@@ -198,19 +199,25 @@ def premium_shares(cycle_id: str, gains: Mapping[str, int], *, currency: str, at
     )
 
 
-def uplift_paid(cycle_id: str, due: Mapping[str, int], *, currency: str, at: datetime) -> JournalEntry | None:
-    """What the uplift fund pays sellers of a cycle whom the price would make lose: provider → micros."""
-    paid = {provider: micros for provider, micros in sorted(due.items()) if micros}
+def uplift_paid(cycle_id: str, due: Mapping[tuple[str, str], int], *, period: int, currency: str, at: datetime) -> JournalEntry | None:
+    """What the uplift fund pays those whom a cycle's prices would make lose, as a close learns of it; None for nothing.
+
+    due   (provider_payable, provider) or (prepaid, account) → micros, below 0 where less was delivered than was known before
+    """
+    paid = {party: micros for party, micros in sorted(due.items()) if micros}
     if not paid:
         return None
-    fund = Posting(account="uplift_fund", amount_micros=sum(paid.values()), currency=currency)
-    sellers = (Posting(account="provider_payable", party=name, amount_micros=-micros, currency=currency) for name, micros in paid.items())
+    whole = sum(paid.values())
+    fund = [Posting(account="uplift_fund", amount_micros=whole, currency=currency)] if whole else []
+    made_whole = (
+        Posting(account=account, party=party, amount_micros=-micros, currency=currency) for (account, party), micros in paid.items()
+    )
     return JournalEntry(
-        id=derived_id("ent", "uplift", cycle_id),
+        id=derived_id("ent", "uplift", cycle_id, period),
         kind="uplift",
         state="posted",
         at=at,
         reason="uplift to those whom the price would make lose",
-        postings=(fund, *sellers),
+        postings=(*fund, *made_whole),
         subject=cycle_id,
     )

@@ -26,7 +26,7 @@ State = Literal["pending", "posted", "voided", "reversed"]
 ACCOUNTS: dict[str, str] = {
     "receivable": "what a buyer has been invoiced and has not paid, in whole cents",
     "unbilled": "what a buyer has used and has not been invoiced",
-    "prepaid": "what a buyer paid in advance; it pays invoices",
+    "prepaid": "what a buyer paid in advance or was made whole by; it pays invoices",
     "grant": "what grants have paid for their projects, beyond what those owe",
     "deferred": "income received for months still to come",
     "provider_payable": "what a provider has earned and has not been paid",

@@ -173,7 +173,14 @@ async def test_a_buyers_meter_stands_beside_the_providers(sessions: Sessions):
             await services.meters.read(lease, [ReadingRequest(start=begins, end=begins + HOUR, accelerator_seconds=1)], caller=A)
 
 
+ANOTHER = """
+    WITH another AS (INSERT INTO journal_entries VALUES ('ent_2', '{kind}', 'posted', now(), 'cyc_1', '', 2) RETURNING id)
+    INSERT INTO postings SELECT id, 0, 'provider_payable', 'prv_a', 'USD', -7 FROM another"""
 PLANTED = {
+    "providers are due what buyers are billed less fees and what plans keep, micros": """
+        UPDATE invoices SET take_micros = take_micros + 1""",
+    "premium shares make nothing, micros": ANOTHER.format(kind="premium_share"),
+    "uplift booked is at most what clearings gave, micros": ANOTHER.format(kind="uplift"),
     "trial balance per currency, micros": "INSERT INTO postings VALUES ('ent_1', 1, 'cash', '', 'USD', 7)",
     "entries sum to zero and are whole, entries": "INSERT INTO postings VALUES ('ent_1', 1, 'cash', '', 'USD', 7)",
     "receivables of settlements are the invoices, micros": "UPDATE invoices SET payable_cents = payable_cents + 1",

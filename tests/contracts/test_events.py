@@ -84,7 +84,7 @@ def test_a_reserve_is_kept_back_and_let_go():
 @given(st.dictionaries(st.sampled_from("abcd"), st.integers(-(10**9), 10**9), min_size=1))
 def test_premiums_are_shared_and_none_is_made(gains):
     gains["rest"] = -sum(gains.values())
-    entry = premium_shares("cyc_1", gains, currency="USD", at=NOW)
+    entry = premium_shares("cyc_1", gains, period=1, currency="USD", at=NOW)
     if entry is None:
         assert not any(gains.values())
     else:
@@ -92,10 +92,22 @@ def test_premiums_are_shared_and_none_is_made(gains):
 
 
 def test_uplift_comes_out_of_the_fund():
-    entry = uplift_paid("cyc_1", {"prv_a": 5, "prv_b": 0, "prv_c": 2}, currency="USD", at=NOW)
+    due = {("provider_payable", "prv_a"): 5, ("provider_payable", "prv_b"): 0, ("prepaid", "acct_a"): 2}
+    entry = uplift_paid("cyc_1", due, period=1, currency="USD", at=NOW)
     assert [(p.account, p.party, p.amount_micros) for p in entry.postings] == [
         ("uplift_fund", "", 7),
+        ("prepaid", "acct_a", -2),
         ("provider_payable", "prv_a", -5),
-        ("provider_payable", "prv_c", -2),
     ]
-    assert uplift_paid("cyc_1", {}, currency="USD", at=NOW) is None
+    assert uplift_paid("cyc_1", {}, period=1, currency="USD", at=NOW) is None
+
+
+def test_uplift_that_only_changes_hands_leaves_the_fund_alone():
+    entry = uplift_paid("cyc_1", {("prepaid", "a"): 2, ("prepaid", "b"): -2}, period=1, currency="USD", at=NOW)
+    assert [(p.party, p.amount_micros) for p in entry.postings] == [("a", -2), ("b", 2)]
+
+
+def test_each_close_has_an_entry_of_its_own_for_a_cycle():
+    gains = {"prv_a": 1, "prv_b": -1}
+    ids = [premium_shares(cycle, gains, period=period, currency="USD", at=NOW).id for cycle in ("cyc_1", "cyc_2") for period in (1, 2)]
+    assert len(set(ids)) == 4

@@ -55,10 +55,30 @@ CHECKS = {
                 SELECT account_id, period, amount_micros AS micros FROM invoice_lines
                 UNION ALL SELECT account_id, period, -subtotal_micros FROM invoices) AS sides
             GROUP BY account_id, period) AS sums""",
+    "providers are due what buyers are billed less fees and what plans keep, micros": f"""
+        SELECT coalesce(sum(abs(off)), 0) FROM (
+            SELECT sum(micros) AS off FROM (
+                SELECT currency, subtotal_micros - take_micros AS micros FROM invoices
+                UNION ALL SELECT currency, -net_micros FROM payouts
+                UNION ALL SELECT currency, amount_micros FROM ({SETTLED}) AS s WHERE account IN ('plan_margin', 'grant')) AS sides
+            GROUP BY currency) AS sums""",
+    "premium shares make nothing, micros": f"""
+        SELECT coalesce(sum(abs(off)), 0) FROM (
+            SELECT sum(p.amount_micros) AS off FROM postings p JOIN journal_entries e ON e.id = p.entry_id
+            WHERE e.kind = 'premium_share' AND p.account = 'provider_payable' AND {COUNTED} GROUP BY e.subject, p.currency) AS sums""",
+    "uplift booked is at most what clearings gave, micros": f"""
+        SELECT coalesce(sum(greatest(0, booked - given)), 0) FROM (
+            SELECT -sum(p.amount_micros) AS booked,
+                (SELECT coalesce(sum(uplift_micros), 0) FROM receipts WHERE cycle_id = e.subject)
+                + (SELECT coalesce(sum(uplift_micros), 0) FROM outcomes WHERE cycle_id = e.subject) AS given
+            FROM postings p JOIN journal_entries e ON e.id = p.entry_id
+            WHERE e.kind = 'uplift' AND p.account <> 'uplift_fund' AND {COUNTED} GROUP BY e.subject) AS sums""",
+    # Uplift that a later correction takes back may have been spent by then: that is owed, and nobody overspent.
     "prepaid balances are not overspent, micros": f"""
         SELECT coalesce(sum(over), 0) FROM (
             SELECT sum(p.amount_micros) AS over FROM postings p JOIN journal_entries e ON e.id = p.entry_id
-            WHERE p.account = 'prepaid' AND {COUNTED} GROUP BY p.party, p.currency HAVING sum(p.amount_micros) > 0) AS sums""",
+            WHERE p.account = 'prepaid' AND NOT (e.kind = 'uplift' AND p.amount_micros > 0) AND {COUNTED}
+            GROUP BY p.party, p.currency HAVING sum(p.amount_micros) > 0) AS sums""",
     "payout lines paid are booked, micros": f"""
         SELECT coalesce(sum(abs(off)), 0) FROM (
             SELECT sum(micros) AS off FROM (

@@ -1,0 +1,122 @@
+"""What clearings owe beyond the rates of leases, from what they published and what was delivered since."""
+
+from collections.abc import Iterable
+
+import polars as pl
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker.store.books import decode_book
+from broker.store.repositories.settlements import ClosedPeriod
+from contracts.cleared_dues import ReceiptSlot, SoldSlot, premium_gains, uplift_due
+from contracts.events import premium_shares, uplift_paid
+from contracts.journal import JournalEntry
+from contracts.terms.money import half_up
+from pricing.pools import gather
+
+SECONDS_PER_HOUR = 3600
+# Cycles that owe anything and of which a close learns something new: a slot of its month, or a record that came since the close before.
+CYCLES = """
+    SELECT c.id, c.slot_seconds FROM cycles c
+    WHERE (EXISTS (SELECT FROM receipts r WHERE r.cycle_id = c.id AND (r.premium_micros > 0 OR r.uplift_micros > 0))
+            OR EXISTS (SELECT FROM outcomes o WHERE o.cycle_id = c.id AND o.uplift_micros > 0))
+        AND EXISTS (SELECT FROM leases l JOIN usage_records u ON u.lease_id = l.id
+            WHERE l.cycle_id = c.id AND u.received_at < :closes_at
+            AND (u."end" > :month_start
+                OR u.received_at >= coalesce((SELECT max(closes_at) FROM closes WHERE period < :period), '-infinity')))
+    ORDER BY c.number"""
+# Of each award: its spot rate, its seconds as known, up to the month's end and rounded down, each record in the slot it begins in.
+SOLD = """
+    WITH delivered AS (
+        SELECT s.lease_id, s.slot_start, sum(div(
+            u.accelerator_seconds * (extract(epoch FROM least(u."end", :month_end) - u.start) * 1000000)::bigint::numeric,
+            (extract(epoch FROM u."end" - u.start) * 1000000)::bigint::numeric)) AS seconds
+        FROM leases l JOIN usage_records u ON u.lease_id = l.id
+        JOIN LATERAL (SELECT lease_id, slot_start FROM lease_slots
+            WHERE lease_id = u.lease_id AND slot_start <= u.start ORDER BY slot_start DESC LIMIT 1) s ON true
+        WHERE l.cycle_id = :cycle AND u.received_at < :closes_at AND u.status <> 'provider_failed'
+            AND u."end" > u.start AND u.start < :month_end
+            AND NOT EXISTS (SELECT FROM usage_records n
+                WHERE n.usage_id = u.usage_id AND n.rev > u.rev AND n.received_at < :closes_at)
+        GROUP BY s.lease_id, s.slot_start)
+    SELECT a.bid_id, a.offer_id, l.provider_id, a.slot_start, a.quantity, a.charge_micros, coalesce(d.seconds, 0)::bigint AS seconds
+    FROM awards a
+    JOIN leases l ON l.cycle_id = a.cycle_id AND l.bid_id = a.bid_id AND l.offer_id = a.offer_id AND l.tier = a.tier
+    LEFT JOIN delivered d ON d.lease_id = l.id AND d.slot_start = a.slot_start
+    WHERE a.cycle_id = :cycle ORDER BY a.bid_id, a.offer_id, a.slot_start, a.tier"""
+SPOT = "SELECT pool, slot_start, rate_micros FROM prices WHERE cycle_id = :cycle AND tier = 'spot'"
+RECEIPTS = """SELECT offer_id, slot_start, premium_micros, uplift_micros FROM receipts
+    WHERE cycle_id = :cycle AND (premium_micros > 0 OR uplift_micros > 0) ORDER BY offer_id, slot_start"""
+BIDS = """SELECT o.bid_id, b.account_id, o.uplift_micros FROM outcomes o JOIN bids b ON b.id = o.bid_id
+    WHERE o.cycle_id = :cycle AND o.uplift_micros > 0 ORDER BY o.bid_id"""
+POSTED = """SELECT e.kind, p.account, p.party, -sum(p.amount_micros)::bigint FROM postings p JOIN journal_entries e ON e.id = p.entry_id
+    WHERE e.subject = :cycle AND e.kind IN ('premium_share', 'uplift') AND e.state IN ('posted', 'reversed') AND p.party <> ''
+    GROUP BY e.kind, p.account, p.party"""
+
+
+class ClearedDuesRepository:
+    """Premium shares and uplift, as far as a close knows them."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def entries(self, closed: ClosedPeriod) -> list[JournalEntry]:
+        """For every cycle of which this close learns something: what it comes to, less what earlier closes have posted."""
+        known = {"month_start": closed.month.start, "month_end": closed.month.end, "closes_at": closed.closes_at}
+        cycles = (await self._session.execute(text(CYCLES), {**known, "period": closed.period})).all()
+        found = [await self._of(cycle, closed, slot_seconds=slot_seconds) for cycle, slot_seconds in cycles]
+        return [entry for entries in found for entry in entries if entry is not None]
+
+    async def _of(self, cycle: str, closed: ClosedPeriod, *, slot_seconds: int) -> Iterable[JournalEntry | None]:
+        currency, pools = await self._pools(cycle)
+        facts = {"cycle": cycle}
+        spot = {(pool, start): rate for pool, start, rate in await self._session.execute(text(SPOT), facts)}
+        known = {"month_end": closed.month.end, "closes_at": closed.closes_at}
+        sold = []
+        for bid, offer, provider, start, quantity, charge, seconds in await self._session.execute(text(SOLD), {**facts, **known}):
+            pool, whole = pools[offer][0], quantity * slot_seconds
+            above = charge - half_up(spot[pool, start] * whole, SECONDS_PER_HOUR)
+            sold.append(
+                SoldSlot(
+                    bid_id=bid,
+                    offer_id=offer,
+                    provider_id=provider,
+                    pool=pool,
+                    slot_start=start,
+                    premium_micros=above,
+                    seconds_sold=whole,
+                    seconds_delivered=seconds,
+                )
+            )
+        receipts = [
+            ReceiptSlot(
+                offer_id=offer,
+                provider_id=pools[offer][1],
+                pool=pools[offer][0],
+                slot_start=start,
+                premium_micros=premium,
+                uplift_micros=uplift,
+            )
+            for offer, start, premium, uplift in await self._session.execute(text(RECEIPTS), facts)
+        ]
+        bids = {bid: (account, micros) for bid, account, micros in await self._session.execute(text(BIDS), facts)}
+        posted = {(kind, account, party): -micros for kind, account, party, micros in await self._session.execute(text(POSTED), facts)}
+        shares = {("premium_share", "provider_payable", name): gain for name, gain in premium_gains(sold, receipts).items()}
+        uplift = {("uplift", *party): micros for party, micros in uplift_due(sold, receipts, bids=bids).items()}
+        change = {key: (shares | uplift).get(key, 0) + posted.get(key, 0) for key in (shares | uplift | posted)}
+        gains = {party: micros for (kind, _, party), micros in change.items() if kind == "premium_share"}
+        due = {(account, party): micros for (kind, account, party), micros in change.items() if kind == "uplift"}
+        period, at = closed.period, closed.closes_at
+        return (
+            premium_shares(cycle, gains, period=period, currency=currency, at=at),
+            uplift_paid(cycle, due, period=period, currency=currency, at=at),
+        )
+
+    async def _pools(self, cycle: str) -> tuple[str, dict[str, tuple[str, str]]]:
+        """The currency of a cycle, and offer → its pool and provider in the book that was cleared."""
+        data = (await self._session.execute(text("SELECT book FROM cycles WHERE id = :cycle"), {"cycle": cycle})).scalar_one()
+        book = decode_book(data)
+        supply = gather(book)
+        names = supply.pools["pool"].gather(pl.Series(supply.pool_of))
+        providers = dict(book.offers.select("offer_id", "provider").iter_rows())
+        return book.rules.currency, {offer: (pool, providers[offer]) for offer, pool in zip(supply.offer_ids, names.to_list(), strict=True)}
