@@ -17,6 +17,7 @@ import numpy as np
 from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Bools, Ints
 from pricing.auction_proof import taken
 from pricing.compiled import kernel
+from pricing.exactly import total_by
 from pricing.network import Flow, Network, Small
 from pricing.worth import KILOGRAM, carbon_cost
 
@@ -24,29 +25,62 @@ ROOT = 0
 
 
 class NearArcs(msgspec.Struct, frozen=True, eq=False):
-    """Arcs chosen for being near their prices, A rows sorted by (pair, slot, tier), each once; what flows on each."""
+    """Arcs chosen for being near their prices, A rows by (pair, tier, slot), each once; what flows on each.
 
-    pair: Ints
-    slot: Ints
-    tier: Ints
+    key        (A,) the arc's number among all there could be, (3·pair + tier)·T + slot, ascending
+    quantity   (A,)
+    slots      T
+    """
+
+    key: Ints
     quantity: Ints
+    slots: int
 
-    def key(self, slots: int) -> Ints:
-        """The arc's number among all there could be."""
-        return arc_key(self.pair, self.slot, tier=self.tier, slots=slots)
+    @property
+    def pair(self) -> Ints:
+        """The pair of each arc (A,)."""
+        found: Ints = self.key // (3 * self.slots)
+        return found
 
-    def some(self, which: Bools) -> "NearArcs":
-        """Those where a mask holds."""
-        return NearArcs(*(getattr(self, name)[which] for name in self.__struct_fields__))
+    @property
+    def tier(self) -> Ints:
+        """The tier of each arc (A,)."""
+        found: Ints = self.key // self.slots % 3
+        return found
 
-    def joined(self, others: "NearArcs") -> "NearArcs":
-        """These and others, no longer in order."""
-        return NearArcs(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in self.__struct_fields__))
+    @property
+    def slot(self) -> Ints:
+        """The slot of each arc (A,)."""
+        found: Ints = self.key % self.slots
+        return found
+
+    def used(self) -> "NearArcs":
+        """Those that carry something."""
+        some = self.quantity > 0
+        return NearArcs(self.key[some], self.quantity[some], slots=self.slots)
+
+    def with_more(self, keys: Ints) -> "NearArcs":
+        """These and others of which some may be among them."""
+        every = np.concatenate([self.key, keys])
+        every.sort(kind="stable")  # sorted runs one after the other: merged in one go
+        every = every[np.diff(every, prepend=-1) > 0]
+        quantity = np.zeros(len(every), dtype=np.int64)
+        quantity[np.searchsorted(every, self.key)] = self.quantity
+        return NearArcs(every, quantity, slots=self.slots)
 
     def flow(self) -> Flow:
         """The arcs that carry something."""
-        used = self.some(self.quantity > 0)
-        return Flow(pair=used.pair, slot=used.slot, tier=used.tier, quantity=used.quantity)
+        used = self.used()
+        pair, slot, tier = used.pair, used.slot, used.tier
+        order = np.lexsort((tier, slot, pair))
+        return Flow(pair=pair[order], slot=slot[order], tier=tier[order], quantity=used.quantity[order])
+
+
+def arcs_of(flow: Flow, *, slots: int) -> NearArcs:
+    """The arcs of a flow alone."""
+    key = (3 * flow.pair + flow.tier) * slots + flow.slot
+    order = np.argsort(key)
+    return NearArcs(key[order], flow.quantity[order], slots=slots)
 
 
 class Edges(NamedTuple):
@@ -56,13 +90,15 @@ class Edges(NamedTuple):
     head    (E,) int32
     mate    (E,) int32
     room    (E,) how much more may go this way
-    cost    (E,) in units of the potentials
+    back    (E,) how much more may go the mate's way: its room, kept on both sides for the sake of those who read it often
+    cost    (E,) micros
     """
 
     first: Ints
     head: Small
     mate: Small
     room: Ints
+    back: Ints
     cost: Ints
 
 
@@ -83,20 +119,6 @@ class Graph(msgspec.Struct, frozen=True, eq=False):
     spare: Ints
 
 
-def arc_key(pair: Ints, slot: Ints, *, tier: Ints, slots: int) -> Ints:
-    """The number of an arc among all there could be."""
-    return (pair * slots + slot) * 3 + tier
-
-
-def with_quantity(arcs: NearArcs, flow: Flow, *, slots: int) -> NearArcs:
-    """The arcs and those of a flow together, carrying what the flow says."""
-    used = arc_key(flow.pair, flow.slot, tier=flow.tier, slots=slots)
-    keys = np.union1d(arcs.key(slots), used)
-    quantity = np.zeros(len(keys), dtype=np.int64)
-    quantity[np.searchsorted(keys, used)] = flow.quantity
-    return NearArcs(pair=keys // (3 * slots), slot=keys // 3 % slots, tier=keys % 3, quantity=quantity)
-
-
 def node_of(network: Network, pool: Ints, *, slot: Ints, tier: Ints | int) -> Ints:
     """The node of a pool, slot and tier."""
     pools, slots = network.grams.shape
@@ -104,26 +126,26 @@ def node_of(network: Network, pool: Ints, *, slot: Ints, tier: Ints | int) -> In
     return node
 
 
-def build_graph(network: Network, arcs: NearArcs, *, scale: int) -> Graph:
-    """The residual of a flow on chosen arcs; costs are micros times `scale`."""
-    slots, groups = network.grams.shape[1], len(network.size)
-    group = network.group[arcs.pair].astype(np.int64)
-    pool = network.pool[arcs.pair].astype(np.int64)
-    cells, cell_of = np.unique(group * slots + arcs.slot, return_inverse=True)
+def build_graph(network: Network, arcs: NearArcs) -> Graph:
+    """The residual of a flow on chosen arcs."""
+    slots, groups = arcs.slots, len(network.size)
+    pair, slot, tier = arcs.pair, arcs.slot, arcs.tier
+    group, pool = network.group[pair].astype(np.int64), network.pool[pair].astype(np.int64)
+    cells, cell_of = _numbered(group * slots + slot, most=groups * slots)
     inside = cells // slots
-    active = np.unique(inside)
+    active = _numbered(inside, most=groups)[0]
     cell = 1 + groups + 3 * network.grams.size + np.arange(len(cells))
-    in_cell = np.zeros(len(cells), dtype=np.int64)
-    np.add.at(in_cell, cell_of, arcs.quantity)
-    in_group = np.zeros(groups, dtype=np.int64)
-    np.add.at(in_group, inside, in_cell)
+    in_cell = total_by(cell_of, arcs.quantity, places=len(cells))
+    in_group = total_by(inside, in_cell, places=groups)
     most = network.size * np.minimum(network.width, network.units)
-    worth = network.worth[arcs.pair, arcs.tier] - carbon_cost(network.carbon[group], network.grams[pool, arcs.slot])
+    worth = network.worth[pair, tier] - carbon_cost(network.carbon[group], network.grams[pool, slot])
     room = most[group] + 1  # an arc has no limit of its own, so it is never full
-    supply, closed = _supply(network, arcs, pool=pool)
+    supply, closed = _supply(
+        network, total_by(tier * network.grams.size + pool * slots + slot, arcs.quantity, places=3 * network.grams.size)
+    )
     zero_groups, zero_cells = np.zeros(len(active), dtype=np.int64), np.zeros(len(cells), dtype=np.int64)
     parts = [
-        (cell[cell_of], node_of(network, pool, slot=arcs.slot, tier=arcs.tier), room, -worth, arcs.quantity),
+        (cell[cell_of], node_of(network, pool, slot=slot, tier=tier), room, -worth, arcs.quantity),
         (np.full(len(active), ROOT), 1 + active, (network.size * network.units)[active], zero_groups, in_group[active]),
         (1 + inside, cell, most[inside], zero_cells, in_cell),
         *supply,
@@ -131,22 +153,39 @@ def build_graph(network: Network, arcs: NearArcs, *, scale: int) -> Graph:
         (1 + active, np.full(len(active), ROOT), zero_groups, zero_groups, zero_groups),
         *closed,
     ]
-    tail, head, size, cost, quantity = (np.concatenate([part[column] for part in parts]) for column in range(5))
     nodes = 1 + groups + 3 * network.grams.size + len(cells)
-    edges, place = _both_ways(nodes, (tail, head), room=(size - quantity, quantity), cost=cost * scale)
+    edges, place = lay_out(nodes, _Ways(*(np.concatenate([part[column] for part in parts]) for column in range(5))))
     spare = len(cells) + len(active) + sum(len(part[0]) for part in closed)
-    return Graph(arcs=arcs, cells=cells, edges=edges, arc=place[: len(arcs.pair)], spare=place[len(place) - spare :])
+    return Graph(arcs=arcs, cells=cells, edges=edges, arc=place[: len(pair)], spare=place[len(place) - spare :])
+
+
+def _numbered(values: Ints, *, most: int) -> tuple[Ints, Ints]:
+    """The different values, ascending, each below `most`; and which of them each is."""
+    there = np.zeros(most, dtype=np.bool_)
+    there[values] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[values]
+
+
+class _Ways(NamedTuple):
+    """Edges one way, (n,) each."""
+
+    tail: Ints
+    head: Ints
+    size: Ints
+    cost: Ints
+    quantity: Ints
 
 
 Part = tuple[Ints, Ints, Ints, Ints, Ints]
 
 
-def _supply(network: Network, arcs: NearArcs, *, pool: Ints) -> tuple[list[Part], list[Part]]:
-    """(tail, head, room, cost, flow) of the edges from tier to tier and by the steps back to the root; and of those kept closed."""
+def _supply(network: Network, sold: Ints) -> tuple[list[Part], list[Part]]:
+    """(tail, head, room, cost, flow) of the edges from tier to tier and by the steps back to the root; and of those kept closed.
+
+    sold   (3·P·T,) by tier, pool and slot
+    """
     pools, slots = network.grams.shape
-    sold = np.zeros((3, pools * slots), dtype=np.int64)
-    np.add.at(sold, (arcs.tier, pool * slots + arcs.slot), arcs.quantity)
-    better = np.cumsum(sold, axis=0)
+    better = np.cumsum(sold.reshape(3, pools * slots), axis=0)
     found: list[Part] = []
     closed: list[Part] = []
     for tier in (GUARANTEED, STANDARD):
@@ -162,42 +201,56 @@ def _supply(network: Network, arcs: NearArcs, *, pool: Ints) -> tuple[list[Part]
     return found, closed
 
 
-def _both_ways(nodes: int, ends: tuple[Ints, Ints], *, room: tuple[Ints, Ints], cost: Ints) -> tuple[Edges, Ints]:
+@kernel
+def lay_out(nodes: int, ways: _Ways) -> tuple[Edges, Ints]:
     """Every edge forth and back, sorted by tail; and where each went forth."""
-    count = len(cost)
-    tail, head = np.concatenate(ends), np.concatenate(ends[::-1])
-    order = np.argsort(tail, kind="stable")
-    place = np.empty(2 * count, dtype=np.int64)
-    place[order] = np.arange(2 * count)
-    mate = np.concatenate([place[count:], place[:count]])
+    count = len(ways.tail)
+    first = np.zeros(nodes + 1, dtype=np.int64)
+    for edge in range(count):
+        first[ways.tail[edge] + 1] += 1
+        first[ways.head[edge] + 1] += 1
+    for node in range(nodes):
+        first[node + 1] += first[node]
     edges = Edges(
-        first=np.concatenate([[0], np.cumsum(np.bincount(tail, minlength=nodes))]).astype(np.int64),
-        head=head[order].astype(np.int32),
-        mate=mate[order].astype(np.int32),
-        room=np.concatenate(room)[order],
-        cost=np.concatenate([cost, -cost])[order],
+        first=first,
+        head=np.empty(2 * count, dtype=np.int32),
+        mate=np.empty(2 * count, dtype=np.int32),
+        room=np.empty(2 * count, dtype=np.int64),
+        back=np.empty(2 * count, dtype=np.int64),
+        cost=np.empty(2 * count, dtype=np.int64),
     )
-    return edges, place[:count]
+    following, place = first[:-1].copy(), np.empty(count, dtype=np.int64)
+    for edge in range(count):
+        tail, head, flow = ways.tail[edge], ways.head[edge], ways.quantity[edge]
+        forth, mate = following[tail], following[head]
+        following[tail] += 1
+        following[head] += 1
+        place[edge] = forth
+        edges.head[forth], edges.mate[forth], edges.cost[forth] = head, mate, ways.cost[edge]
+        edges.head[mate], edges.mate[mate], edges.cost[mate] = tail, forth, -ways.cost[edge]
+        edges.room[forth] = edges.back[mate] = ways.size[edge] - flow
+        edges.room[mate] = edges.back[forth] = flow
+    return edges, place
 
 
 def read_arcs(graph: Graph) -> NearArcs:
     """The graph's arcs with what flows on them now."""
-    arcs = graph.arcs
-    return NearArcs(pair=arcs.pair, slot=arcs.slot, tier=arcs.tier, quantity=graph.edges.room[graph.edges.mate[graph.arc]].copy())
+    return NearArcs(graph.arcs.key, graph.edges.back[graph.arc], slots=graph.arcs.slots)
 
 
 @kernel
-def choose(network: Network, price: Ints, own: Ints, slack: int) -> tuple[Ints, Ints, Ints]:
-    """Every arc that a group would gain by, or miss by at most `slack` micros: its pair, 3·slot + tier, and what would be gained.
+def choose(network: Network, price: Ints, own: Ints, slack: int) -> Ints:
+    """Every arc that a group would gain by, or miss by at most `slack` micros: its key, ascending.
 
     price   (P, 3, T) NEVER where a tier is not served
     own     (G, T) what an accelerator of the group in the slot keeps, ≥ 0
     """
-    pairs, places, gains, total = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 0
+    slots = network.grams.shape[1]
+    keys, total = np.empty(0, dtype=np.int64), 0
     for filling in (False, True):
         count = 0
         if filling:
-            pairs, places, gains = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+            keys = np.empty(total, dtype=np.int64)
         for group in range(len(network.size)):
             if network.run[group] > 0 or network.units[group] == 0:
                 continue
@@ -207,6 +260,11 @@ def choose(network: Network, price: Ints, own: Ints, slack: int) -> tuple[Ints, 
                 for tier in range(3):
                     worth = network.worth[pair, tier]
                     if worth <= -NEVER:
+                        continue
+                    some = False
+                    for slot in range(slots):
+                        some |= worth - price[pool, tier, slot] - own[group, slot] >= -slack
+                    if not some:
                         continue
                     for slot in range(network.first[pair], end):
                         if worth - price[pool, tier, slot] - own[group, slot] < -slack:
@@ -219,11 +277,31 @@ def choose(network: Network, price: Ints, own: Ints, slack: int) -> tuple[Ints, 
                         if network.limits[pool, slot, tier] == 0 or net < network.cheapest[pool, slot]:
                             continue
                         if filling:
-                            pairs[count], places[count] = pair, 3 * slot + tier
-                            gains[count] = net - price[pool, tier, slot] - own[group, slot]
+                            keys[count] = (3 * pair + tier) * slots + slot
                         count += 1
         total = count
-    return pairs, places, gains
+    return keys
+
+
+@kernel
+def foremost(network: Network, keys: Ints, price: Ints, own: Ints) -> Ints:
+    """Of arcs that would gain at given prices, as in `choose`, those of greatest gain for their pool, slot and tier or for their cell."""
+    slots = network.grams.shape[1]
+    for_price, for_own = np.zeros(price.shape, dtype=np.int64), np.zeros(own.shape, dtype=np.int64)
+    gains, count = np.empty(len(keys), dtype=np.int64), 0
+    for choosing in (False, True):
+        for at in range(len(keys)):
+            pair, tier, slot = keys[at] // (3 * slots), keys[at] // slots % 3, keys[at] % slots
+            group, pool = network.group[pair], network.pool[pair]
+            if not choosing:
+                carbon = -(-network.carbon[group] * network.grams[pool, slot] // KILOGRAM)
+                gains[at] = network.worth[pair, tier] - carbon - price[pool, tier, slot] - own[group, slot]
+                for_price[pool, tier, slot] = max(for_price[pool, tier, slot], gains[at])
+                for_own[group, slot] = max(for_own[group, slot], gains[at])
+            elif gains[at] == for_price[pool, tier, slot] or gains[at] == for_own[group, slot]:
+                gains[count] = keys[at]
+                count += 1
+    return gains[:count]
 
 
 @kernel
@@ -262,7 +340,6 @@ def keep_by_response(network: Network, price: Ints) -> tuple[Ints, Ints]:
 
 def traded_places(network: Network, arcs: NearArcs) -> Bools:
     """(P, T) whether anything is sold."""
-    found = np.zeros(network.grams.shape, dtype=bool)
-    used = arcs.quantity > 0
-    found[network.pool[arcs.pair[used]], arcs.slot[used]] = True
+    found, used = np.zeros(network.grams.shape, dtype=bool), arcs.used()
+    found[network.pool[used.pair], used.slot] = True
     return found

@@ -1,13 +1,11 @@
 """The exact finish: awards and both ends of the prices as the convex path has them, by a road that shares only the book."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.terms.errors import NotSupported
 from contracts.terms.orders import MarketBook
-from pricing.arrays import NEVER
+from pricing.arrays import NEVER, PRICE_MAX
 from pricing.auction import Indication, hold_auction
 from pricing.auction_proof import welfare_of
 from pricing.choice import flow_of
@@ -87,11 +85,10 @@ def test_the_price_of_the_last_accelerator_lies_between_the_one_it_is_worth_more
     assert (int(ends.low[2, 0, 0]), int(ends.high[2, 0, 0])) == (2_000_000, 3_000_000)
 
 
-def test_worths_it_cannot_scale_are_refused_with_the_path_that_can():
-    market = book(
-        offers=[an_offer(quantity=1, rate_micros=1, firm=False)],
-        bids=[a_bid(width=1, hours=1.0, limit_spot_micros=1 << 45)],
-        slots=1,
-    )
-    with pytest.raises(NotSupported, match="2\\^40"):
-        finished(build(market).network)
+def test_the_largest_worths_there_may_be_are_finished_like_any_other():
+    """One accelerator at a micro; bids of 2^50 micros and of one less."""
+    bids = [a_bid(bid_id=name, width=1, hours=1.0, limit_spot_micros=PRICE_MAX - less) for less, name in enumerate(("b1", "b2"))]
+    market = book(offers=[an_offer(quantity=1, rate_micros=1, firm=False)], bids=bids, slots=1)
+    flow, ends = finished(build(market).network)
+    assert flow.quantity.tolist() == [1]
+    assert (int(ends.low[2, 0, 0]), int(ends.high[2, 0, 0])) == (PRICE_MAX - 1, PRICE_MAX)
