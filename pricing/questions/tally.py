@@ -1,6 +1,6 @@
 """What a clearing comes to: hours, money and gain, for the whole book or for some of its bids.
 
-Worths are read again from the policy, award by award, so that the awards of one book can be valued by the
+Worths are read again from the book, not from what cleared it, so that the awards of one book can be valued by the
 rules of another: a bid without its carbon value, the same awards before and after an outage.
 """
 
@@ -8,29 +8,22 @@ from collections.abc import Callable, Collection
 from fractions import Fraction
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from contracts.terms.clearing import Clearing
 from contracts.terms.money import half_up, micros_text
 from contracts.terms.orders import MarketBook
+from contracts.terms.tables import TIERS
+from pricing.audit.demand import NOT_WANTED, take_demand
+from pricing.audit.result import STRANGER, rows_of
+from pricing.audit.supply import take_stock
+from pricing.audit.terms import read_terms
+from pricing.audit.whole import Bools
 from pricing.clearing import clear
-from pricing.policy_facts import bids_of, exact, facts_of, offers_of
-from pricing.policy_worth import carbon_milligrams, rate, worth
+from pricing.policy_facts import exact, facts_of
 
 Progress = Callable[[str], None]
-
-VALUES = {
-    "bid_id": pl.String(),
-    "offer_id": pl.String(),
-    "slot": pl.Int64(),
-    "tier": pl.String(),
-    "quantity": pl.Int64(),
-    "rate_micros": pl.Int64(),
-    "charge_micros": pl.Int64(),
-    "worth_micros": pl.Int64(),
-    "cost_micros": pl.Int64(),
-    "carbon_mg": pl.Int64(),
-}
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +84,8 @@ def tally(run_: Run, bid_ids: Collection[str] | None = None, *, valued_by: Marke
     values = valued(valued_by or run_.book, awards)
     hours = run_.book.rules.hours
     paid, fee, transfer, uplift = (int(outcomes[f"{name}_micros"].sum()) for name in ("paid", "fee", "transfer", "uplift"))
-    reference_hours = sum(map(exact, outcomes["reference_hours"]), Fraction(0))
+    different = outcomes["reference_hours"].value_counts(name="bids").iter_rows()
+    reference_hours = sum((exact(each) * bids for each, bids in different), Fraction(0))
     return Tally(
         bids=outcomes.height,
         served=outcomes.filter(pl.col("hours") > 0).height,
@@ -115,20 +109,31 @@ def total(values: pl.DataFrame, each: pl.Expr) -> int:
 def valued(book: MarketBook, awards: pl.DataFrame) -> pl.DataFrame:
     """Awards with what each is worth to its bid, what its offer accepts at least, and what it emits, per accelerator-hour.
 
-    Raises KeyError for an award to a bid or an offer that is not in the book.
+    Read by the certificate's columns. Raises KeyError for an award to a bid or an offer that is not in the book, or where the bid
+    has no business.
     """
-    facts = facts_of(book)
-    bids = {bid.id: bid for bid in bids_of(only(book, bids=awards["bid_id"]))}
-    offers = {offer.id: offer for offer in offers_of(only(book, offers=awards["offer_id"]))}
-    costs: dict[tuple[str, int], tuple[int, int]] = {}
-    rows = []
-    for row in awards.select("bid_id", "offer_id", "slot", "tier", "quantity", "rate_micros", "charge_micros").iter_rows():
-        bid_id, offer_id, slot, tier, *_ = row
-        offer = offers[offer_id]
-        if (offer_id, slot) not in costs:
-            costs[offer_id, slot] = (rate(offer, facts, slot=slot), carbon_milligrams(offer, facts, slot=slot))
-        rows.append((*row, worth(bids[bid_id], offer, facts=facts, slot=slot, tier=tier), *costs[offer_id, slot]))
-    return pl.DataFrame(rows, schema=VALUES, orient="row")
+    facts, asked = facts_of(book), only(book, bids=awards["bid_id"])
+    demand, stock = take_demand(asked, facts), take_stock(book, facts)
+    terms = read_terms(demand, stock, facts=facts)
+    bid, offer, tier = (
+        rows_of(awards["bid_id"], demand.ids),
+        rows_of(awards["offer_id"], list(stock.row_of)),
+        rows_of(awards["tier"], TIERS),
+    )
+    _all_known(awards, (bid != STRANGER) & (offer != STRANGER))
+    slot, pool = awards["slot"].to_numpy(), stock.pool_of[offer]
+    _all_known(awards, terms.known(bid, pool) & (demand.limits[bid, tier] != NOT_WANTED))
+    return awards.with_columns(
+        worth_micros=pl.Series(terms.worth(bid, pool, slot=slot)[np.arange(len(bid)), tier]),
+        cost_micros=pl.Series(stock.rates[offer, slot]),
+        carbon_mg=pl.Series(stock.carbon[pool, slot]),
+    )
+
+
+def _all_known(awards: pl.DataFrame, known: Bools) -> None:
+    if not known.all():
+        row = awards.row(int(known.argmin()), named=True)
+        raise KeyError(f"the book does not say what bid {row['bid_id']} gives at offer {row['offer_id']}, {row['tier']}")
 
 
 def only(book: MarketBook, *, bids: pl.Series | None = None, offers: pl.Series | None = None) -> MarketBook:
