@@ -1,5 +1,6 @@
 """What an earlier close published is taken as it is only where a close of everything would publish it again."""
 
+import polars as pl
 import pytest
 
 from broker.commands.settle import settle_command
@@ -7,6 +8,7 @@ from broker.files import usage_parts
 from broker.files.settlement import read_previous, read_settlement
 from contracts.ledger_tables import STATEMENT_TABLES
 from tests.broker.files.test_remembered import arriving
+from tests.broker.files.test_usage_parts import SCHEMAS
 from tests.contracts.months import random_month
 
 
@@ -81,10 +83,9 @@ def test_where_another_figure_was_published_all_is_billed(closed, table):
 
 def test_a_row_that_should_have_been_known_then_has_all_billed(closed):
     tables, month, two = closed
-    tables["usage"].append(
-        tables["usage"][0] | {"usage_id": "found", "accelerator_seconds": 7, "received_at": tables["periods"][0]["month_end"]}
-    )
-    (month / "usage" / "arrived-1.parquet").rename(month / "usage" / "arrived-0.parquet")
+    row = next(row for row in tables["usage"] if row["start"] < row["end"] < tables["periods"][0]["month_end"])
+    found = row | {"usage_id": "found", "accelerator_seconds": 77, "received_at": tables["periods"][0]["month_end"]}
+    pl.DataFrame([found], schema=SCHEMAS["usage"]).write_parquet(month / "usage" / "found.parquet")
     assert closed_again(tables, month, two).published == 0
 
 
