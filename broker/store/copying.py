@@ -40,22 +40,12 @@ MICROSECONDS = 1_000_000
 HEX_MARK = "\\x"
 
 
-async def copy_in(session: AsyncSession, row: type[SQLModel], *, frame: pl.DataFrame) -> int:
-    """Append a frame to a table; its columns are named as the table's, in any order. Returns how many rows.
-
-    Raises ValueError for a column the table has not, or of a type that does not travel.
-    """
-    if frame.is_empty():
-        return 0
-    await copy_text(session, _table(row, frame).name, frame=frame)
-    return frame.height
-
-
 async def merge(session: AsyncSession, row: type[SQLModel], *, frame: pl.DataFrame) -> int:
     """Append the rows whose key the table does not hold yet; returns how many those were.
 
     Doing it twice writes once. Of rows with one key the table's stays, then the frame's first. Keys are inserted in
-    order, so that two merges of the same keys wait for each other instead of for ever. Raises ValueError as `copy_in`.
+    order, so that two merges of the same keys wait for each other instead of for ever. Columns may come in any order.
+    Raises ValueError for a column the table has not, or of a type that does not travel.
     """
     if frame.is_empty():
         return 0

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from sqlalchemy import Interval, LargeBinary, func, select, text
 from sqlmodel import col
 
-from broker.store.copying import TIME, copy_in, copy_out, merge
+from broker.store.copying import TIME, copy_out, merge
 from broker.store.rows import LatencyRow, OfferRow, PlanRow, ProviderRow, TransferRow, ZoneHourRow
 from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
 from contracts.terms.time import EPOCH, MICROSECOND
@@ -47,9 +47,9 @@ def _offers(lists: list[list[str] | None]) -> pl.DataFrame:
 
 async def test_every_kind_of_value_comes_back_as_it_went(session: WorkSession):
     """Null is not empty, an empty list is not null, 2^62 is not rounded, a microsecond is not lost."""
-    await copy_in(session, ProviderRow, frame=_providers("prv"))
+    await merge(session, ProviderRow, frame=_providers("prv"))
     offers = _offers([[], None, AWKWARD, ["NULL", "null", ""]])
-    assert await copy_in(session, OfferRow, frame=offers) == 4
+    assert await merge(session, OfferRow, frame=offers) == 4
     columns = [getattr(OfferRow, name) for name in offers.columns]
     assert_frame_equal(await copy_out(session, select(*columns).order_by(col(OfferRow.id))), offers)
     row = await session.get(OfferRow, ("ofr_2", 1))
@@ -69,21 +69,21 @@ async def test_copying_in_and_out_is_the_identity(session: WorkSession, rows):
     schema = {"zone": pl.String(), "hour": TIME, "price_micros_per_mwh": pl.Int64(), "carbon_g_per_kwh": pl.Float64()}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     await session.execute(text("DELETE FROM zone_hours"))
-    assert await copy_in(session, ZoneHourRow, frame=frame) == len(rows)
+    assert await merge(session, ZoneHourRow, frame=frame) == len(rows)
     found = await copy_out(session, select(*(getattr(ZoneHourRow, name) for name in schema)))
     assert_frame_equal(found, frame, check_row_order=False, rel_tol=0, abs_tol=0)
 
 
 async def test_one_column_of_nulls_keeps_its_rows(session: WorkSession):
     """Its rows are empty lines in CSV."""
-    await copy_in(session, ZoneHourRow, frame=pl.DataFrame({"zone": ["a", "b"], "hour": [HOUR, HOUR]}))
+    await merge(session, ZoneHourRow, frame=pl.DataFrame({"zone": ["a", "b"], "hour": [HOUR, HOUR]}))
     found = await copy_out(session, select(col(ZoneHourRow.renewable_share)))
     assert found.to_dict(as_series=False) == {"renewable_share": [None, None]}
 
 
 async def test_bytes_and_documents_travel(session: WorkSession):
     frame = pl.DataFrame({"id": ["p"], "name": ["n"], "terms": ['{"a": ["\\"", 1]}']})
-    await copy_in(session, PlanRow, frame=frame)
+    await merge(session, PlanRow, frame=frame)
     assert_frame_equal(await copy_out(session, select(col(PlanRow.id), col(PlanRow.name), col(PlanRow.terms))), frame)
     query = select(func.decode("00ff5c", "hex", type_=LargeBinary()).label("digest"))
     assert (await copy_out(session, query)).item() == b"\x00\xff\x5c"
@@ -91,7 +91,7 @@ async def test_bytes_and_documents_travel(session: WorkSession):
 
 async def test_a_query_keeps_its_filter_order_and_limit(session: WorkSession):
     """The filter's values are written into the statement, quoted."""
-    await copy_in(session, ProviderRow, frame=_providers(*AWKWARD))
+    await merge(session, ProviderRow, frame=_providers(*AWKWARD))
     for name in AWKWARD:
         found = await copy_out(session, select(col(ProviderRow.id)).where(col(ProviderRow.id) == name))
         assert found["id"].to_list() == [name]
@@ -102,7 +102,7 @@ async def test_a_query_keeps_its_filter_order_and_limit(session: WorkSession):
 async def test_a_query_may_filter_by_time_and_list_and_add_up(session: WorkSession):
     hours = [HOUR + dt.timedelta(hours=n) for n in range(4)]
     frame = pl.DataFrame({"zone": ["a", "a", "b", "c"], "hour": hours, "price_micros_per_mwh": [2**62, 2**61, 3, 4]})
-    await copy_in(session, ZoneHourRow, frame=frame)
+    await merge(session, ZoneHourRow, frame=frame)
     statement = (
         select(col(ZoneHourRow.zone), func.sum(ZoneHourRow.price_micros_per_mwh).label("micros"))
         .where(col(ZoneHourRow.hour) < hours[3], col(ZoneHourRow.zone).in_(["a", "b", "c"]))
@@ -115,7 +115,6 @@ async def test_a_query_may_filter_by_time_and_list_and_add_up(session: WorkSessi
 async def test_nothing_found_is_an_empty_frame_with_its_columns(session: WorkSession):
     found = await copy_out(session, select(col(ZoneHourRow.zone), col(ZoneHourRow.hour)))
     assert_frame_equal(found, pl.DataFrame(schema={"zone": pl.String(), "hour": TIME}))
-    assert await copy_in(session, ProviderRow, frame=_providers()) == 0
     assert await merge(session, ProviderRow, frame=_providers()) == 0
 
 
@@ -135,7 +134,7 @@ async def test_a_copy_is_part_of_the_transaction(sessions: Sessions):
         assert (await copy_out(work, select(col(ProviderRow.id)))).is_empty()
         work.add(TransferRow(from_country="A", to_country="B", micros_per_tb=1, gbps=1.0))
         assert (await copy_out(work, select(col(TransferRow.from_country)))).rows() == [("A",)]
-        await copy_in(work, ProviderRow, frame=_providers("kept"))
+        await merge(work, ProviderRow, frame=_providers("kept"))
     async with unit_of_work(sessions) as work:
         assert (await copy_out(work, select(col(ProviderRow.id)))).rows() == [("kept",)]
 
@@ -158,9 +157,8 @@ async def test_a_row_that_does_not_fit_fails_the_whole_copy(sessions: Sessions):
     ],
 )
 async def test_what_cannot_travel_is_refused_by_name(session: WorkSession, frame, complaint):
-    for copy in (copy_in, merge):
-        with pytest.raises(ValueError, match=complaint):
-            await copy(session, LatencyRow, frame=frame)
+    with pytest.raises(ValueError, match=complaint):
+        await merge(session, LatencyRow, frame=frame)
 
 
 async def test_a_query_of_an_unknown_type_is_refused_by_name(session: WorkSession):
@@ -179,10 +177,10 @@ def _latencies(*rows: tuple[str, float]) -> pl.DataFrame:
 
 async def _copy_and_fail(sessions: Sessions) -> None:
     async with unit_of_work(sessions) as work:
-        await copy_in(work, ProviderRow, frame=_providers("gone"))
+        await merge(work, ProviderRow, frame=_providers("gone"))
         raise ZeroDivisionError
 
 
 async def _copy_alone(sessions: Sessions, frame: pl.DataFrame) -> None:
     async with unit_of_work(sessions) as work:
-        await copy_in(work, TransferRow, frame=frame)
+        await merge(work, TransferRow, frame=frame)
