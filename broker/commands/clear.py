@@ -122,6 +122,7 @@ def _summary(book: MarketBook, clearing: Clearing, *, certificate: Certificate) 
     served = clearing.outcomes.filter(pl.col("status").is_in(["filled", "partial"])).height
     sold = int(clearing.awards["quantity"].sum()) * book.rules.hours
     for name, figure in (
+        ("Path", f"{certificate.path}, {'approximate: prices are indicative' if certificate.approximate else 'not approximate'}"),
         ("Welfare", f"{micros_text(certificate.welfare_micros, places=2)} {currency}"),
         ("Bound from prices", f"{micros_text(certificate.bound_micros, places=2)} {currency}"),
         ("Gap", f"{certificate.gap:.2%}"),

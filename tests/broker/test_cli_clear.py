@@ -42,7 +42,9 @@ def test_a_market_is_cleared_certified_and_verified(gridfare, market: Path, tmp_
     done = gridfare("clear", market, "--out", out)
     assert done.code == 0
     assert "Certified. The result is in" in done.out
-    assert "Welfare 20.00 USD Bound from prices 20.00 USD Gap 0.00% Bids served 1 of 2" in " ".join(done.out.split())
+    assert " ".join(done.out.split()).startswith(
+        "Path convex, not approximate Welfare 20.00 USD Bound from prices 20.00 USD Gap 0.00% Bids served 1 of 2"
+    )
     assert sorted(path.name for path in out.iterdir()) == [
         "awards.csv", "certificate.json", "outcomes.csv", "prices.csv", "receipts.csv", "report.html", "timing.json",
     ]  # fmt: skip
@@ -151,6 +153,12 @@ def test_a_path_nobody_knows_is_refused_with_those_there_are(gridfare, market: P
     assert done.code == 2
     assert "shortest" in done.err
     assert "auction" in done.err
+
+
+def test_an_auction_says_that_its_prices_are_indicative(gridfare, market: Path, tmp_path: Path):
+    done = gridfare("clear", market, "--out", tmp_path / "out", "--path", "auction", "--gap", 1)
+    assert done.code == 0
+    assert "Path auction, approximate: prices are indicative Welfare" in " ".join(done.out.split())
 
 
 def test_a_gap_beyond_what_was_asked_is_not_to_be_applied(gridfare, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
