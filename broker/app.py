@@ -34,6 +34,8 @@ from broker.services.leases import LeaseService
 from broker.services.market import MarketService
 from broker.services.offers import OfferService
 from broker.services.orders import OrderService
+from broker.services.quote_ports import QuoteRules
+from broker.services.quotes import QuoteService
 from broker.services.receivables import MeterService, ReceivableService, ReconciliationService
 from broker.services.replies import ReplyService
 from broker.services.usage import UsageService
@@ -47,6 +49,7 @@ from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.market import MarketRepository
 from broker.store.repositories.offers import OfferSearchRepository
+from broker.store.repositories.quotes import QuoteRepository
 from broker.store.repositories.reconciling import MeterRepository, ReconciliationRepository
 from broker.store.repositories.replies import ReplyRepository
 from broker.store.repositories.settlements import SettlementRepository
@@ -55,6 +58,7 @@ from broker.store.unit_of_work import Sessions, WorkSession, open_sessions, unit
 from broker.treasury import Treasury
 from contracts.payout_runs import PayoutPolicy
 from contracts.terms.hardware import HardwareClass
+from contracts.terms.ids import fresh_id
 
 PR_SET_PDEATHSIG = 1
 
@@ -75,6 +79,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     meters: MeterService
     offers: OfferService
     orders: OrderService
+    quotes: QuoteService
     receivables: ReceivableService
     reconciliation: ReconciliationService
     replies: ReplyService
@@ -126,6 +131,8 @@ class Market:
         acts, settlements = ActRepository(work), SettlementRepository(work)
         corrections = CorrectionService(acts, journal, clock=self.clock)
         disputes = DisputeService(acts, settlements, closes=settlements, corrections=corrections, clock=self.clock)
+        orders = OrderService(accounts, BidRepository(work), journal=journal, clock=self.clock, entropy=os.urandom)
+        holding = LeaseService(leases, clock=self.clock)
         table = self.timetable
         return Services(
             clock=self.clock,
@@ -136,7 +143,7 @@ class Market:
             explanations=ExplanationService(BidRepository(work), ClearedBookRepository(work)),
             feeds=self.feeds,
             finance=FinanceService(settlements, journal),
-            leases=LeaseService(leases, clock=self.clock),
+            leases=holding,
             market=MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval),
             meters=MeterService(MeterRepository(work), leases, clock=self.clock),
             offers=OfferService(
@@ -146,7 +153,8 @@ class Market:
                 currency=table.currency,
                 fee_bps=table.fee_bps,
             ),
-            orders=OrderService(accounts, BidRepository(work), journal=journal, clock=self.clock, entropy=os.urandom),
+            orders=orders,
+            quotes=QuoteService(QuoteRepository(work), orders=orders, leases=holding, rules=self._quote_rules(), clock=self.clock),
             receivables=ReceivableService(acts, journal, disputes=disputes, clock=self.clock),
             reconciliation=ReconciliationService(ReconciliationRepository(work)),
             replies=ReplyService(ReplyRepository(work), self.clock),
@@ -170,6 +178,17 @@ class Market:
     def payouts(self) -> PayoutDesk:
         """Where this market's providers are paid."""
         return PayoutDesk(self.sessions, self._collector(), clock=self.clock, policy=self.payout_policy)
+
+    def _quote_rules(self) -> QuoteRules:
+        table = self.timetable
+        return QuoteRules(
+            currency=table.currency,
+            slot_seconds=table.slot_seconds,
+            slots=table.slots,
+            fee_bps=table.fee_bps,
+            next_gate=table.gate_after,
+            new_id=lambda: fresh_id("quo", os.urandom(16)),
+        )
 
     def _collector(self) -> Collector | None:
         return Collector(self.processor, StoredLedger(self.sessions)) if self.processor else None

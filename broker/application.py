@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler, Message, Scope
 from broker.api.feed import FeedController
 from broker.api.finance import BooksController, PayoutController, PeriodController
 from broker.api.health import healthz, readyz
+from broker.api.leases import LeaseLifeController
 from broker.api.market import MarketController, OfferController
 from broker.api.metrics import metrics
 from broker.api.openapi import openapi_config
@@ -19,6 +20,7 @@ from broker.api.orders import BidController, LeaseController, StatementControlle
 from broker.api.paying import DisputeController, PrepaidController, ReadingController, statement_pdf, stripe_webhook
 from broker.api.problems import answer, refusal_of
 from broker.api.queries import provide_offer_query, provide_price_filter
+from broker.api.quotes import QuoteController
 from broker.api.signing import KeyRequired, provide_caller, provide_request_key
 from broker.api.usage import UsageController
 from broker.app import OpenServices, Services
@@ -39,6 +41,8 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     MarketController,
     BidController,
     LeaseController,
+    LeaseLifeController,
+    QuoteController,
     StatementController,
     UsageController,
     FeedController,

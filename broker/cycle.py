@@ -14,6 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from broker.clock import Clock
+from broker.failover import serve_first
 from broker.services.orders import worst_case
 from broker.store.books import decode_book, encode_book
 from broker.store.repositories.accounts import AccountRepository
@@ -22,6 +23,7 @@ from broker.store.repositories.book import BookRepository
 from broker.store.repositories.cycles import CycleRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.leases import LeaseRepository
+from broker.store.repositories.quotes import QuoteRepository
 from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
 from contracts.holds import Hold
 from contracts.journal import JournalEntry
@@ -29,6 +31,7 @@ from contracts.leasing import after_award, ended, leases_of
 from contracts.terms.clearing import Certificate, Clearing, Cycle
 from contracts.terms.errors import ClearingFailed
 from contracts.terms.orders import MarketRules
+from contracts.terms.time import EPOCH, Period
 from pricing.certificate import certify
 from pricing.clearing import clear
 
@@ -54,6 +57,17 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.slot_seconds < 1 or self.slot_seconds % 9:
             raise ValueError(f"slot_seconds must be a positive multiple of 9, was {self.slot_seconds}")
+
+    def gate_after(self, now: datetime) -> datetime:
+        """The first gate after a moment: first slots begin at multiples of the gate interval since 1970, gates close a lead before."""
+        passed = (now + self.lead - EPOCH) // self.gate_interval
+        return EPOCH + (passed + 1) * self.gate_interval - self.lead
+
+    def over(self, span: Period) -> MarketRules:
+        """The rules of the slots of a span."""
+        hours = Decimal(self.slot_seconds) / 3600
+        slots = (span.end - span.start) // timedelta(seconds=self.slot_seconds)
+        return MarketRules(currency=self.currency, start=span.start, slots=slots, slot_hours=hours, fee_bps=self.fee_bps)
 
     def rules(self, gate_at: datetime) -> MarketRules:
         """The rules of the cycle whose gate closes then."""
@@ -114,14 +128,18 @@ class MarketCycle:
     async def _load(self, gate_at: datetime) -> tuple[Cycle, bytes] | CycleReport:
         rules = self._timetable.rules(gate_at)
         async with unit_of_work(self._sessions) as work:
+            # From here until the cycle is applied nobody is quoted its slots; what is held already is in the book.
+            await QuoteRepository(work).stop_turns()
+            await serve_first(work, self._timetable.over, now=self._clock.now(), give_back=True)
             cycles, bids = CycleRepository(work), BidRepository(work)
             cycle = await cycles.open(gate_at, start=rules.start, slots=rules.slots, slot_seconds=self._timetable.slot_seconds)
             if cycle.status == "applied":
                 return await _report(work, cycle)
             await _end_bids(work, before=rules.start)
             end = rules.grid.period(rules.slots - 1).end
-            book = encode_book(await BookRepository(work).book(rules, await bids.open_between(rules.start, end)))
-            return await cycles.claim(cycle.id, book), book
+            book = await BookRepository(work).book(rules, await bids.open_between(rules.start, end), now=self._clock.now())
+            data = encode_book(book)
+            return await cycles.claim(cycle.id, data), data
 
     async def _fail(self, cycle: Cycle, finding: str) -> None:
         async with unit_of_work(self._sessions) as work:

@@ -9,11 +9,9 @@ from datetime import datetime
 
 import msgspec
 
-from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.leases import LeaseMove, LeaseRepository
 from broker.store.repositories.usage import UsageRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
-from contracts.leasing import reopened
 from contracts.terms.leases import Lease, LeaseSlot
 from contracts.usage import UsageRecord
 from pricing.simulation.delivery import Reliability, fate, meter
@@ -55,7 +53,7 @@ class SimulatedGrid:
             await repository.move_all([step for passage in passages for step in passage.moves])
             for lease, passage in zip(leases, passages, strict=True):
                 if passage.broken is not None:
-                    await _give_back(BidRepository(work), repository, lease=lease, broken=passage.broken)
+                    await repository.break_off(lease.id, passage.broken.end)
         reached = Counter(step.to for passage in passages for step in passage.moves)
         return DeliveryReport(records=new, started=reached["active"], completed=reached["completed"], failed=reached["failed"])
 
@@ -74,11 +72,11 @@ def _passage(reliability: Reliability, lease: Lease, *, now: datetime) -> _Passa
         moves.append(LeaseMove(lease.id, "provisioning", lease.starts_at, "the grid prepares"))
         moves.append(LeaseMove(lease.id, "active", lease.starts_at, "the holder has access"))
     over = [slot for slot in lease.slots if slot.end <= now and slot.quantity]
-    if lease.state == "released":  # it moves no more; what its holder kept is metered all the same
+    if lease.state in ("released", "reclaimed"):  # it moves no more; what its holder kept is metered all the same
         return _Passage(records=_metered(reliability, lease, slots=over), moves=[], broken=None)
     broken = next((slot for slot in over if fate(reliability, lease, slot=slot) == "failed"), None)
     if broken is not None:
-        moves.append(LeaseMove(lease.id, "failed", broken.end, "the grid lost it"))
+        moves.append(LeaseMove(lease.id, "failed", broken.end, "the grid lost it", "provider"))
     elif lease.ends_at <= now:
         moves.append(LeaseMove(lease.id, "completed", lease.ends_at, "delivered to the end"))
     served = [slot for slot in over if broken is None or slot.start <= broken.start]
@@ -87,13 +85,3 @@ def _passage(reliability: Reliability, lease: Lease, *, now: datetime) -> _Passa
 
 def _metered(reliability: Reliability, lease: Lease, *, slots: list[LeaseSlot]) -> list[UsageRecord]:
     return [record for slot in slots for record in meter(reliability, lease, slot=slot, received_at=slot.end)]
-
-
-async def _give_back(bids: BidRepository, leases: LeaseRepository, *, lease: Lease, broken: LeaseSlot) -> None:
-    """A failed lease's remaining hours go back to its bid, which enters the next gate if its window allows."""
-    rest = [slot for slot in lease.slots if slot.start > broken.start]
-    hours = sum(slot.quantity * (slot.end - slot.start).total_seconds() / 3600 for slot in rest)
-    await leases.cut(lease.id, broken.end)
-    bid = await bids.bid(lease.bid_id, locked=True)
-    if hours and bid.status in {"open", "filled"} and bid.request.window_end > broken.end:
-        await bids.replace(reopened(bid, hours))

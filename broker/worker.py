@@ -8,14 +8,12 @@ from datetime import datetime
 from broker.app import Market
 from broker.cycle import CycleReport, Timetable
 from contracts.terms.errors import MarketError
-from contracts.terms.time import EPOCH, iso
+from contracts.terms.time import iso
 
 
 def next_gate(timetable: Timetable, now: datetime) -> datetime:
-    """The first gate after a moment. First slots begin at whole multiples of the gate interval since 1970; gates close a lead before."""
-    interval = timetable.gate_interval
-    passed = (now + timetable.lead - EPOCH) // interval
-    return EPOCH + (passed + 1) * interval - timetable.lead
+    """The first gate of a timetable after a moment."""
+    return timetable.gate_after(now)
 
 
 async def keep_gates(market: Market, worker: Executor, *, say: Callable[[str], None]) -> None:

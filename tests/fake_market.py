@@ -31,6 +31,8 @@ from contracts.terms.errors import CreditExceeded, NotFound
 from contracts.terms.orders import MarketBook
 from pricing.clearing import clear
 from tests.fake_finance import fake_finance
+from tests.fake_leases import FakeLeases
+from tests.fake_quotes import FakeQuotes
 
 DAY = datetime(2027, 1, 15, tzinfo=UTC)
 GATE = DAY - timedelta(minutes=15)
@@ -293,31 +295,6 @@ class FakeBooks:
         return ClearedBook(cycle_number=2, book=book, clearing=clearing) if bid_id in book.bids["bid_id"] else None
 
 
-class FakeLeases:
-    """Leases of the buyer kept in a list; a released one gives back what has not begun."""
-
-    def __init__(self, leases: Sequence[LeaseView]) -> None:
-        self.kept = {lease.lease_id: lease for lease in leases}
-
-    async def leases(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[LeaseView]:
-        return Page(items=sorted(self.kept.values(), key=lambda lease: lease.starts_at, reverse=newest_first))
-
-    async def of_bid(self, bid_id: str, caller: Caller) -> list[LeaseView]:
-        return [lease for lease in self.kept.values() if lease.bid_id == bid_id]
-
-    async def lease(self, lease_id: str, caller: Caller) -> LeaseView:
-        if lease_id not in self.kept:
-            raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
-        return self.kept[lease_id]
-
-    async def release(self, lease_id: str, caller: Caller) -> LeaseView:
-        require(caller, "leases:write")
-        lease = await self.lease(lease_id, caller)
-        begun = [slot for slot in lease.slots if slot.start < NOW]
-        self.kept[lease_id] = msgspec.structs.replace(lease, state="released", slots=begun)
-        return self.kept[lease_id]
-
-
 class FakeFinance:
     """Books that balance, and the statements it was given."""
 
@@ -379,10 +356,11 @@ class FakeMarket:
             explanations=ExplanationService(books, books),
             feeds=FeedDesk(None, clock=clock, hardware=[]),
             finance=FakeFinance(statements),
-            leases=FakeLeases(leases),
+            leases=FakeLeases(leases, clock),
             market=MarketService(FakeMarketReader(cycles=cycles), clock, currency="USD", gate_interval=GATES_EVERY),
             offers=OfferService(FakeOfferReader(), clock, catalogue=catalogue.hardware_classes(), currency="USD"),
             orders=self.orders,
+            quotes=FakeQuotes(clock),
             replies=ReplyService(FakeReplies(), clock),
             usage=FakeUsage(),
             session=None,

@@ -14,12 +14,15 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from broker.api.examples import EXAMPLES
 from broker.api.feed import MESSAGES_MAX
+from broker.api.leases import Extension
 from broker.api.problems import MEDIA_TYPE
 from broker.api.queries import QUERIES
 from broker.api.usage import JSON, MSGPACK, NDJSON, REPORTS_MAX
+from broker.services.leases import Failure, Reclaim
 from broker.services.usage_views import UsageReport
 from contracts.feed.messages import Envelope
 from contracts.terms.bids import BidRequest
+from contracts.terms.quotes import QuoteRequest
 
 REFUSALS = {
     "400": "What was sent cannot be read as what it claims to be",
@@ -36,7 +39,7 @@ REFUSALS = {
     "500": "A bug of ours; nothing was changed",
     "503": "Not ready",
 }
-STRICT = (BidRequest, UsageReport)
+STRICT = (BidRequest, Extension, Failure, QuoteRequest, Reclaim, UsageReport)
 Document = dict[str, Any]
 
 

@@ -1,15 +1,54 @@
-"""What a holder may do with leases."""
+"""What holders may do with leases, and providers with those they deliver.
+
+A lease may be the going on of another, elsewhere after a failure or longer after an extension. Its holder sees one lease,
+by the first one's id: every part's slots, and where it runs now.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
 
 from broker.clock import Clock
 from broker.services.accounts import require
 from broker.services.ports import Leases
 from broker.services.views import Caller, LeaseSlotView, LeaseView, Page
-from contracts.terms.errors import NotFound
-from contracts.terms.leases import Lease
+from contracts.leasing import check_reclaim
+from contracts.terms.errors import NotFound, NotPermitted
+from contracts.terms.leases import IN_FORCE, ClosedBy, Lease
+
+
+class Reclaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From when on a provider wants a lease back, and why."""
+
+    deadline: datetime
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.deadline.tzinfo is None:
+            raise ValueError("deadline must say its zone (`Z`)")
+        _check_reason(self.reason)
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That a lease cannot be delivered any more, whose doing it is, and why."""
+
+    closed_by: ClosedBy = "provider"
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.closed_by == "owner":
+            raise ValueError("a failure is the provider's or the network's; its owner releases a lease")
+        _check_reason(self.reason)
+
+
+def _check_reason(reason: str) -> None:
+    if not 1 <= len(reason) <= 500 or "\0" in reason:
+        raise ValueError("reason must have 1 to 500 characters, none of them NUL")
 
 
 class LeaseService:
-    """Watching and releasing leases."""
+    """Watching leases and ending them."""
 
     def __init__(self, leases: Leases, *, clock: Clock) -> None:
         self._leases = leases
@@ -30,42 +69,94 @@ class LeaseService:
         """One of the caller's leases. Raises NotFound."""
         return (await self._views([await self._own(lease_id, caller)]))[0]
 
+    async def begin(self, lease: Lease, *, reason: str) -> None:
+        """Keep a new lease, and why it is there."""
+        await self._leases.add_many([lease], at=self._clock.now(), reason=reason)
+
     async def release(self, lease_id: str, caller: Caller) -> LeaseView:
         """Give up the slots that have not begun: they are offered again. Raises WrongState when it has ended.
 
         The slot under way stays the holder's, and is paid.
         """
         require(caller, "leases:write")
-        await self._own(lease_id, caller)
+        whole = await self._own(lease_id, caller)
         now = self._clock.now()
-        await self._leases.move(lease_id, "released", at=now, reason="released by its holder")
-        await self._leases.cut(lease_id, now)
+        parts = [whole, *await self._leases.parts_of([whole.id])]
+        for part in [part for part in parts if part.state in IN_FORCE] or [whole]:
+            await self._leases.move(part.id, "released", at=now, reason="released by its holder", closed_by="owner")
+            await self._leases.cut(part.id, now)
         return await self.lease(lease_id, caller)
+
+    async def reclaim(self, lease_id: str, wish: Reclaim, *, caller: Caller) -> LeaseView:
+        """Call a spot lease back: its holder keeps the slots that begin before the deadline, the rest is served elsewhere first.
+
+        Raises NotFound for another provider's lease, NotPermitted for a better tier, WindowClosed for less than the lease's notice.
+        """
+        lease, now = await self._delivered_by(lease_id, caller), self._clock.now()
+        check_reclaim(lease, wish.deadline, now=now)
+        await self._leases.move(lease.id, "reclaimed", at=now, reason=wish.reason, closed_by="provider")
+        await self._leases.break_off(lease.id, wish.deadline)
+        return (await self._views([await self._leases.lease(lease.id)]))[0]
+
+    async def fail(self, lease_id: str, failure: Failure, *, caller: Caller) -> LeaseView:
+        """Say that a lease cannot be delivered any more: what has not begun is served elsewhere first, at no more than its rate.
+
+        Raises NotFound for another provider's lease, WrongState when it has ended.
+        """
+        lease, now = await self._delivered_by(lease_id, caller), self._clock.now()
+        await self._leases.move(lease.id, "failed", at=now, reason=failure.reason, closed_by=failure.closed_by)
+        await self._leases.break_off(lease.id, now)
+        return (await self._views([await self._leases.lease(lease.id)]))[0]
+
+    async def whole(self, lease_id: str, caller: Caller) -> list[Lease]:
+        """One of the caller's leases and what goes on from it, in order. Raises NotFound."""
+        first = await self._own(lease_id, caller)
+        return [first, *await self._leases.parts_of([first.id])]
 
     async def _own(self, lease_id: str, caller: Caller) -> Lease:
         lease = await self._leases.lease(lease_id)
         if lease.account_id != caller.account_id:
             raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
+        return await self._leases.lease(lease.continues) if lease.continues else lease
+
+    async def _delivered_by(self, lease_id: str, caller: Caller) -> Lease:
+        require(caller, "leases:write")
+        if caller.provider_id is None:
+            raise NotPermitted("only the provider that delivers a lease may do that", lease_id=lease_id)
+        lease = await self._leases.lease(lease_id, locked=True)
+        if lease.provider_id != caller.provider_id:
+            raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
         return lease
 
     async def _views(self, leases: list[Lease]) -> list[LeaseView]:
-        delivered = await self._leases.delivered([lease.id for lease in leases])
-        return [_view(lease, delivered.get(lease.id, (0, 0))) for lease in leases]
+        parts: dict[str, list[Lease]] = {}
+        for part in await self._leases.parts_of([lease.id for lease in leases]):
+            parts.setdefault(str(part.continues), []).append(part)
+        ids = [lease.id for lease in (*leases, *(part for each in parts.values() for part in each))]
+        delivered, ends = await self._leases.delivered(ids), await self._leases.ends(ids)
+        return [_view([lease, *parts.get(lease.id, [])], delivered=delivered, ends=ends) for lease in leases]
 
 
-def _view(lease: Lease, seconds: tuple[int, int]) -> LeaseView:
-    delivered, failed = seconds
+def _view(parts: Sequence[Lease], *, delivered: dict[str, tuple[int, int]], ends: dict[str, tuple[str, str]]) -> LeaseView:
+    """The parts of one lease as one: the first says which, the latest in force (or the last) where and how it stands."""
+    first = parts[0]
+    now = next((part for part in parts if part.state in IN_FORCE), parts[-1])
+    slots = sorted((slot for part in parts for slot in part.slots if slot.quantity or len(parts) == 1), key=lambda slot: slot.start)
+    closed_by, reason = ends.get(now.id, (None, None))
     return LeaseView(
-        lease_id=lease.id,
-        bid_id=lease.bid_id,
-        provider=lease.provider_id,
-        site=lease.site,
-        hardware=lease.hardware,
-        tier=lease.tier,
-        state=lease.state,
-        starts_at=lease.starts_at,
-        ends_at=lease.ends_at,
-        slots=[LeaseSlotView(start=s.start, end=s.end, quantity=s.quantity, rate_micros=s.rate_micros) for s in lease.slots],
-        delivered_seconds=delivered,
-        failed_seconds=failed,
+        lease_id=first.id,
+        bid_id=first.bid_id,
+        provider=now.provider_id,
+        site=now.site,
+        hardware=now.hardware,
+        tier=now.tier,
+        state=now.state,
+        starts_at=first.starts_at,
+        ends_at=max(part.ends_at for part in parts),
+        slots=[LeaseSlotView(start=s.start, end=s.end, quantity=s.quantity, rate_micros=s.rate_micros) for s in slots],
+        delivered_seconds=sum(delivered.get(part.id, (0, 0))[0] for part in parts),
+        failed_seconds=sum(delivered.get(part.id, (0, 0))[1] for part in parts),
+        closed_by=closed_by,
+        close_reason=reason,
+        parts=[part.id for part in parts[1:]],
     )

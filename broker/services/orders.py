@@ -6,7 +6,7 @@ import msgspec
 
 from broker.clock import Clock
 from broker.services.accounts import require
-from broker.services.ports import Accounts, Bids, Journal
+from broker.services.ports import Accounts, BidOutcome, Bids, Journal
 from broker.services.views import BidView, Caller, CreditView, Page
 from contracts.holds import Hold
 from contracts.terms.accounts import Account
@@ -50,6 +50,18 @@ class OrderService:
         await self._bids.add(bid)
         await self._journal.add_many(hold.entries(account, now))
 
+    async def take(self, bid: Bid, *, event: str, cost_micros: int) -> None:
+        """Keep a bid that is filled as it comes, and hold what it costs. Raises CreditExceeded."""
+        account = await self._accounts.lock(bid.account_id)
+        await self._check_credit(account, cost_micros)
+        await self._bids.add(bid)
+        hold = Hold(kind="award_hold", bid_id=bid.id, event=event, amount_micros=cost_micros)
+        await self._journal.add_many(hold.entries(account, self._clock.now()))
+
+    async def afford(self, caller: Caller, amount_micros: int) -> None:
+        """Lock the caller's account until the transaction ends. Raises CreditExceeded when it may not owe so much more."""
+        await self._check_credit(await self._accounts.lock(caller.account_id), amount_micros)
+
     async def withdraw(self, bid_id: str, caller: Caller) -> BidView:
         """Take a bid out of the book; what it was awarded stays awarded. Raises NotFound or WrongState."""
         require(caller, "bids:write")
@@ -85,7 +97,7 @@ class OrderService:
         free = (await self._credit(account)).free_micros
         if amount_micros > free:
             raise CreditExceeded(
-                f"the bid's worst case is {micros_text(amount_micros, places=2)} {account.currency}, "
+                f"the worst case is {micros_text(amount_micros, places=2)} {account.currency}, "
                 f"the account has {micros_text(max(0, free), places=2)} left; lower hours or limit, or withdraw another bid",
                 worst_case_micros=amount_micros,
                 available_micros=max(0, free),
@@ -113,11 +125,17 @@ class OrderService:
                 paid_micros=outcomes[bid.id].paid_micros if bid.id in outcomes else 0,
                 hold_micros=held.get(bid.id, 0),
                 currency=accounts[bid.account_id].currency,
-                reason=outcomes[bid.id].reason if bid.id in outcomes else "waits for the next gate",
+                reason=_reason(bid, outcomes.get(bid.id)),
                 request=bid.request,
             )
             for bid in bids
         ]
+
+
+def _reason(bid: Bid, outcome: BidOutcome | None) -> str:
+    if outcome is not None:
+        return outcome.reason
+    return "waits for the next gate" if bid.status == "open" else "taken as a quote" if bid.status == "filled" else bid.status
 
 
 def worst_case(bid: Bid, *, event: str) -> Hold:

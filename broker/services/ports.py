@@ -14,7 +14,7 @@ from broker.services.usage_views import AsideRecord
 from contracts.journal import JournalEntry
 from contracts.terms.accounts import Account, Staff
 from contracts.terms.bids import Bid
-from contracts.terms.leases import Lease, LeaseState
+from contracts.terms.leases import ClosedBy, Lease, LeaseState
 
 
 class BidOutcome(msgspec.Struct, frozen=True):
@@ -120,7 +120,23 @@ class Leases(Protocol):
         """What a bid won, by start and id."""
         ...
 
-    async def move(self, lease_id: str, to: LeaseState, *, at: datetime, reason: str) -> None:
+    async def add_many(self, leases: list[Lease], *, at: datetime, reason: str) -> None:
+        """Keep new leases and why they are there; those already there are left alone."""
+        ...
+
+    async def parts_of(self, lease_ids: list[str]) -> list[Lease]:
+        """What goes on from these leases, elsewhere or longer, by start and id."""
+        ...
+
+    async def ends(self, lease_ids: list[str]) -> dict[str, tuple[str, str]]:
+        """By whom and why leases were closed, where somebody closed them."""
+        ...
+
+    async def break_off(self, lease_id: str, at: datetime) -> None:
+        """Drop the slots that begin at or after a moment, and keep them as what the holder is still owed."""
+        ...
+
+    async def move(self, lease_id: str, to: LeaseState, *, at: datetime, reason: str, closed_by: ClosedBy | None = None) -> None:
         """Move a lease and write the event. Raises WrongState."""
         ...
 

@@ -59,7 +59,11 @@ class LeaseSlotView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease as its holder sees it."""
+    """A lease as its holder sees it, all its parts as one; where it runs and how it stands is of the part in force.
+
+    closed_by  whose doing its end was: owner, provider or network; null while it runs, and when it ran to its end
+    parts      ids under which it goes on elsewhere after a failure, or longer: what providers report usage on
+    """
 
     lease_id: str
     bid_id: str
@@ -73,6 +77,9 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     slots: list[LeaseSlotView]
     delivered_seconds: int
     failed_seconds: int
+    closed_by: str | None = None
+    close_reason: str | None = None
+    parts: list[str] = []
 
 
 class StatementLine(msgspec.Struct, frozen=True, kw_only=True):

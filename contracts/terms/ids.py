@@ -18,9 +18,12 @@ PREFIXES = {
     "inv": "invoice",
     "key": "API key",
     "lse": "lease",
+    "msg": "webhook message",
     "ofr": "offer",
     "prv": "provider",
+    "quo": "quote",
     "use": "usage record",
+    "whk": "webhook endpoint",
 }
 BODY_LENGTH = 26
 

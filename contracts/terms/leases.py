@@ -3,7 +3,7 @@
     awarded → provisioning → active → completed
         └──────────┴───────────┴────→ failed | reclaimed | released
 
-A lease is one bid on one offer at one tier from one cycle; its slots carry their own quantity and rate.
+A lease is one bid on one offer at one tier, from one cycle or from one quote; its slots carry their own quantity and rate.
 """
 
 from datetime import datetime
@@ -24,6 +24,9 @@ MOVES: dict[LeaseState, tuple[LeaseState, ...]] = {
     "released": (),
 }
 IN_FORCE: tuple[LeaseState, ...] = ("awarded", "provisioning", "active")
+# What these still have of their slots is nobody else's: a released lease keeps the slot under way, a reclaimed one its notice.
+HOLDING: tuple[LeaseState, ...] = (*IN_FORCE, "released", "reclaimed")
+ClosedBy = Literal["owner", "provider", "network"]
 
 
 class LeaseSlot(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +41,13 @@ class LeaseSlot(msgspec.Struct, frozen=True, kw_only=True):
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """What is owed to a buyer: capacity made available, slot by slot.
 
+    cycle_id       the clearing it was won at; None for one taken as a quote
     accelerators   the most in any slot
+    continues      the lease this is the going on of, elsewhere or longer: its holder knows both by that one's id
     """
 
     id: str
-    cycle_id: str
+    cycle_id: str | None
     bid_id: str
     account_id: str
     provider_id: str
@@ -52,6 +57,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     tier: str
     state: LeaseState
     slots: tuple[LeaseSlot, ...]
+    continues: str | None = None
 
     def __post_init__(self) -> None:
         if not self.slots:

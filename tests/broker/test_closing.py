@@ -7,6 +7,7 @@ from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from broker.delivery import SimulatedGrid
+from broker.failover import serve_first
 from broker.services.usage_views import UsageReport
 from broker.store.repositories.journal import JournalRepository
 from broker.store.rows import InvoiceLineRow, PostingRow, UsageRow
@@ -118,12 +119,15 @@ async def test_an_interrupted_slot_bills_what_was_delivered(sessions: Sessions):
 
 
 async def test_a_failed_lease_gives_its_rest_back_to_the_bid(sessions: Sessions):
-    """The first of two slots fails: the second, 8 hours, is wanted again while the window lasts."""
+    """The first of two slots fails: the second, 8 hours, finds no other site and is wanted again while the window lasts."""
     market, bid_id, report = await delivered_market(sessions, BROKEN)
     assert report.failed == 1
     async with market.services() as services:
         lease = (await services.leases.leases(A)).items[0]
         assert (lease.state, len(lease.slots), lease.failed_seconds) == ("failed", 1, 8 * 3600)
+    async with unit_of_work(sessions) as work:
+        assert await serve_first(work, market.timetable.over, now=START + timedelta(hours=1), give_back=True) == []
+    async with market.services() as services:
         assert (await services.orders.bid(bid_id, A)).status == "open"
 
 

@@ -8,13 +8,25 @@ import polars as pl
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col, select
 
+from broker.services.quote_ports import HeldAt
 from broker.store.copying import merge
 from broker.store.repositories.feed import believed
-from broker.store.rows import AccountRow, LatencyRow, LeaseRow, LeaseSlotRow, OfferHourRow, OfferRow, ProviderRow, TransferRow, ZoneHourRow
+from broker.store.rows import (
+    AccountRow,
+    LatencyRow,
+    LeaseRow,
+    LeaseSlotRow,
+    OfferHourRow,
+    OfferRow,
+    ProviderRow,
+    QuoteRow,
+    TransferRow,
+    ZoneHourRow,
+)
 from contracts.leasing import Place
 from contracts.terms.accounts import Account
 from contracts.terms.bids import Bid
-from contracts.terms.leases import IN_FORCE
+from contracts.terms.leases import HOLDING
 from contracts.terms.orders import MarketBook, MarketRules, canonical_book
 from contracts.terms.tables import BIDS, COMMITMENTS, LATENCY, OFFER_SLOTS, OFFERS, TRANSFER, ZONES, Table
 
@@ -30,18 +42,19 @@ class BookRepository:
         statement = select(OfferRow).order_by(col(OfferRow.id), col(OfferRow.version))
         return {row.id: Place(row.provider, row.site, row.hardware) for row in await self._session.scalars(statement)}
 
-    async def book(self, rules: MarketRules, bids: list[Bid]) -> MarketBook:
-        """The market as it stands for these slots and bids.
+    async def book(self, rules: MarketRules, bids: list[Bid], *, now: datetime) -> MarketBook:
+        """The market as it stands for these slots and bids: what leases have and quotes open at a moment hold is not for sale.
 
         A bid enters with the hours no clearing has given it yet, and with its width less what its leases already
         hold in any slot of this grid; a bid without width left sits this one out.
         """
         period_start, period_end = rules.start, rules.grid.period(rules.slots - 1).end
         slots = await self._slots_in_force(period_start, period_end)
+        offers = await self._offers(rules.slots)
         frames = {
-            "offers": await self._offers(rules.slots),
+            "offers": offers,
             "bids": _bid_frame(rules, bids, held=_held_by_bid(slots), accounts=await self._accounts()),
-            "commitments": _commitments(rules, slots),
+            "commitments": _on(offers, pl.concat([_commitments(rules, slots), await self._held(rules, HeldAt(now))])),
             "offer_slots": await self._offer_slots(rules),
             "zones": await self._zones(rules),
             "latency": await self._facts(LatencyRow, LATENCY),
@@ -49,36 +62,80 @@ class BookRepository:
         transfer = await self._facts(TransferRow, TRANSFER)
         return canonical_book(rules, frames | ({"transfer": transfer} if transfer.height else {}))
 
+    async def shelf(self, rules: MarketRules, bid: Bid, *, site: str | None, held: HeldAt) -> tuple[MarketBook, dict[str, int]]:
+        """The book of one bid alone: the offers of its hardware classes (at one site, where one is named) and the version of each."""
+        wanted = select(OfferRow).where(
+            col(OfferRow.superseded_at).is_(None), believed(), col(OfferRow.hardware).in_(list(bid.request.hardware))
+        )
+        if site is not None:
+            wanted = wanted.where(col(OfferRow.site) == site)
+        rows = list(await self._session.scalars(wanted.order_by(col(OfferRow.id))))
+        ids = [row.id for row in rows]
+        offers = _offer_frame(rows, rules.slots)
+        slots = await self._slots_in_force(rules.start, rules.grid.period(rules.slots - 1).end, offers=ids)
+        account = await self._session.get_one(AccountRow, bid.account_id)
+        frames = {
+            "offers": offers,
+            "bids": _bid_frame(rules, [bid], held={}, accounts={bid.account_id: _account(account)}),
+            "commitments": _on(offers, pl.concat([_commitments(rules, slots), await self._held(rules, held)])),
+            "offer_slots": await self._offer_slots(rules, offers=ids),
+        }
+        if any(row.energy_indexed for row in rows):
+            frames["zones"] = await self._zones(rules)
+        if bid.request.place is not None:
+            frames["latency"] = await self._facts(LatencyRow, LATENCY)
+        return canonical_book(rules, frames), {row.id: row.version for row in rows}
+
+    async def _held(self, rules: MarketRules, held: HeldAt) -> pl.DataFrame:
+        """What open quotes hold, as if it were leased already."""
+        spans = [rules.grid.period(slot) for slot in range(rules.slots)]
+        statement = select(QuoteRow).where(
+            col(QuoteRow.state) == "open",
+            col(QuoteRow.expires_at) > held.now,
+            col(QuoteRow.starts_at) < spans[-1].end,
+            col(QuoteRow.ends_at) > spans[0].start,
+            col(QuoteRow.id) != (held.apart_from or ""),
+        )
+        rows = [
+            {"lease_id": row.id, "offer_id": row.offer_id, "slot": slot, "tier": row.tier, "quantity": row.accelerators}
+            for row in await self._session.scalars(statement.order_by(col(QuoteRow.id)))
+            for slot, span in enumerate(spans)
+            if row.starts_at < span.end and row.ends_at > span.start
+        ]
+        return _frame(rows, COMMITMENTS)
+
     async def _offers(self, slots: int) -> pl.DataFrame:
         statement = select(OfferRow).where(col(OfferRow.superseded_at).is_(None), believed()).order_by(col(OfferRow.id))
-        rows = [
-            row.model_dump() | {"offer_id": row.id, "slot_first": 0, "slot_end": slots} for row in await self._session.scalars(statement)
-        ]
-        return _frame(rows, OFFERS)
+        return _offer_frame(list(await self._session.scalars(statement)), slots)
 
-    async def _offer_slots(self, rules: MarketRules) -> pl.DataFrame:
+    async def _offer_slots(self, rules: MarketRules, *, offers: list[str] | None = None) -> pl.DataFrame:
         hours = [rules.grid.period(slot).start.hour for slot in range(rules.slots)]
-        rows = await self._session.scalars(select(OfferHourRow).order_by(col(OfferHourRow.offer_id), col(OfferHourRow.hour)))
+        statement = select(OfferHourRow).order_by(col(OfferHourRow.offer_id), col(OfferHourRow.hour))
+        rows = await self._session.scalars(statement if offers is None else statement.where(col(OfferHourRow.offer_id).in_(offers)))
         found = [row.model_dump() | {"slot": slot} for row in rows for slot, hour in enumerate(hours) if hour == row.hour]
         return _frame(found, OFFER_SLOTS)
 
-    async def _slots_in_force(self, start: datetime, end: datetime) -> Sequence[tuple[LeaseRow, LeaseSlotRow]]:
+    async def _slots_in_force(
+        self, start: datetime, end: datetime, *, offers: list[str] | None = None
+    ) -> Sequence[tuple[LeaseRow, LeaseSlotRow]]:
         statement = (
             select(LeaseRow, LeaseSlotRow)
             .join(LeaseSlotRow, col(LeaseSlotRow.lease_id) == col(LeaseRow.id))
             .where(
-                col(LeaseRow.state).in_(IN_FORCE),
+                col(LeaseRow.state).in_(HOLDING),
                 col(LeaseSlotRow.slot_start) >= start,
                 col(LeaseSlotRow.slot_start) < end,
                 col(LeaseSlotRow.quantity) > 0,
             )
             .order_by(col(LeaseRow.id), col(LeaseSlotRow.slot_start))
         )
+        if offers is not None:
+            statement = statement.where(col(LeaseRow.offer_id).in_(offers))
         return [(lease, slot) for lease, slot in await self._session.execute(statement)]
 
     async def _accounts(self) -> dict[str, Account]:
         rows = await self._session.scalars(select(AccountRow))
-        return {row.id: Account(**{name: getattr(row, name) for name in Account.__struct_fields__}) for row in rows}
+        return {row.id: _account(row) for row in rows}
 
     async def _zones(self, rules: MarketRules) -> pl.DataFrame:
         """Energy and carbon by slot; of an hour nothing is known of yet, what that hour of the day was last time."""
@@ -130,6 +187,19 @@ class BookRepository:
     async def providers(self) -> list[str]:
         """Provider ids, in order."""
         return list(await self._session.scalars(select(ProviderRow.id).order_by(col(ProviderRow.id))))
+
+
+def _account(row: AccountRow) -> Account:
+    return Account(**{name: getattr(row, name) for name in Account.__struct_fields__})
+
+
+def _offer_frame(rows: Sequence[OfferRow], slots: int) -> pl.DataFrame:
+    return _frame([row.model_dump() | {"offer_id": row.id, "slot_first": 0, "slot_end": slots} for row in rows], OFFERS)
+
+
+def _on(offers: pl.DataFrame, commitments: pl.DataFrame) -> pl.DataFrame:
+    """Commitments on offers that still stand; what is withdrawn has nothing left to be committed of."""
+    return commitments.join(offers.select("offer_id"), on="offer_id", how="semi")
 
 
 def _hours(book: MarketBook) -> list[dict[str, Any]]:

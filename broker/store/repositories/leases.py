@@ -1,16 +1,18 @@
 """Leases, their slots, their moves, and what they delivered."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import msgspec
 from sqlalchemy import delete, exists, func, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from broker.store.rows import LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
+from broker.store.rows import FailoverRow, LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
+from contracts.leasing import Failover
 from contracts.terms.errors import NotFound
-from contracts.terms.leases import IN_FORCE, Lease, LeaseSlot, LeaseState, move
+from contracts.terms.leases import IN_FORCE, ClosedBy, Lease, LeaseSlot, LeaseState, move
 
 
 class LeaseMove(NamedTuple):
@@ -20,6 +22,7 @@ class LeaseMove(NamedTuple):
     to: LeaseState
     at: datetime
     reason: str
+    closed_by: ClosedBy | None = None
 
 
 class LeaseRepository:
@@ -28,8 +31,8 @@ class LeaseRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add_many(self, leases: list[Lease], *, at: datetime) -> None:
-        """Keep new leases with their slots and first event; those already there are left alone."""
+    async def add_many(self, leases: list[Lease], *, at: datetime, reason: str = "won at the gate") -> None:
+        """Keep new leases with their slots and first event, and why; those already there are left alone."""
         if not leases:
             return
         rows = [{name: getattr(lease, name) for name in LeaseRow.model_fields} for lease in leases]
@@ -44,7 +47,7 @@ class LeaseRepository:
         # asyncpg binds at most 32,767 arguments a statement.
         for first in range(0, len(slots), 5000):
             await self._session.execute(insert(LeaseSlotRow).values(slots[first : first + 5000]))
-        events = [{"lease_id": id_, "sequence": 0, "state": "awarded", "at": at, "reason": "won at the gate"} for id_ in sorted(new)]
+        events = [{"lease_id": id_, "sequence": 0, "state": "awarded", "at": at, "reason": reason} for id_ in sorted(new)]
         if events:
             await self._session.execute(insert(LeaseEventRow).values(events))
 
@@ -56,8 +59,11 @@ class LeaseRepository:
         return (await self._leases([row]))[0]
 
     async def of_account(self, account_id: str, *, after: str | None, limit: int, newest_first: bool = False) -> list[Lease]:
-        """An account's leases by id, or those that start last first; those after a given one. Raises NotFound when that is no lease."""
-        statement = select(LeaseRow).where(col(LeaseRow.account_id) == account_id)
+        """An account's leases by id, or those that start last first; those after a given one. Raises NotFound when that is no lease.
+
+        What is the going on of another is not one of them: it belongs to that one.
+        """
+        statement = select(LeaseRow).where(col(LeaseRow.account_id) == account_id, col(LeaseRow.continues).is_(None))
         if newest_first:
             place = tuple_(col(LeaseRow.starts_at), col(LeaseRow.id))
             if after:
@@ -70,22 +76,59 @@ class LeaseRepository:
 
     async def of_bid(self, bid_id: str) -> list[Lease]:
         """What a bid won, by start and id."""
-        statement = select(LeaseRow).where(col(LeaseRow.bid_id) == bid_id).order_by(col(LeaseRow.starts_at), col(LeaseRow.id))
-        return await self._leases(list(await self._session.scalars(statement)))
+        statement = select(LeaseRow).where(col(LeaseRow.bid_id) == bid_id, col(LeaseRow.continues).is_(None))
+        return await self._leases(list(await self._session.scalars(statement.order_by(col(LeaseRow.starts_at), col(LeaseRow.id)))))
+
+    async def parts_of(self, lease_ids: list[str]) -> list[Lease]:
+        """What goes on from these leases, elsewhere or longer, by start and id."""
+        statement = select(LeaseRow).where(col(LeaseRow.continues).in_(lease_ids))
+        return await self._leases(list(await self._session.scalars(statement.order_by(col(LeaseRow.starts_at), col(LeaseRow.id)))))
+
+    async def ends(self, lease_ids: list[str]) -> dict[str, tuple[str, str]]:
+        """By whom and why leases were closed, where somebody closed them."""
+        statement = select(LeaseEventRow.lease_id, LeaseEventRow.closed_by, LeaseEventRow.reason).where(
+            col(LeaseEventRow.lease_id).in_(lease_ids), col(LeaseEventRow.closed_by).is_not(None)
+        )
+        return {lease_id: (str(closed_by), reason) for lease_id, closed_by, reason in await self._session.execute(statement)}
+
+    async def break_off(self, lease_id: str, at: datetime) -> None:
+        """Drop the slots that begin at or after a moment, and keep them as what the holder is still owed."""
+        lease = await self.lease(lease_id)
+        rest = [slot for slot in lease.slots if slot.start >= at and slot.quantity]
+        await self.cut(lease_id, at)
+        if rest:
+            owed = {"lease_id": lease_id, "at": at, "state": "waiting", "rest": msgspec.to_builtins(rest)}
+            await self._session.execute(insert(FailoverRow).values(owed).on_conflict_do_nothing())
+
+    async def failovers(self) -> list[Failover]:
+        """What is owed and not placed yet, locked until the transaction ends, by lease."""
+        statement = select(FailoverRow).where(col(FailoverRow.state) == "waiting").order_by(col(FailoverRow.lease_id))
+        rows = list(await self._session.scalars(statement.with_for_update(), execution_options={"populate_existing": True}))
+        leases = {
+            lease.id: lease
+            for lease in await self._leases(
+                list(await self._session.scalars(select(LeaseRow).where(col(LeaseRow.id).in_([row.lease_id for row in rows]))))
+            )
+        }
+        return [Failover(lease=leases[row.lease_id], rest=msgspec.convert(row.rest, tuple[LeaseSlot, ...])) for row in rows]
+
+    async def end_failover(self, lease_id: str, state: Literal["placed", "returned"]) -> None:
+        """Say what became of what was owed."""
+        await self._session.execute(update(FailoverRow).where(col(FailoverRow.lease_id) == lease_id).values(state=state))
 
     async def due(self, now: datetime) -> list[Lease]:
-        """Leases that have begun and are in force, or were released with a slot that is over and not metered; by start and id."""
+        """Leases that have begun and are in force, or were given up with a slot that is over and not metered; by start and id."""
         metered = exists().where(col(UsageRow.lease_id) == col(LeaseSlotRow.lease_id), col(UsageRow.start) == col(LeaseSlotRow.slot_start))
         owed = exists().where(
             col(LeaseSlotRow.lease_id) == col(LeaseRow.id), col(LeaseSlotRow.slot_end) <= now, col(LeaseSlotRow.quantity) > 0, ~metered
         )
-        open_ended = col(LeaseRow.state).in_(IN_FORCE) | ((col(LeaseRow.state) == "released") & owed)
+        open_ended = col(LeaseRow.state).in_(IN_FORCE) | (col(LeaseRow.state).in_(("released", "reclaimed")) & owed)
         statement = select(LeaseRow).where(open_ended, col(LeaseRow.starts_at) <= now)
         return await self._leases(list(await self._session.scalars(statement.order_by(col(LeaseRow.starts_at), col(LeaseRow.id)))))
 
-    async def move(self, lease_id: str, to: LeaseState, *, at: datetime, reason: str) -> None:
+    async def move(self, lease_id: str, to: LeaseState, *, at: datetime, reason: str, closed_by: ClosedBy | None = None) -> None:
         """Move a lease and write the event. Raises NotFound or WrongState."""
-        await self.move_all([LeaseMove(lease_id, to, at, reason)])
+        await self.move_all([LeaseMove(lease_id, to, at, reason, closed_by)])
 
     async def move_all(self, moves: list[LeaseMove]) -> None:
         """Make these moves in their order, each with its event. Raises NotFound or WrongState; nothing is moved then."""
@@ -101,7 +144,10 @@ class LeaseRepository:
             row.state = move(row.id, row.state, to=each.to)  # type: ignore[arg-type]
             sequence = sequences.get(row.id, 0)
             sequences[row.id] = sequence + 1
-            self._session.add(LeaseEventRow(lease_id=row.id, sequence=sequence, state=each.to, at=each.at, reason=each.reason))
+            event = LeaseEventRow(
+                lease_id=row.id, sequence=sequence, state=each.to, at=each.at, reason=each.reason, closed_by=each.closed_by
+            )
+            self._session.add(event)
         await self._session.flush()
 
     async def cut(self, lease_id: str, at: datetime) -> None:

@@ -8,10 +8,12 @@ reversed, usage is revised by a higher revision.
 from broker.store.rows.controls import ActRow, CounterReadingRow
 from broker.store.rows.facts import LatencyRow, TransferRow, ZoneHourRow
 from broker.store.rows.feed import FeedEventRow, FeedOfferRow, FeedSessionRow
-from broker.store.rows.leases import LeaseEventRow, LeaseRow, LeaseSlotRow, SetAsideRow, UsageRow
+from broker.store.rows.leases import FailoverRow, LeaseEventRow, LeaseRow, LeaseSlotRow, SetAsideRow, UsageRow
 from broker.store.rows.ledger import CloseRow, InvoiceLineRow, InvoiceRow, JournalEntryRow, PayoutRow, PostingRow
 from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferHourRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
 from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderKeyRow, ProviderRow, StaffRow
+from broker.store.rows.quotes import QuoteRow
+from broker.store.rows.webhooks import WebhookDeliveryRow, WebhookEndpointRow, WebhookMessageRow
 
 __all__ = [
     "AccountRow",
@@ -22,6 +24,7 @@ __all__ = [
     "CloseRow",
     "CounterReadingRow",
     "CycleRow",
+    "FailoverRow",
     "FeedEventRow",
     "FeedOfferRow",
     "FeedSessionRow",
@@ -42,10 +45,14 @@ __all__ = [
     "PriceRow",
     "ProviderKeyRow",
     "ProviderRow",
+    "QuoteRow",
     "ReceiptRow",
     "SetAsideRow",
     "StaffRow",
     "TransferRow",
     "UsageRow",
+    "WebhookDeliveryRow",
+    "WebhookEndpointRow",
+    "WebhookMessageRow",
     "ZoneHourRow",
 ]

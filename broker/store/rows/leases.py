@@ -1,20 +1,21 @@
 """Leases, the slots they cover, how they moved, and the seconds they delivered."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Identity, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from broker.store.rows.columns import key, micros, moment, moment_key
+from broker.store.rows.columns import document, key, micros, moment, moment_key
 
 
 class LeaseRow(SQLModel, table=True):
-    """An award turned into an obligation to deliver: one bid, one offer, one tier, one cycle."""
+    """An award turned into an obligation to deliver: one bid, one offer, one tier, one cycle or quote."""
 
     __tablename__ = "leases"
 
     id: str = key()
-    cycle_id: str = Field(foreign_key="cycles.id", index=True)
+    cycle_id: str | None = Field(foreign_key="cycles.id", index=True)
     bid_id: str = Field(foreign_key="bids.id", index=True)
     account_id: str = Field(foreign_key="accounts.id", index=True)
     provider_id: str = Field(foreign_key="providers.id", index=True)
@@ -26,6 +27,7 @@ class LeaseRow(SQLModel, table=True):
     accelerators: int
     starts_at: datetime = moment(index=True)
     ends_at: datetime = moment(index=True)
+    continues: str | None = Field(default=None, foreign_key="leases.id", index=True)
 
 
 class LeaseSlotRow(SQLModel, table=True):
@@ -50,6 +52,18 @@ class LeaseEventRow(SQLModel, table=True):
     state: str
     at: datetime = moment()
     reason: str = ""
+    closed_by: str | None = None
+
+
+class FailoverRow(SQLModel, table=True):
+    """What a lease that broke off still owes its holder: slots that had not begun, until they are placed or given back to its bid."""
+
+    __tablename__ = "lease_failovers"
+
+    lease_id: str = Field(foreign_key="leases.id", primary_key=True)
+    at: datetime = moment()
+    state: str
+    rest: list[dict[str, Any]] = document()
 
 
 class UsageRow(SQLModel, table=True):
