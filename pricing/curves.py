@@ -9,7 +9,9 @@ import polars as pl
 
 from contracts.terms.money import BASIS_POINTS
 from contracts.terms.orders import MarketBook
+from pricing.demand import PLACES
 from pricing.energy import exact, power_costs
+from pricing.exactly import product_floor
 
 STEPS = {"side": pl.String(), "price_micros": pl.Int64(), "quantity_from": pl.Int64(), "quantity_to": pl.Int64()}
 
@@ -55,13 +57,13 @@ def demand(book: MarketBook, hardware: str, *, slot: int) -> pl.DataFrame:
         .filter(pl.col("hardware").str.starts_with(f"{hardware}:"), pl.col("limit").is_not_null())
         .unique("bid_id", keep="last", maintain_order=True)
     )
-    worths = {
-        (limit, entry): int(limit * exact(float(entry.rpartition(":")[2])) * BASIS_POINTS // (BASIS_POINTS + book.rules.fee_bps))
-        for limit, entry in named.select("limit", "hardware").unique().iter_rows()
-    }
-    prices = [worths[pair] for pair in named.select("limit", "hardware").iter_rows()]
+    written = named["hardware"].unique()
+    parts = pl.Series([int(exact(float(entry.rpartition(":")[2])) * PLACES) for entry in written], dtype=pl.Int64)
+    factor = named["hardware"].replace_strict(written, parts, return_dtype=pl.Int64)
+    fee = PLACES // BASIS_POINTS * (BASIS_POINTS + book.rules.fee_bps)
+    worth = product_floor(named["limit"].to_numpy(), factor.to_numpy(), divisor=fee)
     return (
-        named.with_columns(price_micros=pl.Series(prices, dtype=pl.Int64))
+        named.with_columns(price_micros=pl.Series(worth, dtype=pl.Int64))
         .sort("price_micros", "bid_id", descending=[True, False])
         .select("price_micros", "quantity")
     )
