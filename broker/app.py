@@ -19,6 +19,7 @@ from broker.clock import Clock
 from broker.closing import PeriodClose
 from broker.collecting import CollectionDesk
 from broker.cycle import MarketCycle, Timetable
+from broker.feeds.book import LiveBook
 from broker.feeds.desk import FeedDesk
 from broker.payments.collector import Collector
 from broker.payments.port import Processor
@@ -38,6 +39,7 @@ from broker.services.quote_ports import QuoteRules
 from broker.services.quotes import QuoteService
 from broker.services.receivables import MeterService, ReceivableService, ReconciliationService
 from broker.services.replies import ReplyService
+from broker.services.search import SearchService
 from broker.services.usage import UsageService
 from broker.services.views import ShownKey
 from broker.store.engine import open_engine
@@ -83,6 +85,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     receivables: ReceivableService
     reconciliation: ReconciliationService
     replies: ReplyService
+    search: SearchService
     treasury: Treasury
     usage: UsageService
     session: WorkSession
@@ -118,6 +121,7 @@ class Market:
         self.shown_keys = tuple(shown_keys)
         self.backlog = Backlog()
         self.feeds = FeedDesk(sessions, clock=clock, hardware=hardware)
+        self.book = LiveBook(sessions, clock=clock)
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:
@@ -133,6 +137,7 @@ class Market:
         disputes = DisputeService(acts, settlements, closes=settlements, corrections=corrections, clock=self.clock)
         orders = OrderService(accounts, BidRepository(work), journal=journal, clock=self.clock, entropy=os.urandom)
         holding = LeaseService(leases, clock=self.clock)
+        offers = self._offers(work)
         table = self.timetable
         return Services(
             clock=self.clock,
@@ -146,21 +151,25 @@ class Market:
             leases=holding,
             market=MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval),
             meters=MeterService(MeterRepository(work), leases, clock=self.clock),
-            offers=OfferService(
-                OfferSearchRepository(work),
-                self.clock,
-                catalogue={each.name: each for each in self.hardware},
-                currency=table.currency,
-                fee_bps=table.fee_bps,
-            ),
+            offers=offers,
             orders=orders,
             quotes=QuoteService(QuoteRepository(work), orders=orders, leases=holding, rules=self._quote_rules(), clock=self.clock),
             receivables=ReceivableService(acts, journal, disputes=disputes, clock=self.clock),
             reconciliation=ReconciliationService(ReconciliationRepository(work)),
             replies=ReplyService(ReplyRepository(work), self.clock),
+            search=SearchService(self.book, offers, reader=OfferSearchRepository(work), clock=self.clock),
             treasury=Treasury(self.close(), self.collection(), self.payouts()),
             usage=UsageService(UsageRepository(work), clock=self.clock),
             session=work,
+        )
+
+    def _offers(self, work: WorkSession) -> OfferService:
+        return OfferService(
+            OfferSearchRepository(work),
+            self.clock,
+            catalogue={each.name: each for each in self.hardware},
+            currency=self.timetable.currency,
+            fee_bps=self.timetable.fee_bps,
         )
 
     def cycle(self, worker: Executor) -> MarketCycle:

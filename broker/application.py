@@ -19,8 +19,9 @@ from broker.api.openapi import openapi_config
 from broker.api.orders import BidController, LeaseController, StatementController
 from broker.api.paying import DisputeController, PrepaidController, ReadingController, statement_pdf, stripe_webhook
 from broker.api.problems import answer, refusal_of
-from broker.api.queries import provide_offer_query, provide_price_filter
+from broker.api.queries import provide_offer_query, provide_price_filter, provide_search_query
 from broker.api.quotes import QuoteController
+from broker.api.search import SearchController
 from broker.api.signing import KeyRequired, provide_caller, provide_request_key
 from broker.api.usage import UsageController
 from broker.app import OpenServices, Services
@@ -38,6 +39,7 @@ SECURITY_HEADERS = (
 )
 API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     OfferController,
+    SearchController,
     MarketController,
     BidController,
     LeaseController,
@@ -95,6 +97,7 @@ def application(
             "request_key": Provide(provide_request_key),
             "offer_query": Provide(provide_offer_query, sync_to_thread=False),
             "price_filter": Provide(provide_price_filter, sync_to_thread=False),
+            "search_query": Provide(provide_search_query, sync_to_thread=False),
         },
         middleware=[KeyRequired(open_services)],
         exception_handlers={Exception: refuse},

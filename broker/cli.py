@@ -28,6 +28,7 @@ COMMANDS = {
     "serve": ("broker.commands.serve:serve_command", "Serve the portal and the API, and clear at every gate."),
     "clear": ("broker.commands.clear:clear_app", "Clear a market directory into awards, prices and a certificate."),
     "verify": ("broker.commands.verify:verify_app", "Check a result again without a solver."),
+    "search": ("broker.commands.search:search_command", "Search a broker's live book, and say why offers were left out."),
     "explain": ("broker.commands.explain:explain_command", "Say why a price is what it is, or a bid got what it got."),
     "what-if": ("broker.commands.what_if:what_if_command", "Clear again with one bid asking otherwise."),
     "rules": ("broker.commands.rules:rules_command", "Say what each clause costs its buyers and the market."),

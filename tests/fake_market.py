@@ -31,6 +31,7 @@ from contracts.terms.errors import CreditExceeded, NotFound
 from contracts.terms.orders import MarketBook
 from pricing.clearing import clear
 from tests.fake_finance import fake_finance
+from tests.fake_search import fake_search
 from tests.fake_leases import FakeLeases
 from tests.fake_quotes import FakeQuotes
 
@@ -349,6 +350,7 @@ class FakeMarket:
         clock = FixedClock(now)
         self.orders = FakeOrders()
         books = FakeBooks(self.orders)
+        offers = OfferService(FakeOfferReader(), clock, catalogue=catalogue.hardware_classes(), currency="USD")
         self.desk = Services(
             clock=clock,
             accounts=AccountService(FakeAccounts()),
@@ -358,10 +360,11 @@ class FakeMarket:
             finance=FakeFinance(statements),
             leases=FakeLeases(leases, clock),
             market=MarketService(FakeMarketReader(cycles=cycles), clock, currency="USD", gate_interval=GATES_EVERY),
-            offers=OfferService(FakeOfferReader(), clock, catalogue=catalogue.hardware_classes(), currency="USD"),
+            offers=offers,
             orders=self.orders,
             quotes=FakeQuotes(clock),
             replies=ReplyService(FakeReplies(), clock),
+            search=fake_search(offers, FakeOfferReader(), clock),
             usage=FakeUsage(),
             session=None,
             **fake_finance(clock),

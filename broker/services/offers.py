@@ -80,7 +80,7 @@ class OfferReader(Protocol):
         ...
 
 
-class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """An offer with what this search makes of it. None: cannot be had, or cannot be known."""
 
     offer: OfferRecord
@@ -97,8 +97,8 @@ class _Clause(msgspec.Struct, frozen=True):
     """One demand: its name, whether an offer meets it, and what the offer says instead."""
 
     name: str
-    holds: Callable[[OfferQuery, _Candidate], bool]
-    found: Callable[[_Candidate], str]
+    holds: Callable[[OfferQuery, Candidate], bool]
+    found: Callable[[Candidate], str]
 
 
 def _covers(wanted: list[str], found: list[str | None]) -> bool:
@@ -173,38 +173,41 @@ class OfferService:
         self._offers = offers
         self._clock = clock
         self._catalogue = catalogue
-        self._currency = currency
-        self._fee_bps = fee_bps
+        self.currency = currency
+        self.fee_bps = fee_bps
 
     async def search(self, query: OfferQuery) -> OfferSearch:
         """Offers that meet every demand, best first, and an account of those that do not. Raises BadInput for a foreign cursor."""
         now = self._clock.now()
-        visible = [offer for offer in await self._offers.current() if _may_see(query.buyer_country, offer)]
+        visible = [
+            offer for offer in await self._offers.current() if may_see(query.buyer_country, offer.open_to, closed_to=offer.closed_to)
+        ]
         rtt = await self._offers.latencies(query.place) if query.place else {}
         transfers = await self._offers.transfers(query.data_country) if query.data_country and query.data_tb else None
-        candidates = [self._candidate(offer, query, rtt=rtt, transfers=transfers, now=now) for offer in visible]
+        candidates = [self.candidate(offer, query, rtt=rtt, transfers=transfers, now=now) for offer in visible]
         failures = [[clause.name for clause in CLAUSES if not clause.holds(query, candidate)] for candidate in candidates]
-        found = sorted((c for c, failed in zip(candidates, failures, strict=True) if not failed), key=lambda c: _rank(query, c))
-        rest = [c for c in found if _rank(query, c) > _read_cursor(query.cursor)] if query.cursor else found
+        found = sorted((c for c, failed in zip(candidates, failures, strict=True) if not failed), key=lambda c: rank(query, c))
+        rest = [c for c in found if rank(query, c) > read_cursor(query.cursor)] if query.cursor else found
         page = rest[: query.limit]
         rates = await self._offers.last_rates(query.tier) if page else {}
         return OfferSearch(
             as_of=now,
-            currency=self._currency,
+            currency=self.currency,
             considered=len(visible),
             found=len(found),
             left_out=len(visible) - len(found),
-            offers=[_view(candidate, rates, now=now) for candidate in page],
-            next_cursor=_write_cursor(_rank(query, page[-1])) if len(rest) > len(page) else None,
+            offers=[view_of(candidate, rates, now=now) for candidate in page],
+            next_cursor=write_cursor(rank(query, page[-1])) if len(rest) > len(page) else None,
             exclusions=_exclusions(candidates, failures),
             facets=_facets(candidates, failures),
         )
 
-    def _candidate(
+    def candidate(
         self, offer: OfferRecord, query: OfferQuery, *, rtt: dict[str, float], transfers: dict[str, TransferRate] | None, now: datetime
-    ) -> _Candidate:
+    ) -> Candidate:
+        """An offer with what a search makes of it."""
         worth = self.factor(offer.hardware, query.stack)
-        way = _way(offer, query, transfers=transfers)
+        way = way_of(offer, query, transfers=transfers)
         reference_hours = query.quantity * query.hours
         arrival = math.ceil(BITS_PER_TERABYTE_BY_GIGABIT * Fraction(query.data_tb) / Fraction(way.gbps)) if way and way.gbps else 0
         transfer = all_in = ready_at = None
@@ -213,9 +216,9 @@ class OfferService:
             if way is not None:
                 # The work takes reference_hours ÷ factor accelerator-hours here, and they share the cost of moving the data.
                 transfer = math.ceil(Fraction(query.data_tb) * way.micros_per_tb * worth / reference_hours)
-                with_fee = Fraction(offer.rate_micros * (BASIS_POINTS + self._fee_bps), BASIS_POINTS)
+                with_fee = Fraction(offer.rate_micros * (BASIS_POINTS + self.fee_bps), BASIS_POINTS)
                 all_in = half_up((with_fee + transfer) / worth)
-        return _Candidate(
+        return Candidate(
             offer=offer,
             factor=worth,
             rtt_ms=rtt.get(offer.site),
@@ -235,11 +238,9 @@ class OfferService:
         return Fraction(factor(found.tflops, reference.tflops, portability_loss=loss))
 
 
-def _may_see(buyer_country: str | None, offer: OfferRecord) -> bool:
+def may_see(buyer_country: str | None, open_to: list[str], *, closed_to: list[str]) -> bool:
     """Whether an offer is open to a buyer's country; an unknown country opens nothing and passes no bar."""
-    return (not offer.open_to or buyer_country in offer.open_to) and (
-        not offer.closed_to or (buyer_country is not None and buyer_country not in offer.closed_to)
-    )
+    return (not open_to or buyer_country in open_to) and (not closed_to or (buyer_country is not None and buyer_country not in closed_to))
 
 
 def _later(now: datetime, seconds: int) -> datetime | None:
@@ -247,7 +248,7 @@ def _later(now: datetime, seconds: int) -> datetime | None:
     return now + timedelta(seconds=seconds) if seconds < FOREVER_SECONDS else None
 
 
-def _way(offer: OfferRecord, query: OfferQuery, *, transfers: dict[str, TransferRate] | None) -> TransferRate | None:
+def way_of(offer: OfferRecord, query: OfferQuery, *, transfers: dict[str, TransferRate] | None) -> TransferRate | None:
     """The way for the data: free and at once when nothing has to move; None when there is no way."""
     if transfers is None or not transfers:
         return TransferRate(0, 0)
@@ -255,7 +256,8 @@ def _way(offer: OfferRecord, query: OfferQuery, *, transfers: dict[str, Transfer
     return transfers.get(offer.country or "", stay)
 
 
-def _rank(query: OfferQuery, candidate: _Candidate) -> tuple[int, str]:
+def rank(query: OfferQuery, candidate: Candidate) -> tuple[int, str]:
+    """Where a candidate stands in the order asked for: least first, then by id."""
     by = {
         "all_in": candidate.all_in_micros or 0,
         "rate": candidate.offer.rate_micros,
@@ -264,18 +266,20 @@ def _rank(query: OfferQuery, candidate: _Candidate) -> tuple[int, str]:
     return by[query.sort], candidate.offer.offer_id
 
 
-def _write_cursor(rank: tuple[int, str]) -> str:
+def write_cursor(rank: tuple[int, str]) -> str:
+    """The cursor behind an offer of this rank."""
     return base64.urlsafe_b64encode(msgspec.json.encode(rank)).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> tuple[int, str]:
+def read_cursor(cursor: str) -> tuple[int, str]:
+    """The rank a cursor stands for. Raises BadInput for a foreign one."""
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=tuple[int, str])
     except ValueError as error:
         raise BadInput("the cursor is not one we gave", found=cursor, would_do="next_cursor of the page before") from error
 
 
-def _exclusions(candidates: list[_Candidate], failures: list[list[str]]) -> list[Exclusion]:
+def _exclusions(candidates: list[Candidate], failures: list[list[str]]) -> list[Exclusion]:
     """One row a reason, the one that leaves out most first; counts of several reasons overlap."""
     rows = []
     for clause in CLAUSES:
@@ -295,7 +299,7 @@ def _exclusions(candidates: list[_Candidate], failures: list[list[str]]) -> list
     return sorted(rows, key=lambda row: (-row.offers, row.reason))
 
 
-def _facets(candidates: list[_Candidate], failures: list[list[str]]) -> dict[str, list[FacetValue]]:
+def _facets(candidates: list[Candidate], failures: list[list[str]]) -> dict[str, list[FacetValue]]:
     """For each facet, how many offers each value would let in while every other demand stands; values that let in none too."""
     facets = {}
     for name, (clause, values) in FACETS.items():
@@ -306,7 +310,8 @@ def _facets(candidates: list[_Candidate], failures: list[list[str]]) -> dict[str
     return facets
 
 
-def _view(candidate: _Candidate, rates: dict[tuple[str, str, bool], int], *, now: datetime) -> OfferView:
+def view_of(candidate: Candidate, rates: dict[tuple[str, str, bool], int], *, now: datetime) -> OfferView:
+    """A candidate that answers, as the caller sees it."""
     offer = candidate.offer
     assert candidate.all_in_micros is not None  # an offer without a conversion or a way is not found
     assert candidate.total_micros is not None

@@ -15,7 +15,7 @@ from contracts.feed.messages import Announce, Message, Price, Withdraw
 from contracts.feed.speaker import Speaker, SpeakerTerms
 from contracts.feed.wire import encode, public_key_of, seal
 from contracts.terms.hardware import HardwareClass
-from tests.broker.feeds.http_sides import fed_market
+from tests.broker.feeds.http_sides import client_of, fed_market
 from tests.broker.small_market import GATE, USD, caller, cycle_of, pass_time, request
 
 pytestmark = pytest.mark.anyio
@@ -167,3 +167,22 @@ def test_a_class_nobody_else_offers_is_judged_by_its_throughput():
     assert doubt(an_announcement(rate_micros=300_000, hardware="B200"), read, norms=norms) == ""
     assert "B200 usually costs" in doubt(an_announcement(rate_micros=91 * USD, hardware="B200"), read, norms=norms)
     assert doubt(offer, attributes_of(offer), norms=Norms(hardware=norms.hardware)) == "", "of an empty market nothing is usual"
+
+
+async def test_what_was_acknowledged_is_found_and_what_went_stale_is_told(sessions: Sessions):
+    """Searched at once; after the hold only the others answer, and the reason says so."""
+    fed = await Fed.opened(sessions)
+    async with client_of(fed.market) as client:
+        before = (await client.get("/v1/search?hardware=H100-SXM")).json()
+        await fed.say(an_announcement())
+        after = (await client.get("/v1/search?hardware=H100-SXM")).json()
+        pass_time(fed.market, timedelta(seconds=60))
+        await fed.market.feeds.pass_time()
+        stale = (await client.get("/v1/search?hardware=H100-SXM")).json()
+        shown = (await client.get("/v1/search?states=stale")).json()
+    assert [each["offer"]["offer_id"] for each in before["offers"]] == ["ofr_a", "ofr_b"]
+    assert [each["offer"]["offer_id"] for each in after["offers"]] == ["ofr_fed", "ofr_a", "ofr_b"]
+    assert [each["offer"]["offer_id"] for each in stale["offers"]] == ["ofr_a", "ofr_b"]
+    (reason,) = stale["exclusions"]
+    assert (reason["reason"], reason["examples"]) == ("state", ["Fed, fr-1: stale: the provider has been silent for more than 60 s"])
+    assert [(each["offer"]["offer_id"], each["offer"]["age_seconds"]) for each in shown["offers"]] == [("ofr_fed", 60)]

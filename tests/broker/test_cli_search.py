@@ -1,0 +1,57 @@
+"""`gridfare search` against a broker that answers over HTTP."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from litestar.testing import TestClient
+
+from broker.application import application
+from tests.broker.terminal import run
+from tests.fake_market import FakeMarket
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A port that hands requests to the API of the tests' market."""
+    with TestClient(application(FakeMarket().services)) as client:
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer = client.get(self.path)
+                self.send_response(answer.status_code)
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        with HTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            server.shutdown()
+
+
+def test_a_search_shows_offers_and_explains_the_rest(capsys, address):
+    ended = run(capsys, "search", "hardware=H100-SXM", "countries=FR", "--url", address, "--explain")
+    assert ended.code == 0, ended.err
+    assert "offers answer" in ended.out
+    assert "Left out, by reason" in ended.out
+    assert "countries: " in ended.out
+
+
+def test_a_search_as_json_is_what_the_broker_said(capsys, address):
+    ended = run(capsys, "search", "hardware=H100-SXM", "--url", address, "--json")
+    assert ended.out.startswith('{"as_of"')
+
+
+@pytest.mark.parametrize(("demand", "why"), [("hardware", "names what it asks for"), ("colour=red", "colour"), ("quantity=0", "quantity")])
+def test_a_demand_nobody_knows_is_refused_by_name(capsys, address, demand, why):
+    ended = run(capsys, "search", demand, "--url", address)
+    assert (ended.code, why in ended.err) == (2, True), ended.err
+
+
+def test_a_broker_that_is_not_there_is_one_sentence(capsys):
+    ended = run(capsys, "search", "--url", "http://127.0.0.1:9")
+    assert (ended.code, "no broker answers there" in ended.err) == (2, True)
