@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from broker.files.digests import file_digest
-from broker.files.remembered import FOLDER
+from broker.files.remembered import FOLDER, Remembered
 from broker.files.replacing import replace_file
 from contracts.close import CloseRecord, record_hash
 from contracts.ledger_tables import ACCOUNTS, LEASES, STATEMENT_TABLES
@@ -30,8 +30,9 @@ class KeptTables(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keep_tables(out: Path, settlement: Settlement, *, record: CloseRecord, book: SettlementBook) -> None:
-    """Keep the tables of a close written to `out`, if it has a memory to go with."""
-    if not (out / FOLDER).is_dir():
+    """Keep the tables of a close written to `out`, if it has a memory of the same periods to go with."""
+    beside = Remembered.beside(out)
+    if beside is None or len(beside.memory.periods) != record.as_of:
         return
     (out / TABLES).mkdir(exist_ok=True)
     frames = {name: settlement.tables()[name] for name in _STATEMENTS} | {name: getattr(book, name) for name in _SOURCES}

@@ -47,7 +47,6 @@ from contracts.statements import Seller, SettledBook
 from contracts.terms.errors import BadInput
 from contracts.terms.orders import RULES_VERSION
 from contracts.terms.tables import Table
-from contracts.usage import Reading
 from contracts.usage_stream import UsageBatch
 
 RECORD_FILE = "close.json"
@@ -113,15 +112,17 @@ class SettlementReading(msgspec.Struct, frozen=True, kw_only=True):
         earlier = self.earlier if self.earlier and self.earlier.serves(parts, periods) else None
         if not earlier and not remember:
             return settle_reading(parts.read(periods), self.book, periods=periods)
-        found = read_remembering(parts, periods, earlier=earlier, out=remember)
-        published = self._published(earlier, previous, reading=found) if earlier and previous else Published()
-        return settle_reading(found, self.book, periods=periods, published=published)
+        published = self._published(earlier, previous) if earlier and previous else Published()
+        found = read_remembering(parts, periods, earlier=earlier, out=remember)  # which may write over what was published
+        standing = published.as_of <= found.standing
+        return settle_reading(found, self.book, periods=periods, published=published if standing else Published())
 
-    def _published(self, earlier: Remembered, previous: PreviousClose, *, reading: Reading) -> Published:
-        """The periods that need not be billed again: proved to be as they were published, of the same tariff, leases and usage."""
+    def _published(self, earlier: Remembered, previous: PreviousClose) -> Published:
+        """The periods that need not be billed again if usage stands: proved to be as published, of the same tariff and leases."""
         record = previous.record
-        sound = previous.proven and record.holds and record.rules == RULES_VERSION and record.as_of <= reading.standing
-        if not sound or not only_grown(earlier.folder.parent, self.book):
+        sound = previous.proven and record.holds and record.rules == RULES_VERSION
+        same = record.as_of == len(earlier.memory.periods)
+        if not sound or not same or not only_grown(earlier.folder.parent, self.book):
             return Published()
         digests = {name: digest.result() for name, digest in self.digests.items() if name in TARIFF}
         if digests != {name: digest for name, digest in record.inputs.items() if name in TARIFF}:

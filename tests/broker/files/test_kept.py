@@ -43,6 +43,22 @@ def test_periods_that_stand_are_not_billed_again(closed):
     assert found.invoices.filter(period=3).height
 
 
+@pytest.mark.parametrize("seed", range(600, 606))
+def test_a_year_of_closes_each_after_the_one_before_is_the_year_closed_at_once(tmp_path, seed):
+    """Each takes what the one before took; every other one is written over the one before."""
+    tables = random_month(seed, records=250, sla=seed % 2 == 0)
+    previous = None
+    for period in range(1, 5):
+        month, out = arriving(tables, tmp_path / "month", until=period), tmp_path / f"close-{period // 2}"
+        settle_command(month, out, as_of=period, previous=previous, remember=True)
+        settle_command(month, tmp_path / "whole", as_of=period)
+        for table in STATEMENT_TABLES:
+            name = f"{table.name}.csv"
+            assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), (period, name)
+        assert read_previous(out).proven
+        previous = out
+
+
 def test_new_leases_and_accounts_that_owe_nothing_unused_change_no_earlier_period(closed):
     tables, month, two = closed
     cleared = next(plan["plan_id"] for plan in tables["plans"] if plan["kind"] == "metered_cleared")
