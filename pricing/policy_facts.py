@@ -4,9 +4,11 @@ Decimals of a file (`72.5` watts, `1.24` PUE) are kept as the fractions they are
 binary rounding enters a price. Nothing here is shared with the code that clears.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -88,11 +90,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def likeness(self) -> tuple[object, ...]:
         """Everything a bid can test: offers equal in it are one pool."""
-        tested = (name for name in self.__struct_fields__ if name not in _NOT_TESTED)
-        return tuple(getattr(self, name) for name in tested)
+        return _tested(self)
 
 
 _NOT_TESTED = frozenset({"id", "quantity", "node_size", "rate_micros", "slot_first", "slot_end", "energy_indexed"})
+_tested: Callable[[Offer], tuple[object, ...]] = attrgetter(*(name for name in Offer.__struct_fields__ if name not in _NOT_TESTED))
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +118,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     overrides: dict[tuple[str, int], tuple[int, int]]
 
 
+@lru_cache(maxsize=4096)
 def exact(number: float) -> Fraction:
     """The decimal a float is written as: 0.1 is a tenth, not its nearest binary neighbour."""
     return Fraction(repr(number))

@@ -5,6 +5,7 @@ itself, says of any bid and any offer whether the one may use the other, and whi
 """
 
 from collections.abc import Hashable, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -58,12 +59,12 @@ def _different(orders: Sequence[Order], names: tuple[str, ...]) -> tuple[list[Or
     number: dict[Hashable, int] = {}
     firsts: list[Order] = []
     likeness = []
-    for order in orders:
-        value = tuple(hashable(getattr(order, name)) for name in names)
-        if value not in number:
-            number[value] = len(firsts)
+    columns = (map(hashable, map(attrgetter(name), orders)) for name in names)
+    for order, value in zip(orders, zip(*columns, strict=True), strict=True):
+        place = number.setdefault(value, len(firsts))
+        if place == len(firsts):
             firsts.append(order)
-        likeness.append(number[value])
+        likeness.append(place)
     return firsts, np.array(likeness, dtype=np.int64)
 
 

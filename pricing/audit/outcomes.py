@@ -13,13 +13,16 @@ from pricing.audit.lumps import best_runs
 from pricing.audit.whole import Bools, Ints, gathered, halves_up, ratios, times
 
 AMOUNTS = ("hours", "reference_hours", "paid_micros", "fee_micros", "transfer_micros", "uplift_micros")
+STATUSES = ("rejected", "partial", "filled", "paradoxical")
+REJECTED, PARTIAL, FILLED, PARADOXICAL = range(len(STATUSES))
+REASONS = ("", "priced out", "no eligible pool")
 
 
 def odd_outcomes(audit: Audit) -> Iterator[str]:
     """Outcomes that their awards do not call for, and bids without one."""
+    told, rows = audit.clearing.outcomes, audit.layout.named.told
     due = _due_outcomes(audit)
-    told = audit.clearing.outcomes
-    both = told.join(due, on="bid_id", how="left", maintain_order="left", suffix="_due")
+    both = pl.concat([told, due[rows].select(pl.all().name.suffix("_due"))], how="horizontal")
     odd_amounts = pl.any_horizontal(pl.col(name) != pl.col(f"{name}_due") for name in AMOUNTS)
     odd = both.filter(odd_amounts | (pl.col("status") != pl.col("status_due")) | (pl.col("reason") != pl.col("reason_due")))
     for row in odd.iter_rows(named=True):
@@ -30,8 +33,10 @@ def odd_outcomes(audit: Audit) -> Iterator[str]:
             yield f"bid {row['bid_id']} has hours, reference hours, paid, fee, transfer, uplift {given}, due {expected}"
         if row["reason"] != row["reason_due"]:
             yield f"bid {row['bid_id']} is told {row['reason']!r}, the reason is {row['reason_due']!r}"
-    for bid in due["bid_id"].filter(~due["bid_id"].is_in(told["bid_id"].implode())):
-        yield f"bid {bid} has no outcome"
+    silent = np.ones(due.height, dtype=np.bool_)
+    silent[rows] = False
+    for bid in np.flatnonzero(silent):
+        yield f"bid {audit.demand.ids[bid]} has no outcome"
 
 
 def _due_outcomes(audit: Audit) -> pl.DataFrame:
@@ -54,7 +59,7 @@ def _due_outcomes(audit: Audit) -> pl.DataFrame:
             "fee_micros": halves_up(times(paid, audit.book.rules.fee_bps), Fraction(1, BASIS_POINTS)),
             "transfer_micros": gathered(audit.money(audit.award_transfer, layout.quantity), layout.bid, size=bids),
             "uplift_micros": halves_up(np.maximum(0, gathered(np.asarray(lost, dtype=np.int64), layout.bid, size=bids)), h),
-            "reason": np.where(served, "", np.where(audit.reach.welcome, "priced out", "no eligible pool")).astype(object),
+            "reason": pl.Series(REASONS).gather(np.where(served, 0, np.where(audit.reach.welcome, 1, 2))),
         },
         schema=OUTCOMES.schema,
     )
@@ -62,10 +67,10 @@ def _due_outcomes(audit: Audit) -> pl.DataFrame:
 
 def _statuses(audit: Audit, served: Bools) -> pl.Series:
     """Filled where the hours are had to the last, partial with some of them, paradoxical where a refused block would have gained."""
-    status = np.where(served, np.where(_has_all(audit), "filled", "partial"), "rejected").astype(object)
+    status = np.where(served, np.where(_has_all(audit), FILLED, PARTIAL), REJECTED)
     if audit.demand.block.any():
-        status[~served & (best_runs(audit, audit.layout.rates) > 0)] = "paradoxical"
-    return pl.Series(status, dtype=pl.String)
+        status[~served & (best_runs(audit, audit.layout.rates) > 0)] = PARADOXICAL
+    return pl.Series(STATUSES).gather(status)
 
 
 def _has_all(audit: Audit) -> Bools:

@@ -98,8 +98,11 @@ def rates_of(clearing: Clearing, stock: Stock) -> Ints:
 
 def rows_of(names: pl.Series, among: Iterable[str]) -> Ints:
     """The place of each name among others, STRANGER where it has none."""
-    known = pl.DataFrame({"name": pl.Series(among, dtype=pl.String)}).with_row_index("row")
-    found = names.rename("name").to_frame().join(known, on="name", how="left", maintain_order="left")["row"]
+    known = pl.Series("name", among, dtype=pl.String)
+    if names.equals(known):  # every table of bids comes in the order of the book
+        return np.arange(len(known))
+    places = known.to_frame().with_row_index("row")
+    found = names.rename("name").to_frame().join(places, on="name", how="left", maintain_order="left")["row"]
     return found.cast(pl.Int64).fill_null(STRANGER).to_numpy()
 
 
@@ -165,7 +168,8 @@ def _any_twice(columns: tuple[Ints, ...]) -> bool:
     key = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
         key = key * (int(column.max(initial=0)) + 1) + column
-    return len(np.unique(key)) < len(key)
+    key.sort()
+    return bool((key[1:] == key[:-1]).any())
 
 
 def _first_places(places: Bools, stock: Stock) -> list[str]:

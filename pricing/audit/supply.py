@@ -121,7 +121,7 @@ def _energy(offers: list[Offer], facts: Facts) -> Ints:
     added: dict[tuple[object, ...], list[int]] = {}
     rows = []
     for offer in offers:
-        alike = (offer.energy_indexed, offer.zone, offer.watts, offer.pue)
+        alike = (offer.zone, offer.watts, offer.pue) if offer.energy_indexed else ()
         if alike not in added:
             added[alike] = [energy_rate(offer, facts, slot=slot) for slot in range(facts.slots)]
         rows.append(added[alike])
