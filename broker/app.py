@@ -42,6 +42,7 @@ from broker.services.replies import ReplyService
 from broker.services.search import SearchService
 from broker.services.usage import UsageService
 from broker.services.views import ShownKey
+from broker.services.webhooks import WebhookService
 from broker.store.engine import open_engine
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.acts import ActRepository
@@ -56,6 +57,7 @@ from broker.store.repositories.reconciling import MeterRepository, Reconciliatio
 from broker.store.repositories.replies import ReplyRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.repositories.usage import UsageRepository
+from broker.store.repositories.webhooks import WebhookRepository
 from broker.store.unit_of_work import Sessions, WorkSession, open_sessions, unit_of_work
 from broker.treasury import Treasury
 from contracts.payout_runs import PayoutPolicy
@@ -88,6 +90,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     search: SearchService
     treasury: Treasury
     usage: UsageService
+    webhooks: WebhookService
     session: WorkSession
 
 
@@ -100,10 +103,12 @@ class Market:
     shown_keys     keys that open nothing but a demo, for its sign-in page to show; none in a real market
     processor      what statements are collected through; None leaves them to be collected otherwise
     payout_policy  what every payout run keeps to
+    inside         whether webhooks may go to this machine and its networks, and without TLS: never in a real market
     """
 
     processor: Processor | None = None
     payout_policy: PayoutPolicy = POLICY
+    inside: bool = False
 
     def __init__(
         self,
@@ -160,6 +165,7 @@ class Market:
             search=SearchService(self.book, offers, reader=OfferSearchRepository(work), clock=self.clock),
             treasury=Treasury(self.close(), self.collection(), self.payouts()),
             usage=UsageService(UsageRepository(work), clock=self.clock),
+            webhooks=WebhookService(WebhookRepository(work), clock=self.clock, entropy=os.urandom, plain=self.inside),
             session=work,
         )
 

@@ -24,6 +24,7 @@ from broker.api.quotes import QuoteController
 from broker.api.search import SearchController
 from broker.api.signing import KeyRequired, provide_caller, provide_request_key
 from broker.api.usage import UsageController
+from broker.api.webhooks import WebhookEndpointController, WebhookMessageController
 from broker.app import OpenServices, Services
 from contracts.terms.errors import MarketError
 
@@ -45,6 +46,8 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     LeaseController,
     LeaseLifeController,
     QuoteController,
+    WebhookEndpointController,
+    WebhookMessageController,
     StatementController,
     UsageController,
     FeedController,

@@ -14,7 +14,7 @@ from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.book import BookRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.quotes import QuoteRepository
-from broker.store.unit_of_work import WorkSession
+from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
 from contracts.leasing import Failover, continued, hours_of, in_turn, reopened
 from contracts.terms.bids import Bid
 from contracts.terms.leases import Lease
@@ -33,9 +33,11 @@ async def serve_first(work: WorkSession, rules_over: RulesOver, *, now: datetime
 
     The caller has stopped the turns of quotes: nothing is held or taken meanwhile.
     """
-    leases, made = LeaseRepository(work), []
+    leases, quotes, made = LeaseRepository(work), QuoteRepository(work), []
     for owed in in_turn(await leases.failovers()):
         ahead = owed.still_ahead(now)
+        if ahead and not give_back and await quotes.being_cleared(Period(ahead.rest[0].start, ahead.rest[-1].end)):
+            continue
         lease = await _place(work, ahead, rules_over=rules_over, now=now) if ahead else None
         if lease is not None:
             await leases.add_many([lease], at=now, reason="goes on elsewhere")
@@ -46,6 +48,16 @@ async def serve_first(work: WorkSession, rules_over: RulesOver, *, now: datetime
         await _give_back(BidRepository(work), owed, hours=hours_of(owed.rest) - placed, now=now)
         await leases.end_failover(owed.lease.id, "placed" if lease else "returned")
     return made
+
+
+async def serve_between(sessions: Sessions, rules_over: RulesOver, *, now: datetime) -> list[Lease]:
+    """Place what is owed between gates, in a transaction of its own; what finds no place waits for the gate."""
+    async with unit_of_work(sessions) as work:
+        if not await LeaseRepository(work).failovers():
+            return []
+    async with unit_of_work(sessions) as work:
+        await QuoteRepository(work).stop_turns()
+        return await serve_first(work, rules_over, now=now, give_back=False)
 
 
 async def _place(work: WorkSession, owed: Failover, *, rules_over: RulesOver, now: datetime) -> Lease | None:

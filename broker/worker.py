@@ -1,14 +1,20 @@
-"""The timetable of a running market: wait for a gate, run its cycle, and never stop for one that failed."""
+"""What a running market does by itself: cycles at its gates, and between them what it has promised."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import datetime
 
+import httpx
+
 from broker.app import Market
 from broker.cycle import CycleReport, Timetable
+from broker.failover import serve_between
+from broker.telling import WebhookSender
 from contracts.terms.errors import MarketError
 from contracts.terms.time import iso
+
+PROMISES_EVERY_SECONDS = 5.0
 
 
 def next_gate(timetable: Timetable, now: datetime) -> datetime:
@@ -27,6 +33,22 @@ async def keep_gates(market: Market, worker: Executor, *, say: Callable[[str], N
             say(_words(await cycle.run(gate)))
         except MarketError as error:
             say(f"{iso(gate)}  {error}; the market keeps its last result")
+
+
+async def keep_promises(market: Market, *, say: Callable[[str], None]) -> None:
+    """Every few seconds: end quotes whose time is over, serve what broken leases owe, send what is in the outbox; until cancelled."""
+    async with httpx.AsyncClient() as client:
+        sender = WebhookSender(market.sessions, clock=market.clock, client=client, inside=market.inside)
+        while True:
+            try:
+                async with market.services() as services:
+                    await services.quotes.expire()
+                for lease in await serve_between(market.sessions, market.timetable.over, now=market.clock.now()):
+                    say(f"{iso(market.clock.now())}  lease {lease.continues} goes on at {lease.site}")
+                await sender.send_due()
+            except MarketError as error:
+                say(f"{iso(market.clock.now())}  {error}; tried again in {PROMISES_EVERY_SECONDS:g} s")
+            await asyncio.sleep(PROMISES_EVERY_SECONDS)
 
 
 def _words(report: CycleReport) -> str:

@@ -23,6 +23,7 @@ from broker.services.offers import OfferRecord, OfferService, TransferRate
 from broker.services.replies import Reply, ReplyService, RequestKey
 from broker.services.usage_views import AsideRecord, UsageReceipt
 from broker.services.views import BidView, Caller, CreditView, LeaseView, Page, ShownKey, StatementView
+from broker.services.webhooks import WebhookService
 from broker.world import catalogue, shipped_book
 from contracts.terms.accounts import Account
 from contracts.terms.bids import BidRequest
@@ -31,9 +32,10 @@ from contracts.terms.errors import CreditExceeded, NotFound
 from contracts.terms.orders import MarketBook
 from pricing.clearing import clear
 from tests.fake_finance import fake_finance
-from tests.fake_search import fake_search
 from tests.fake_leases import FakeLeases
 from tests.fake_quotes import FakeQuotes
+from tests.fake_search import fake_search
+from tests.fake_webhooks import FakeWebhooks
 
 DAY = datetime(2027, 1, 15, tzinfo=UTC)
 GATE = DAY - timedelta(minutes=15)
@@ -363,6 +365,7 @@ class FakeMarket:
             offers=offers,
             orders=self.orders,
             quotes=FakeQuotes(clock),
+            webhooks=WebhookService(FakeWebhooks(), clock=clock, entropy=lambda count: bytes(range(count))),
             replies=ReplyService(FakeReplies(), clock),
             search=fake_search(offers, FakeOfferReader(), clock),
             usage=FakeUsage(),

@@ -20,6 +20,7 @@ from broker.api.queries import QUERIES
 from broker.api.usage import JSON, MSGPACK, NDJSON, REPORTS_MAX
 from broker.services.leases import Failure, Reclaim
 from broker.services.usage_views import UsageReport
+from broker.services.webhooks import EndpointRequest
 from contracts.feed.messages import Envelope
 from contracts.terms.bids import BidRequest
 from contracts.terms.quotes import QuoteRequest
@@ -39,7 +40,7 @@ REFUSALS = {
     "500": "A bug of ours; nothing was changed",
     "503": "Not ready",
 }
-STRICT = (BidRequest, Extension, Failure, QuoteRequest, Reclaim, UsageReport)
+STRICT = (BidRequest, EndpointRequest, Extension, Failure, QuoteRequest, Reclaim, UsageReport)
 Document = dict[str, Any]
 
 

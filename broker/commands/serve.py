@@ -18,7 +18,7 @@ from broker.serving import free_port, serve
 from broker.settings import Settings, read_settings
 from broker.store.embedded import server
 from broker.store.migrate import upgrade
-from broker.worker import keep_gates, next_gate
+from broker.worker import keep_gates, keep_promises, next_gate
 from broker.world.catalogue import hardware_classes
 from contracts.terms.time import iso
 
@@ -58,5 +58,6 @@ async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, console:
             console.print(f"[bold]Portal[/bold]  http://{settings.host}:{port}   next gate {iso(gate)}   stop with Ctrl-C")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_gates(market, worker, say=console.print))
+                tasks.create_task(keep_promises(market, say=console.print))
                 tasks.create_task(keep_feeds(market.feeds, say=console.print))
                 tasks.create_task(serve(market, host=settings.host, port=port))

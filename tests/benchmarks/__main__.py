@@ -13,7 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from broker.clock import SystemClock
-from tests.benchmarks import clearing_entries, ingest_entries, settlement_entries  # noqa: F401  (their entries put themselves on the register)
+from tests.benchmarks import (  # noqa: F401  (their entries put themselves on the register)
+    clearing_entries,
+    ingest_entries,
+    quoting_entries,
+    settlement_entries,
+)
 from tests.benchmarks.keeping import Day, keep, kept, shown, took
 from tests.benchmarks.measuring import ROOT, machine
 from tests.benchmarks.registry import REGISTRY, Bench, Entry, Finding

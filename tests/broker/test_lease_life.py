@@ -4,15 +4,17 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
+from sqlalchemy import update
 from sqlmodel import select
 
 from broker.app import Market
 from broker.clock import SimulatedClock
+from broker.failover import serve_between
 from broker.services.leases import Failure, Reclaim
 from broker.services.views import Caller, LeaseView
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.book import BookRepository
-from broker.store.rows import FailoverRow
+from broker.store.rows import CycleRow, FailoverRow
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.leasing import RECLAIM_NOTICE
 from contracts.terms.accounts import Provider
@@ -88,6 +90,21 @@ async def test_a_failed_lease_goes_on_elsewhere_first_under_its_id_at_no_more_th
         won = [slot for each in (await services.leases.leases(B)).items for slot in each.slots]
     assert bid.status == "filled"
     assert min(slot.start for slot in won) == START + 4 * HOUR, "who came later has what is left"
+
+
+async def test_between_gates_a_failed_lease_need_not_wait(sessions: Sessions):
+    """Served as soon as somebody looks, but never in slots that a cycle decides about; doing it again does nothing."""
+    market, clock = await open_two_sites(sessions, elsewhere=USD)
+    lease = await leased(market, countries=["DE", "FR"])
+    clock.advance(START + HOUR / 2 - clock.now())
+    await cycle_of(market)._load(GATE + HOUR)
+    await fail(market, lease.lease_id)
+    assert await serve_between(sessions, market.timetable.over, now=clock.now()) == []
+    async with unit_of_work(sessions) as work:
+        await work.execute(update(CycleRow).values(status="applied"))
+    (goes_on,) = await serve_between(sessions, market.timetable.over, now=clock.now())
+    assert (goes_on.continues, goes_on.site, (await shown(market, lease.lease_id)).state) == (lease.lease_id, "fr-1", "awarded")
+    assert await serve_between(sessions, market.timetable.over, now=clock.now()) == []
 
 
 @pytest.mark.parametrize(("elsewhere", "facts"), [(2 * USD, {}), (USD, {"quantity": 7}), (USD, {"trust": "community"})])

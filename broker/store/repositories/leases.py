@@ -9,10 +9,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from broker.services.accounts import PROVIDER
+from broker.store.repositories.webhooks import WebhookRepository
 from broker.store.rows import FailoverRow, LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
 from contracts.leasing import Failover
 from contracts.terms.errors import NotFound
 from contracts.terms.leases import IN_FORCE, ClosedBy, Lease, LeaseSlot, LeaseState, move
+from contracts.webhooks import LeaseNotice, lease_message
 
 
 class LeaseMove(NamedTuple):
@@ -50,6 +53,7 @@ class LeaseRepository:
         events = [{"lease_id": id_, "sequence": 0, "state": "awarded", "at": at, "reason": reason} for id_ in sorted(new)]
         if events:
             await self._session.execute(insert(LeaseEventRow).values(events))
+        await self._tell([_notice(lease, 0, move=LeaseMove(lease.id, "awarded", at, reason)) for lease in leases if lease.id in new])
 
     async def lease(self, lease_id: str, *, locked: bool = False) -> Lease:
         """One lease. Raises NotFound."""
@@ -137,6 +141,7 @@ class LeaseRepository:
         rows = {row.id: row for row in await self._session.scalars(locked, execution_options={"populate_existing": True})}
         written = select(LeaseEventRow.lease_id, func.count()).where(col(LeaseEventRow.lease_id).in_(ids)).group_by(LeaseEventRow.lease_id)
         sequences = {lease_id: int(count) for lease_id, count in await self._session.execute(written)}
+        told = []
         for each in moves:
             if each.lease_id not in rows:
                 raise NotFound(f"no lease has the id {each.lease_id}", lease_id=each.lease_id)
@@ -148,7 +153,23 @@ class LeaseRepository:
                 lease_id=row.id, sequence=sequence, state=each.to, at=each.at, reason=each.reason, closed_by=each.closed_by
             )
             self._session.add(event)
+            told.append(_notice(row, sequence, move=each))
         await self._session.flush()
+        await self._tell(told)
+
+    async def _tell(self, told: list[tuple[LeaseRow | Lease, LeaseNotice]]) -> None:
+        """Put moves into the outbox, for holders and providers who want to be told."""
+        webhooks = WebhookRepository(self._session)
+        owners = await webhooks.owners() if told else set()
+        messages = []
+        for lease, notice in told:
+            if lease.account_id in owners:
+                whole = msgspec.structs.replace(notice, lease_id=lease.continues or lease.id)
+                messages.append(lease_message(lease.account_id, whole, part_id=lease.id))
+            provider = f"{PROVIDER}{lease.provider_id}"
+            if provider in owners:
+                messages.append(lease_message(provider, notice, part_id=lease.id))
+        await webhooks.tell(messages)
 
     async def cut(self, lease_id: str, at: datetime) -> None:
         """Drop the slots that begin at or after a moment: what is left is offered again.
@@ -191,6 +212,21 @@ class LeaseRepository:
                 LeaseSlot(start=slot.slot_start, end=slot.slot_end, quantity=slot.quantity, rate_micros=slot.rate_micros)
             )
         return [_lease(row, slots[row.id]) for row in rows]
+
+
+def _notice(lease: LeaseRow | Lease, sequence: int, *, move: LeaseMove) -> tuple[LeaseRow | Lease, LeaseNotice]:
+    facts = {name: getattr(lease, name) for name in ("site", "hardware", "tier", "accelerators", "starts_at", "ends_at")}
+    notice = LeaseNotice(
+        lease_id=lease.id,
+        sequence=sequence,
+        state=move.to,
+        at=move.at,
+        reason=move.reason,
+        closed_by=move.closed_by,
+        provider=lease.provider_id,
+        **facts,
+    )
+    return lease, notice
 
 
 def _lease(row: LeaseRow, slots: list[LeaseSlot]) -> Lease:
