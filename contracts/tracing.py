@@ -31,7 +31,13 @@ RULES = {
     ("trueup", "committed"): "what lifts the usage of all months so far to what was committed for them",
 }
 CREDIT = "seconds that a provider failed × their rate ÷ 3,600 × the tier's credit_bps ÷ 10,000, never more than the month costs"
-FIGURES = ("unit_price_micros", "fee_micros", "fair_use_units", "commit_micros", "grant_units")
+FIGURES = {
+    "usage": ("unit_price_micros", "fair_use_units", "grant_units"),
+    "take": ("take_bps",),
+    "fee": ("fee_micros",),
+    "trueup": ("commit_micros", "unit_price_micros"),
+    "credit": (),
+}
 
 
 class LineName(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +120,7 @@ def trace(book: SettlementBook, line: LineName, *, account_id: str, period: int)
         plan_id=plan["plan_id"],
         plan_kind=plan["kind"],
         rule=CREDIT if line.kind == "credit" else RULES[line.kind, plan["kind"]],
-        figures={name: plan[name] for name in (*FIGURES, "take_bps", "tax_bps") if plan[name]},
+        figures={name: plan[name] for name in FIGURES[line.kind] if plan[name]},
         leases=_leases(own, records),
         records=tuple(TracedRecord(**row) for row in records.iter_rows(named=True)),
         seconds=int(records["seconds"].sum()),

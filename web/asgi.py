@@ -15,9 +15,11 @@ from broker.app import OpenServices
 from broker.application import application
 from broker.services.views import ShownKey
 from broker.world import catalogue
-from contracts.terms.errors import NotSignedIn
+from contracts.terms.errors import MarketError, NotSignedIn
 from web.formats import FILTERS
+from web.pages import finance, finance_lines, finance_money
 from web.pages.bids import bid_list, bid_page, withdraw_bid
+from web.pages.finance import refused
 from web.pages.find import find
 from web.pages.leases import lease_list, lease_page, release_lease
 from web.pages.market import chart_svg, market_now, next_gate, table, table_csv
@@ -41,6 +43,29 @@ OWN_PAGES = (
     statement_page,
     statement_csv,
     statement_paper,
+)
+FINANCE_PAGES = (
+    finance.desk,
+    finance.period_page,
+    finance.preview,
+    finance.collect,
+    finance.take_step,
+    finance_lines.invoice_page,
+    finance_lines.invoice_paper,
+    finance_lines.advice_paper,
+    finance_lines.line_page,
+    finance_lines.line_csv,
+    finance_lines.export_month,
+    finance_money.receivables_page,
+    finance_money.dun,
+    finance_money.decide_correction,
+    finance_money.decide_dispute,
+    finance_money.payouts_page,
+    finance_money.propose_run,
+    finance_money.act_on_run,
+    finance_money.books_page,
+    finance_money.trail_page,
+    finance_money.trail_csv,
 )
 
 
@@ -70,9 +95,10 @@ def site(market: OpensServices) -> Litestar:
             "stacks": sorted({each.vendor for each in catalogue.hardware_classes().values()}),
         }
     )
+    desk = Router("/", route_handlers=FINANCE_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: refused})
     return application(
         market.services,
-        [*PAGES, own, static],
+        [*PAGES, own, desk, static],
         plugins=[HTMXPlugin()],
         refusal_page=refusal_page,
         configure={"template_config": _templates(), "state": state},

@@ -115,6 +115,15 @@ def capitalize_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def person(actor: str) -> str:
+    """A name without what kind of key it is.
+
+    >>> person("staff:ada"), person("acct_a"), person("")
+    ('ada', 'acct_a', 'nobody')
+    """
+    return actor.removeprefix("staff:") or "nobody"
+
+
 FILTERS = {
     "age": age,
     "capitalize_first": capitalize_first,
@@ -124,6 +133,7 @@ FILTERS = {
     "hours": hours,
     "moment": moment,
     "money": money,
+    "person": person,
     "quantity": quantity,
     "rate": rate,
 }

@@ -11,6 +11,7 @@ from contracts.terms.accounts import Account, Provider
 TAX_BPS = {"DE": 1900, "FR": 2000, "NL": 2100, "IT": 2200, "ES": 2100, "SE": 2500, "FI": 2550, "GB": 2000, "PL": 2300, "AT": 2000}
 # The two people of the demo's finance team, and a small buyer who pays in advance.
 FINANCE = ("ada", "grace")
+FINANCE_STORY = "One of the two people who close a month: who rates it neither reviews nor finalises it."
 FINANCE_SCOPES = ["finance:read", "finance:write", "finance:approve"]
 PAYS_AHEAD = "acct_lotus"
 FIRST_JOINED = datetime(2026, 9, 1, tzinfo=UTC)
@@ -77,7 +78,9 @@ def keys() -> dict[str, str]:
 
 
 def shown_keys(timetable: Timetable, *, first: str) -> list[ShownKey]:
-    """The same keys for the sign-in page: one account's first, then the rest by name."""
+    """The same keys for the sign-in page: one account's first, then the rest by name, then those of the finance team."""
     known = keys()
     accounts_by_name = sorted(buyers(timetable), key=lambda account: (account.id != first, account.name))
-    return [ShownKey(account_name=account.name, story=account.story, key=known[account.id]) for account in accounts_by_name]
+    shown = [ShownKey(account_name=account.name, story=account.story, key=known[account.id]) for account in accounts_by_name]
+    team = finance_keys().items()
+    return shown + [ShownKey(account_name=f"{name.title()}, finance team", story=FINANCE_STORY, key=key) for name, key in team]

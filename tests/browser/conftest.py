@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from broker.serving import free_port
 from tests.web.desk import busy_market
+from tests.web.finance_desk import with_finance
 from web.asgi import site
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,9 @@ def portal() -> Iterator[str]:
     ready, started = threading.Event(), []
 
     async def serve() -> None:
-        server = Server(site(busy_market()), address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning)
+        server = Server(
+            site(await with_finance(busy_market())), address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning
+        )
         stopped = asyncio.Event()
         started.append((asyncio.get_running_loop(), stopped))
         running = asyncio.create_task(server.serve())

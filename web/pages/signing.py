@@ -19,13 +19,15 @@ from litestar.params import Body, QueryParameter
 from litestar.response import Redirect, Template
 
 from broker.app import Services
+from broker.services.accounts import STAFF
 from broker.services.replies import RequestKey
 from broker.services.views import Caller
 from contracts.terms.errors import NotPermitted, NotSignedIn
 
 COOKIE = "gridfare_key"
 HOURS_SIGNED_IN = 12
-HOME = "/bids"
+HOME, FINANCE_HOME = "/bids", "/finance"
+FINANCE_TEAM = "finance team"
 NO_STORE = {"Cache-Control": "no-store"}
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 After = Annotated[str, QueryParameter(name="next", max_length=4000)]
@@ -107,7 +109,7 @@ async def sign_in(
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise NotPermitted("another site sent this form; sign in on our own")
     try:
-        await services.accounts.authenticate(data.key.strip())
+        caller = await services.accounts.authenticate(data.key.strip())
     except NotSignedIn:
         return _form(request, after=data.after, fault="Nobody was given this key, or it was revoked.")
     cookie = Cookie(
@@ -119,7 +121,8 @@ async def sign_in(
         max_age=HOURS_SIGNED_IN * 3600,
         path="/",
     )
-    return Redirect(_ours(data.after), status_code=303, cookies=[cookie])
+    after = FINANCE_HOME if data.after == HOME and caller.account_id.startswith(STAFF) else data.after
+    return Redirect(_ours(after), status_code=303, cookies=[cookie])
 
 
 @post("/sign-out", include_in_schema=False, status_code=303, sync_to_thread=False)
@@ -131,7 +134,9 @@ def sign_out() -> Response[None]:
 
 
 def _form(request: AnyRequest, *, after: str, fault: str | None = None) -> Template:
-    context = {"fault": fault, "after": _ours(after), "shown_keys": request.app.state.shown_keys}
+    wanted = after.startswith(FINANCE_HOME)
+    shown = sorted(request.app.state.shown_keys, key=lambda each: each.account_name.endswith(FINANCE_TEAM) != wanted)
+    context = {"fault": fault, "after": _ours(after), "shown_keys": shown, "finance": wanted}
     return Template("sign_in.html", context=context, status_code=401 if fault else 200, headers=NO_STORE)
 
 

@@ -1,0 +1,199 @@
+"""The finance desk: periods, what each waits for, and the steps of a close, taken by two people."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath, PathParameter
+from litestar.response import Redirect, Template
+
+from broker.app import Services
+from broker.collecting import Collected
+from broker.services.finance_views import FreezeRequest, PeriodView, PreviewView, ReviewRequest
+from broker.services.views import Caller
+from contracts.ageing import Ageing
+from contracts.review import BillChange
+from contracts.terms.errors import MarketError, NotFound, NotPermitted
+from web.formats import cents, moment
+from web.pages.finance_words import CLOSED, FORMATS, collection, steps, turn, waits
+from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
+
+DESK = "/finance"
+AnyRequest = Request[object, object, object]  # type: ignore[type-var]
+Period = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
+
+
+class StepForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What a form of the close sends: its marks, and for a review what the reviewer says."""
+
+    token: str = ""
+    once: str = ""
+    note: str = ""
+    decision: Literal["accept", "return"] = "accept"
+
+    @property
+    def marks(self) -> FormMarks:
+        """The hidden fields."""
+        return FormMarks(token=self.token, once=self.once)
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an act came to, as a table: the last `numbers` columns are figures."""
+
+    title: str
+    finding: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: int
+    back: str
+    call: str
+
+
+SentForm = Annotated[StepForm, Body(media_type=RequestEncodingType.URL_ENCODED)]
+
+
+@get("/finance", include_in_schema=False)
+async def desk(request: AnyRequest, services: NamedDependency[Services]) -> Template:
+    """Every period, the latest first, and whether the books agree."""
+    caller = await page_caller(request, services)
+    periods, now = await services.treasury.periods(caller), services.clock.now()
+    ages = await services.receivables.ageing(caller)
+    disputes = await services.disputes.disputes(caller)
+    runs = await services.treasury.runs(caller)
+    context = {
+        "caller": caller,
+        "rows": [(each, waits(each, periods, now=now)) for each in reversed(periods)],
+        "books": await services.reconciliation.reconcile(await services.treasury.held(caller)),
+        "owed": _owed(ages),
+        "disputes_open": sum(each.state in ("opened", "evidenced") for each in disputes),
+        "runs_open": sum(each.state not in ("ended", "rejected") for each in runs),
+        "now": now,
+        "origin": origin(request),
+    }
+    return Template("finance.html", context=context, headers=NO_STORE)
+
+
+@get("/finance/periods/{period:int}", include_in_schema=False)
+async def period_page(period: Period, request: AnyRequest, *, services: NamedDependency[Services]) -> Template:
+    """One period: its steps, the next of them, what to look at, its sums, its invoices and payouts, what was done."""
+    caller = await page_caller(request, services)
+    found, now = await services.treasury.period(period, caller), services.clock.now()
+    waiting = waits(found, await services.treasury.periods(caller), now=now)
+    debts = {debt.entry_id: debt for debt in await services.receivables.debts(caller)}
+    context = {
+        "caller": caller,
+        "period": found,
+        "waiting": waiting,
+        "steps": steps(found),
+        "turn": turn(found, caller, waiting=waiting),
+        "closed": found.state in CLOSED,
+        "record": await services.treasury.record(period, caller),
+        "invoices": [(each, collection(each, debts)) for each in await services.finance.issued(period, caller)],
+        "advices": await services.finance.advices(period, caller),
+        "formats": FORMATS,
+        "marks": marks(request),
+        "origin": origin(request),
+    }
+    return Template("finance_period.html", context=context, headers=NO_STORE)
+
+
+@post("/finance/periods/{period:int}/preview", include_in_schema=False, status_code=200)
+async def preview(period: Period, data: SentForm, *, request: AnyRequest, services: NamedDependency[Services]) -> Template:
+    """What the period would bill now, and what has moved since the preview before."""
+    caller = await page_caller(request, services)
+    key = act_key(request, caller, sent=data.marks)
+    found = await services.replies.once(lambda: services.treasury.preview(period, caller), PreviewView, request=key)
+    totals = ", ".join(f"{cents(amount)} {currency}" for currency, amount in sorted(found.payable_cents.items())) or "nothing"
+    against = "This is the first preview." if found.before is None else f"Changes are since the preview of {moment(found.before)}."
+    answer = Answer(
+        title=f"Preview of {(await services.treasury.period(period, caller)).month_start:%B %Y}",
+        finding=f"With what is known now it would bill {totals}. {against} Figures outside their bounds: {len(found.outliers)}. "
+        "Nothing is decided by looking.",
+        headings=("Account", "Currency", "Payable", "Change"),
+        rows=tuple((each.bill.account_id, each.bill.currency, cents(each.bill.payable_cents), _change(each)) for each in found.changes),
+        numbers=2,
+        back=f"{DESK}/periods/{period}",
+        call=f"-X POST {origin(request)}/v1/finance/periods/{period}/preview",
+    )
+    return Template("finance_answer.html", context={"answer": answer, "caller": caller}, headers=NO_STORE)
+
+
+@post("/finance/periods/{period:int}/collect", include_in_schema=False, status_code=200)
+async def collect(period: Period, data: SentForm, *, request: AnyRequest, services: NamedDependency[Services]) -> Template:
+    """Bring every statement to its buyer through the processor, and say what became of each."""
+    caller = await page_caller(request, services)
+    key = act_key(request, caller, sent=data.marks)
+    found = await services.replies.once(lambda: services.treasury.collect(period, caller), list[Collected], request=key)
+    refused = sum(bool(each.refusal) for each in found)
+    answer = Answer(
+        title=f"Collected, period {period}",
+        finding=f"{len(found)} statements brought to their buyers; {refused} refused. What failed may be tried again.",
+        headings=("Statement", "State", "Refusal", "Payable", "Prepaid", "Paid"),
+        rows=tuple(
+            (each.statement_id, each.status, each.refusal, cents(each.payable_cents), cents(each.prepaid_cents), cents(each.paid_cents))
+            for each in found
+        ),
+        numbers=3,
+        back=f"{DESK}/periods/{period}",
+        call=f"-X POST {origin(request)}/v1/finance/periods/{period}/collect",
+    )
+    return Template("finance_answer.html", context={"answer": answer, "caller": caller}, headers=NO_STORE)
+
+
+@post("/finance/periods/{period:int}/steps/{act:str}", include_in_schema=False, status_code=303)
+async def take_step(
+    period: Period, act: FromPath[str], data: SentForm, *, request: AnyRequest, services: NamedDependency[Services]
+) -> Redirect:
+    """Take the next step of a close, once a form. Raises NotFound for a step there is not, and as the step does."""
+    caller = await page_caller(request, services)
+    content = f"{data.decision}\n{data.note}".encode()
+    key = act_key(request, caller, sent=data.marks, content=content)
+    step = _step(services, caller, act=act, form=data)
+    await services.replies.once(lambda: step(period), PeriodView, request=key)
+    return Redirect(f"{DESK}/periods/{period}", status_code=303)
+
+
+def refused(request: AnyRequest, refusal: MarketError) -> Template:
+    """What the desk shows when it may not be read, or an act was refused: why, and the way back."""
+    parts = request.url.path.strip("/").split("/")
+    acting = request.method == "POST"
+    context = {
+        "title": "Not done" if acting else "The finance desk" if isinstance(refusal, NotPermitted) else "Not there",
+        "meaning": str(refusal),
+        "not_permitted": isinstance(refusal, NotPermitted) and not acting,
+        "back": "/" + "/".join(parts[:3] if parts[1:2] == ["periods"] and acting else parts[:2] if acting else parts[:1]),
+        "path": request.url.path,
+    }
+    return Template("finance_refused.html", context=context, status_code=refusal.status, headers=NO_STORE)
+
+
+def _step(services: Services, caller: Caller, *, act: str, form: StepForm) -> Callable[[int], Awaitable[PeriodView]]:
+    treasury = services.treasury
+    said = ReviewRequest(accept=form.decision == "accept", note=form.note.strip()[:4000])
+    known: dict[str, Callable[[int], Awaitable[PeriodView]]] = {
+        "freeze": lambda period: treasury.freeze(period, FreezeRequest(), caller=caller),
+        "rate": lambda period: treasury.rate(period, caller),
+        "review": lambda period: treasury.review(period, said, caller=caller),
+        "finalise": lambda period: treasury.finalise(period, caller),
+    }
+    if act not in known:
+        raise NotFound(f"a close has no step called {act}; {', '.join(known)} are there", act=act)
+    return known[act]
+
+
+def _change(change: BillChange) -> str:
+    return "first seen" if change.before_cents is None else cents(change.change_cents)
+
+
+def _owed(ages: Sequence[Ageing]) -> list[tuple[str, int]]:
+    """What buyers owe together, micros by currency."""
+    currencies = sorted({each.currency for each in ages})
+    return [(currency, sum(each.micros for each in ages if each.currency == currency)) for currency in currencies]
+
+
+def origin(request: AnyRequest) -> str:
+    """Where this site is, for the calls that pages show."""
+    return str(request.base_url).rstrip("/")
