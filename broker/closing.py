@@ -20,6 +20,7 @@ from broker.clock import Clock
 from broker.files.settlement import month_files
 from broker.store.repositories.acts import ActRepository
 from broker.store.repositories.cleared_dues import ClearedDuesRepository
+from broker.store.repositories.grants import GrantRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.settlements import ClosedPeriod, SettlementRepository
 from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
@@ -181,6 +182,7 @@ class PeriodClose:
                 await self._act(work, standing, act="finalised", actor=actor, facts={"hash": settled.record.hash})
                 await _apply(work, settled)
                 await JournalRepository(work).add_many(await ClearedDuesRepository(work).entries(settled.closed))
+                await JournalRepository(work).add_many(await GrantRepository(work, self._hardware).entries(settled.closed))
         else:
             await self._as_before(settled)
         return CloseReport(closed=settled.closed, files=settled.files, settlement=settled.settlement, record=settled.record)

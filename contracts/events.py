@@ -9,6 +9,7 @@ booked once however often it is told. Amounts are positive unless said otherwise
     CreditNote       goodwill, tax → receivable          given back outside any settlement, with its tax
     SlaCredit        provider_payable → sla_credits      a promise for missed availability, borne by who missed it
     SlaCreditGiven   sla_credits → receivable            the promise kept
+    GrantTranche     pledged → tranche, in PF-days       computing given to a project for some months
     Conversion       account ⇄ conversion, twice         money of one currency for money of another
     Reserve          provider_payable ⇄ provider_pending part of a payout kept back, or let go
     premium_shares   provider_payable, among providers   who sold gives what standing by has earned
@@ -17,7 +18,7 @@ booked once however often it is told. Amounts are positive unless said otherwise
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -25,11 +26,14 @@ import msgspec
 from contracts.journal import JournalEntry, Posting
 from contracts.terms.ids import derived_id
 from contracts.terms.money import MICROS_PER_CENT
+from contracts.terms.time import iso, month_of
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Cents = Annotated[int, msgspec.Meta(ge=1, le=10**15)]
 CentsOrNone = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+PF_DAYS = "PFD"
+YEARS = (1971, 2968)
 Lines = list[tuple[str, str, int]]
 
 
@@ -91,6 +95,30 @@ class SlaCreditGiven(msgspec.Struct, frozen=True, kw_only=True, tag="sla_credit_
         return [("sla_credits", self.account_id, self.cents), ("receivable", self.account_id, -self.cents)]
 
 
+class GrantTranche(msgspec.Struct, frozen=True, kw_only=True, tag="grant_tranche", forbid_unknown_fields=True):
+    """Computing given to a project: micro-PF-days, for the whole months from `valid_from` to `valid_until`, pledged by somebody.
+
+    What becomes of it is `contracts.grants`; it is kept in PF-days and pays nothing: what a month costs its plan says.
+    """
+
+    key: Name
+    account_id: Name
+    pledged_by: Name
+    micro_pf_days: Annotated[int, msgspec.Meta(ge=1, le=10**15)]
+    valid_from: Annotated[datetime, msgspec.Meta(tz=True)]
+    valid_until: Annotated[datetime, msgspec.Meta(tz=True)]
+    reason: Name
+
+    def __post_init__(self) -> None:
+        for moment in (self.valid_from, self.valid_until):
+            if not YEARS[0] <= moment.year <= YEARS[1]:
+                raise ValueError(f"a tranche is valid in the years {YEARS[0]} to {YEARS[1]}, was {moment.year}")
+            if moment != month_of(moment.astimezone(UTC)).start:
+                raise ValueError(f"a tranche is valid for whole months, from and until their first instants (UTC), was {iso(moment)}")
+        if self.valid_until <= self.valid_from:
+            raise ValueError(f"a tranche ends after it begins, was {iso(self.valid_from)} to {iso(self.valid_until)}")
+
+
 class Conversion(msgspec.Struct, frozen=True, kw_only=True, tag="conversion", forbid_unknown_fields=True):
     """Money of the broker's own changed in its bank: `cents` given in `currency`, `to_cents` taken in `to_currency`."""
 
@@ -115,7 +143,7 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True, tag="reserve"):
     micros: int
 
 
-Correction = WriteOff | CreditNote | SlaCredit | SlaCreditGiven | Conversion
+Correction = WriteOff | CreditNote | SlaCredit | SlaCreditGiven | GrantTranche | Conversion
 
 
 def correction_entry(correction: Correction, at: datetime) -> JournalEntry:
@@ -130,6 +158,12 @@ def correction_entry(correction: Correction, at: datetime) -> JournalEntry:
                 Posting(account="conversion", amount_micros=-correction.to_cents * MICROS_PER_CENT, currency=correction.to_currency),
             )
             subject = ""
+        case GrantTranche():
+            postings = (
+                Posting(account="pledged", party=correction.pledged_by, amount_micros=correction.micro_pf_days, currency=PF_DAYS),
+                Posting(account="tranche", party=correction.account_id, amount_micros=-correction.micro_pf_days, currency=PF_DAYS),
+            )
+            subject = correction.account_id
         case _:
             postings = tuple(
                 Posting(account=account, party=party, amount_micros=cents * MICROS_PER_CENT, currency=correction.currency)

@@ -28,6 +28,8 @@ ACCOUNTS: dict[str, str] = {
     "unbilled": "what a buyer has used and has not been invoiced",
     "prepaid": "what a buyer paid in advance or was made whole by; it pays invoices",
     "grant": "what grants have paid for their projects, beyond what those owe",
+    "pledged": "PF-days that pledges still owe to grants, kept for who pledged them",
+    "tranche": "PF-days given to a project in tranches, neither used nor expired",
     "deferred": "income received for months still to come",
     "provider_payable": "what a provider has earned and has not been paid",
     "provider_pending": "what a provider has earned and may not yet be paid",

@@ -62,6 +62,14 @@ class MemoryBooks:
             raise WrongState("not there")
         self.states[entry_id] = to
 
+    async def by_subject(self, account: str) -> dict[tuple[str, str], int]:
+        sums: dict[tuple[str, str], int] = {}
+        for entry in self.entries.values():
+            for posting in entry.postings if self.states[entry.id] == "posted" else ():
+                if posting.account == account:
+                    sums[entry.kind, entry.subject] = sums.get((entry.kind, entry.subject), 0) + posting.amount_micros
+        return sums
+
     async def receivable_moves(self) -> list[ReceivableMove]:
         return [
             ReceivableMove(account_id=p.party, currency=p.currency, entry_id=entry.id, at=entry.at, micros=p.amount_micros)

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, PathParameter
 from broker.app import Services
 from broker.collecting import Collected
 from broker.files.given_out import GivenOut
-from broker.services.corrections import CorrectionView
+from broker.services.corrections import CorrectionView, TrancheView
 from broker.services.disputes import Decision, DisputeView
 from broker.services.finance_views import (
     ClearanceRequest,
@@ -323,7 +323,7 @@ class BooksController(Controller):
         caller: NamedDependency[Caller],
         request_key: NamedDependency[RequestKey | None],
     ) -> CorrectionView:
-        """Enter a write-off, credit note, SLA credit or conversion as pending; it counts when somebody else has approved it."""
+        """Enter a write-off, credit note, SLA credit, grant tranche or conversion as pending; another person's approval makes it count."""
         return await services.replies.once(lambda: services.corrections.propose(data, caller), CorrectionView, request=request_key)
 
     @post("/corrections/{entry_id:str}/approve", operation_id="ApproveCorrection", summary="Approve a correction", status_code=200)
@@ -364,6 +364,11 @@ class BooksController(Controller):
         return await services.replies.once(
             lambda: services.disputes.decide(dispute_id, data, caller=caller), DisputeView, request=request_key
         )
+
+    @get("/grants", operation_id="ListGrants", summary="Grant tranches")
+    async def grants(self, services: NamedDependency[Services], caller: NamedDependency[Caller]) -> Page[TrancheView]:
+        """Your grant tranches, everybody's for finance: what each was given with, what is used, expired and left, as of the last close."""
+        return Page(items=await services.corrections.tranches(caller))
 
     @get("/receivables", operation_id="ListReceivables", summary="Who owes since when")
     async def receivables(self, services: NamedDependency[Services], caller: NamedDependency[Caller]) -> Page[Ageing]:

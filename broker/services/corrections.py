@@ -1,6 +1,7 @@
 """Corrections of the books: written off, given back, promised or converted by two people, never by one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -10,6 +11,7 @@ from broker.services.finance_ports import Acts, Books
 from broker.services.views import Caller
 from contracts.acts import CORRECTION, Act, By, state
 from contracts.events import Correction, correction_entry
+from contracts.grants import Tranche, approved_tranches
 from contracts.terms.errors import NotFound
 
 
@@ -21,6 +23,20 @@ class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
     proposed_by: str
     decided_by: str | None
     correction: Correction
+
+
+class TrancheView(msgspec.Struct, frozen=True, kw_only=True):
+    """A grant tranche that counts, millionths of a PF-day: given = used + expired + left, as of the last close."""
+
+    entry_id: str
+    account_id: str
+    pledged_by: str
+    valid_from: datetime
+    valid_until: datetime
+    given: int
+    used: int
+    expired: int
+    left: int
 
 
 class CorrectionService:
@@ -35,6 +51,13 @@ class CorrectionService:
         """Every correction, by entry."""
         require(caller, "finance:read")
         return [_view(name, history) for name, history in (await self._acts.histories(CORRECTION.kind)).items()]
+
+    async def tranches(self, caller: Caller) -> list[TrancheView]:
+        """The caller's grant tranches, or everybody's for finance, by entry."""
+        everyone = "finance:read" in caller.scopes
+        found = approved_tranches(await self._acts.histories(CORRECTION.kind))
+        posted = await self._books.by_subject("tranche")
+        return [_tranche_view(each, posted) for each in found if everyone or each.account_id == caller.account_id]
 
     async def propose(self, correction: Correction, caller: Caller) -> CorrectionView:
         """Enter a correction as pending; once a key. Raises KeyReused where the key came with another one."""
@@ -77,4 +100,19 @@ def _view(entry_id: str, history: Sequence[Act]) -> CorrectionView:
         proposed_by=first.actor,
         decided_by=last.actor if len(history) > 1 else None,
         correction=msgspec.convert(first.facts, Correction),
+    )
+
+
+def _tranche_view(tranche: Tranche, posted: Mapping[tuple[str, str], int]) -> TrancheView:
+    used, expired = (posted.get((kind, tranche.id), 0) for kind in ("grant_used", "grant_expired"))
+    return TrancheView(
+        entry_id=tranche.id,
+        account_id=tranche.account_id,
+        pledged_by=tranche.pledged_by,
+        valid_from=tranche.valid.start,
+        valid_until=tranche.valid.end,
+        given=tranche.micro_pf_days,
+        used=used,
+        expired=expired,
+        left=tranche.micro_pf_days - used - expired,
     )

@@ -47,6 +47,10 @@ class Books(Protocol):
         """Every counted posting to a receivable, by account, time and entry."""
         ...
 
+    async def by_subject(self, account: str) -> dict[tuple[str, str], int]:
+        """Counted postings to an account of the chart by (kind of entry, subject), debit positive."""
+        ...
+
     async def by_party(self, account: str) -> dict[tuple[str, str], int]:
         """Posted balance of an account of the chart by (currency, party)."""
         ...

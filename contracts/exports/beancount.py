@@ -19,6 +19,8 @@ BRANCHES = {
     "unbilled": "Assets:Unbilled",
     "prepaid": "Liabilities:Prepaid",
     "grant": "Expenses:Grants",
+    "pledged": "Assets:Pledged",
+    "tranche": "Liabilities:Tranches",
     "deferred": "Liabilities:Deferred",
     "provider_payable": "Liabilities:Providers:Payable",
     "provider_pending": "Liabilities:Providers:Pending",

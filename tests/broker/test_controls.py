@@ -188,6 +188,7 @@ PLANTED = {
     "tax of settlements is that of the invoices, micros": "UPDATE invoices SET tax_micros = tax_micros + 1",
     "invoice lines add up to the invoices, micros": "UPDATE invoice_lines SET amount_micros = amount_micros + 1 WHERE line = 0",
     "prepaid balances are not overspent, micros": "INSERT INTO postings VALUES ('ent_1', 1, 'prepaid', 'acct_a', 'USD', 7)",
+    "grant tranches are not overdrawn, millionths of a PF-day": "INSERT INTO postings VALUES ('ent_1', 1, 'tranche', 'acct_a', 'PFD', 7)",
     "payout lines paid are booked, micros": """
         INSERT INTO acts VALUES ('payout run', 'USD:1', 1, 'paid', 'ada', now(), '{"provider_id": "prv_a", "cents": 7}')""",
     "close records prove themselves and those before, records": """

@@ -10,6 +10,7 @@ from contracts.events import (
     Conversion,
     Correction,
     CreditNote,
+    GrantTranche,
     Reserve,
     SlaCredit,
     SlaCreditGiven,
@@ -54,6 +55,34 @@ def test_a_correction_is_one_pending_entry(correction, wanted):
     entry = correction_entry(correction, NOW)
     assert (entry.state, lines(correction)) == ("pending", wanted)
     assert correction_entry(correction, NOW).id == entry.id
+
+
+TRANCHE = {"key": "6", "account_id": "acct_a", "pledged_by": "prv_a", "micro_pf_days": 500_000, "reason": "told"}
+
+
+def test_a_tranche_is_pledged_and_given_in_pf_days():
+    given = GrantTranche(valid_from=NOW, valid_until=NOW.replace(month=4), **TRANCHE)
+    entry = correction_entry(given, NOW)
+    assert (entry.state, entry.subject) == ("pending", "acct_a")
+    assert [(p.account, p.party, p.amount_micros, p.currency) for p in entry.postings] == [
+        ("pledged", "prv_a", 500_000, "PFD"),
+        ("tranche", "acct_a", -500_000, "PFD"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "word"),
+    [
+        (NOW.replace(day=2), NOW, "whole months"),
+        (NOW, NOW.replace(hour=1), "whole months"),
+        (NOW, NOW, "after"),
+        (NOW, datetime(9999, 12, 1, tzinfo=UTC), "years"),
+        (datetime(1, 1, 1, tzinfo=UTC), NOW, "years"),
+    ],
+)
+def test_a_tranche_is_for_whole_months(begins, ends, word):
+    with pytest.raises(ValueError, match=word):
+        GrantTranche(valid_from=begins, valid_until=ends, **TRANCHE)
 
 
 def test_the_key_makes_the_entry_and_nothing_else_does():

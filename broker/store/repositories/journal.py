@@ -142,6 +142,16 @@ class JournalRepository:
         )
         return {(currency, party): int(micros) for currency, party, micros in await self._session.execute(statement) if micros}
 
+    async def by_subject(self, account: str) -> dict[tuple[str, str], int]:
+        """Counted postings to an account of the chart by (kind of entry, subject), debit positive."""
+        statement = (
+            select(JournalEntryRow.kind, JournalEntryRow.subject, func.sum(PostingRow.amount_micros))
+            .join(PostingRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
+            .where(col(PostingRow.account) == account, col(JournalEntryRow.state).in_(COUNTED))
+            .group_by(col(JournalEntryRow.kind), col(JournalEntryRow.subject))
+        )
+        return {(kind, subject): int(micros) for kind, subject, micros in await self._session.execute(statement)}
+
     async def receivable_moves(self) -> list[ReceivableMove]:
         """Every counted posting to a receivable, by account, time and entry."""
         statement = (

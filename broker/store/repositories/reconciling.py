@@ -79,6 +79,10 @@ CHECKS = {
             SELECT sum(p.amount_micros) AS over FROM postings p JOIN journal_entries e ON e.id = p.entry_id
             WHERE p.account = 'prepaid' AND NOT (e.kind = 'uplift' AND p.amount_micros > 0) AND {COUNTED}
             GROUP BY p.party, p.currency HAVING sum(p.amount_micros) > 0) AS sums""",
+    "grant tranches are not overdrawn, millionths of a PF-day": f"""
+        SELECT coalesce(sum(over), 0) FROM (
+            SELECT sum(p.amount_micros) AS over FROM postings p JOIN journal_entries e ON e.id = p.entry_id
+            WHERE p.account = 'tranche' AND {COUNTED} GROUP BY p.party HAVING sum(p.amount_micros) > 0) AS sums""",
     "payout lines paid are booked, micros": f"""
         SELECT coalesce(sum(abs(off)), 0) FROM (
             SELECT sum(micros) AS off FROM (
