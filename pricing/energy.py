@@ -1,6 +1,7 @@
 """What a pool's power costs and emits, slot by slot (micros and milligrams per accelerator-hour)."""
 
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from pricing.arrays import Ints
 WATT_HOURS_PER_MWH = 1_000_000
 
 
+@lru_cache(maxsize=4096)
 def exact(number: float) -> Fraction:
     """The decimal a float was written as, exactly: 0.1 is one tenth.
 

@@ -147,7 +147,8 @@ def _callable(gross: Ints, rates: Ints, *, pool_of: Ints, ceiling: Decimal) -> B
     """Offers (O, T) at up to `ceiling` × the lowest rate their pool offers in the slot."""
     there = gross > 0
     lowest, place = np.unique(_lowest(np.where(there, rates, NEVER), pool_of), return_inverse=True)
-    highest = np.array([min(NEVER, int(Fraction(ceiling) * int(rate))) for rate in lowest], dtype=np.int64)
+    numerator, denominator = ceiling.as_integer_ratio()
+    highest = np.array([min(NEVER, numerator * rate // denominator) for rate in lowest.tolist()], dtype=np.int64)
     return there & (rates <= highest[place][pool_of])
 
 
