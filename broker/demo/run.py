@@ -12,6 +12,7 @@ from rich.console import Console
 from broker.app import clearing_worker, open_market
 from broker.closing import CloseReport
 from broker.cycle import CycleReport
+from broker.demo.fed_grid import feed_address
 from broker.demo.money import DemoMoney, MoneyReport
 from broker.demo.parties import FINANCE, shown_keys
 from broker.demo.stages import CLOSE_DELAY, FIRST_MONTH, DemoMarket, WorldReport, catalogue, demo_clock, demo_timetable
@@ -80,10 +81,13 @@ async def run_demo(settings: Settings, plan: DemoPlan, *, dsn: str, console: Con
 async def _demo_market(dsn: str) -> AsyncIterator[DemoMarket]:
     clock = demo_clock()
     with clearing_worker() as worker:
-        async with open_market(
-            dsn, clock=clock, timetable=demo_timetable(), hardware=catalogue(), shown_keys=shown_keys(demo_timetable(), first=INVOICED)
-        ) as market:
-            yield DemoMarket(market, clock, worker)
+        async with (
+            open_market(
+                dsn, clock=clock, timetable=demo_timetable(), hardware=catalogue(), shown_keys=shown_keys(demo_timetable(), first=INVOICED)
+            ) as market,
+            feed_address(market) as address,
+        ):
+            yield DemoMarket(market, clock, worker, feed=address)
 
 
 async def _is_finished(dsn: str) -> bool:
@@ -112,6 +116,7 @@ async def _tell(demo: DemoMarket, teller: Teller, *, plan: DemoPlan, money: Demo
         world = await demo.enter_world()
         said.append(f"{world.offers} offers of {world.grids} grids at {world.sites} sites in {world.countries} countries")
         said.append(f"{world.accounts} buyers")
+        said.append(f"{world.fed} offers announced over the feed")
     gates = demo.gates(FIRST_MONTH.end + CLOSE_DELAY)
     with teller.stage("first gate") as said:
         cycles = [await demo.run_gate(gates[0])]

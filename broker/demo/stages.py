@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import polars as pl
 
 from broker.app import Market
 from broker.clock import SimulatedClock
@@ -16,6 +17,7 @@ from broker.closing import CloseReport
 from broker.cycle import CycleReport, Timetable
 from broker.delivery import DeliveryReport, SimulatedGrid
 from broker.demo.demand import first_bids, returning_bids
+from broker.demo.fed_grid import GRID, FedGrid
 from broker.demo.parties import FINANCE, FINANCE_SCOPES, PLANS, buyers, finance_keys, grids, keys
 from broker.services.accounts import key_digest
 from broker.store.repositories.accounts import AccountRepository
@@ -49,9 +51,10 @@ class Gate(msgspec.Struct, frozen=True):
 
 
 class WorldReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was entered before the first gate."""
+    """What was entered before the first gate; `fed` of the offers were not entered but announced."""
 
     offers: int
+    fed: int
     grids: int
     sites: int
     countries: int
@@ -61,10 +64,11 @@ class WorldReport(msgspec.Struct, frozen=True, kw_only=True):
 class DemoMarket:
     """The market of the demo, moved through its days."""
 
-    def __init__(self, market: Market, clock: SimulatedClock, worker: Executor) -> None:
+    def __init__(self, market: Market, clock: SimulatedClock, worker: Executor, *, feed: str) -> None:
         self.market = market
         self.clock = clock
         self.day = shipped_book(FIRST_SLOT)
+        self._fed = FedGrid(market, self.day.offers, address=feed)
         self._told = first_bids(self.day)
         self._needs = {row["bid_id"]: (row["buyer"], row["need"]) for row in told_bids().iter_rows(named=True)}
         self._names = {each.id: each.name for each in buyers(market.timetable)}
@@ -99,12 +103,15 @@ class DemoMarket:
                 await accounts.add_key(account_id, key_digest(key), scopes=scopes, at=self.clock.now())
             for name, key in finance_keys().items():
                 await accounts.add_staff(name, key_digest(key), name=name.title(), scopes=FINANCE_SCOPES, at=self.clock.now())
-            offers = await supply.add_supply(self.day, providers=await supply.providers(), at=self.clock.now())
+            entered = msgspec.structs.replace(self.day, offers=self.day.offers.filter(pl.col("provider") != GRID))
+            await supply.add_supply(entered, providers=await supply.providers(), at=self.clock.now())
             await supply.add_facts(self.day)
             await supply.add_zone_hours(self.day)
+        fed = await self._fed.open()
         frame = self.day.offers
         return WorldReport(
-            offers=offers,
+            offers=frame.height,
+            fed=fed,
             grids=frame["provider"].n_unique(),
             sites=frame["site"].n_unique(),
             countries=frame["country"].n_unique(),
@@ -132,6 +139,7 @@ class DemoMarket:
         self.pass_to(gate.at)
         if (done := await self._cycle.applied(gate.at)) is not None:
             return done
+        await self._fed.beat()
         await self._grid.deliver(gate.at)
         await self.enter_bids(gate)
         return await self._cycle.run(gate.at)
@@ -139,6 +147,7 @@ class DemoMarket:
     async def deliver(self, until: datetime) -> DeliveryReport:
         """Let the grid deliver up to a moment."""
         self.pass_to(until)
+        await self._fed.beat()
         return await self._grid.deliver(until)
 
     async def resume(self) -> None:
