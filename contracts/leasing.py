@@ -110,6 +110,7 @@ def continued(failover: Failover, offer_id: str, *, place: Place, rate_micros: i
     return msgspec.structs.replace(
         lease,
         id=derived_id("lse", lease.id, "continued"),
+        cycle_id=None,
         provider_id=place.provider_id,
         offer_id=offer_id,
         site=place.site,

@@ -19,6 +19,7 @@ QuoteState = Literal["open", "accepted", "expired", "withdrawn"]
 Tier = Literal["guaranteed", "standard", "spot"]
 HOURS_MAX = 24 * 31
 ACCELERATORS_MAX = 1_000_000
+CLASSES_MAX = 20
 RATE_MAX = 10**12
 VERSION_MAX = 2**31 - 1
 
@@ -67,6 +68,8 @@ class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"start must be in UTC (`Z`), was {self.start.isoformat()}")
         if self.offer_id is None and not self.hardware:
             raise ValueError("name an offer, or at least one hardware class")
+        if len(self.hardware) > CLASSES_MAX:
+            raise ValueError(f"name at most {CLASSES_MAX} hardware classes, were {len(self.hardware)}")
         if self.offer_version is not None and self.offer_id is None:
             raise ValueError("offer_version goes with offer_id")
         if any("\0" in text for text in self._texts()):

@@ -4,31 +4,37 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlmodel import select
 
 from broker.app import Market
 from broker.clock import SimulatedClock
+from broker.delivery import SimulatedGrid
 from broker.failover import serve_between
 from broker.services.leases import Failure, Reclaim
 from broker.services.views import Caller, LeaseView
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.book import BookRepository
-from broker.store.rows import CycleRow, FailoverRow
+from broker.store.rows import CycleRow, FailoverRow, PostingRow
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.leasing import RECLAIM_NOTICE
 from contracts.terms.accounts import Provider
 from contracts.terms.errors import NotFound, NotPermitted, WindowClosed, WrongState
 from contracts.terms.orders import canonical_book
+from contracts.terms.quotes import QuoteRequest
 from contracts.terms.tables import BIDS, OFFERS
+from contracts.terms.time import month_of
+from pricing.simulation.delivery import Reliability
 from tests.broker.small_market import GATE, START, USD, caller, cycle_of, offer, open_small_market, request, small_book
 
 pytestmark = pytest.mark.anyio
+MONTH = month_of(START)
 A, B = caller("acct_a"), caller("acct_b")
 HOUR = timedelta(hours=1)
 HALF_WAY = int(1.5 * USD)  # the price where eight of sixteen are sold: between the offer that is and the one that is not
 GRID = Caller(account_id="provider:prv_a", account_name="A", scopes=frozenset({"leases:write"}), provider_id="prv_a")
 OTHER = Caller(account_id="provider:prv_c", account_name="C", scopes=frozenset({"leases:write"}), provider_id="prv_c")
+FAITHFUL = Reliability(seed=1, interrupted=0, failed=0)
 LOST = Failure(reason="the rack lost power")
 
 
@@ -203,3 +209,41 @@ async def test_a_lease_is_made_longer_by_a_quote(sessions: Sessions):
         with pytest.raises(WrongState):
             await services.quotes.extend(lease.lease_id, 1.0, caller=A)
     assert by_hour(released) == [(0, 8, HALF_WAY)], "released as one, too"
+
+
+async def test_a_lease_that_went_on_is_billed_once_and_each_provider_paid_for_its_own(sessions: Sessions):
+    """One hour in Germany, one lost under way, two in France at 1.00: 24.00 billed, 8.00 and 16.00 owed.
+
+    And four for an hour as a quote: billed at its rate, and what it held of the credit is let go.
+    """
+    market, clock = await open_two_sites(sessions, elsewhere=USD)
+    lease = await leased(market, countries=["DE", "FR"])
+    async with market.services() as services:
+        wish = QuoteRequest(accelerators=4, hours=1.0, start=START, hardware=["H100-SXM"], offer_id="ofr_b")
+        quote = await services.quotes.hold(wish, B)
+    async with market.services() as services:
+        await services.quotes.accept(quote.quote_id, B)
+    clock.advance(START + 1.5 * HOUR - clock.now())
+    grid = SimulatedGrid(sessions, FAITHFUL)
+    await grid.deliver(clock.now())
+    await fail(market, lease.lease_id)
+    await cycle_of(market).run(GATE + 2 * HOUR)
+    await grid.deliver(START + 5 * HOUR)
+    closes_at = MONTH.end + 6 * HOUR
+    clock.advance(closes_at - clock.now())
+    closed = await market.close().run(MONTH.start, closes_at=closes_at, people=("ada", "grace"))
+    assert closed.record.holds
+    async with market.services() as services:
+        used = {
+            who.account_id: sum(line.amount_micros for line in (await services.finance.statement(1, who)).lines if line.kind == "usage")
+            for who in (A, B)
+        }
+        again = await services.leases.lease(lease.lease_id, A)
+        credit = await services.orders.credit(B)
+    assert used == {"acct_a": 24 * USD, "acct_b": 4 * quote.rate_micros}
+    assert (again.state, again.delivered_seconds) == ("completed", 24 * 3600)
+    assert credit.held_micros == 0, "what a quote held is let go when its month is settled"
+    async with unit_of_work(sessions) as work:
+        owed = select(PostingRow.party, func.sum(PostingRow.amount_micros)).where(PostingRow.account == "provider_payable")
+        paid = {party: -int(amount) for party, amount in await work.execute(owed.group_by(PostingRow.party))}
+    assert paid == {"prv_a": 8 * USD + 4 * quote.rate_micros, "prv_c": 16 * USD}

@@ -37,6 +37,7 @@ def test_a_quote_is_asked_for_read_and_taken_once(client):
         WISH | {"accelerators": 0},
         WISH | {"hours": 0},
         WISH | {"hardware": []},
+        WISH | {"hardware": [f"class-{n}" for n in range(21)]},
         WISH | {"offer_version": 3},
         WISH | {"offer_id": "o", "offer_version": 2**40},
         WISH | {"offer_id": "a\0b"},
