@@ -5,14 +5,14 @@ which enters the gate like any other.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from broker.services.quote_ports import HeldAt
 from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.book import BookRepository
-from broker.store.repositories.leases import LeaseRepository
+from broker.store.repositories.leases import LeaseMove, LeaseRepository
 from broker.store.repositories.quotes import QuoteRepository
 from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
 from contracts.leasing import Failover, continued, hours_of, in_turn, reopened
@@ -22,6 +22,8 @@ from contracts.terms.orders import MarketRules
 from contracts.terms.time import Period
 from pricing.quotes import standing_offers
 
+MINUTE = timedelta(minutes=1)
+SILENCE_MAX = 10 * MINUTE
 RulesOver = Callable[[Period], MarketRules]
 
 
@@ -48,6 +50,25 @@ async def serve_first(work: WorkSession, rules_over: RulesOver, *, now: datetime
         await _give_back(BidRepository(work), owed, hours=hours_of(owed.rest) - placed, now=now)
         await leases.end_failover(owed.lease.id, "placed" if lease else "returned")
     return made
+
+
+async def lose_silent(sessions: Sessions, *, now: datetime, listening_since: datetime) -> list[str]:
+    """Fail the leases in force of grids whose feed has been silent too long; returns their ids.
+
+    Nobody knows whether such a grid still delivers: the network is what failed. What had not begun is owed elsewhere, and
+    what the grid reports of it afterwards is beyond its lease and set aside, so that nothing is billed twice. A broker that has
+    just begun to listen blames nobody: the silence was its own.
+    """
+    if now - listening_since < SILENCE_MAX:
+        return []
+    async with unit_of_work(sessions) as work:
+        leases = LeaseRepository(work)
+        lost = await leases.of_silent_grids(now - SILENCE_MAX, now=now)
+        reason = f"its grid has been silent for {SILENCE_MAX // MINUTE} minutes beyond its hold time"
+        await leases.move_all([LeaseMove(lease_id, "failed", now, reason, "network") for lease_id in lost])
+        for lease_id in lost:
+            await leases.break_off(lease_id, now)
+        return lost
 
 
 async def serve_between(sessions: Sessions, rules_over: RulesOver, *, now: datetime) -> list[Lease]:

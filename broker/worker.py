@@ -9,7 +9,7 @@ import httpx
 
 from broker.app import Market
 from broker.cycle import CycleReport, Timetable
-from broker.failover import serve_between
+from broker.failover import lose_silent, serve_between
 from broker.telling import WebhookSender
 from contracts.terms.errors import MarketError
 from contracts.terms.time import iso
@@ -38,11 +38,14 @@ async def keep_gates(market: Market, worker: Executor, *, say: Callable[[str], N
 async def keep_promises(market: Market, *, say: Callable[[str], None]) -> None:
     """Every few seconds: end quotes whose time is over, serve what broken leases owe, send what is in the outbox; until cancelled."""
     async with httpx.AsyncClient() as client:
+        begun = market.clock.now()
         sender = WebhookSender(market.sessions, clock=market.clock, client=client, inside=market.inside)
         while True:
             try:
                 async with market.services() as services:
                     await services.quotes.expire()
+                for lease_id in await lose_silent(market.sessions, now=market.clock.now(), listening_since=begun):
+                    say(f"{iso(market.clock.now())}  lease {lease_id} failed: its grid is silent")
                 for lease in await serve_between(market.sessions, market.timetable.over, now=market.clock.now()):
                     say(f"{iso(market.clock.now())}  lease {lease.continues} goes on at {lease.site}")
                 await sender.send_due()

@@ -10,12 +10,12 @@ from sqlmodel import select
 from broker.app import Market
 from broker.clock import SimulatedClock
 from broker.delivery import SimulatedGrid
-from broker.failover import serve_between
+from broker.failover import lose_silent, serve_between
 from broker.services.leases import Failure, Reclaim
 from broker.services.views import Caller, LeaseView
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.book import BookRepository
-from broker.store.rows import CycleRow, FailoverRow, PostingRow
+from broker.store.rows import CycleRow, FailoverRow, FeedSessionRow, PostingRow
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.leasing import RECLAIM_NOTICE
 from contracts.terms.accounts import Provider
@@ -96,6 +96,26 @@ async def test_a_failed_lease_goes_on_elsewhere_first_under_its_id_at_no_more_th
         won = [slot for each in (await services.leases.leases(B)).items for slot in each.slots]
     assert bid.status == "filled"
     assert min(slot.start for slot in won) == START + 4 * HOUR, "who came later has what is left"
+
+
+async def test_the_leases_of_a_grid_that_fell_silent_go_on_elsewhere(sessions: Sessions):
+    """Silent at 00:00: at 00:10 its leases have failed by the network, and go on in France; nine minutes are no failure yet."""
+    market, clock = await open_two_sites(sessions, elsewhere=USD)
+    lease = await leased(market, countries=["DE", "FR"])
+    async with unit_of_work(sessions) as work:
+        work.add(FeedSessionRow(provider_id="prv_a", revision=1, state=b"{}", silent_at=START, trust="verified"))
+        work.add(FeedSessionRow(provider_id="prv_c", revision=1, state=b"{}", silent_at=START + HOUR, trust="verified"))
+    clock.advance(START + timedelta(minutes=9) - clock.now())
+    assert await lose_silent(sessions, now=clock.now(), listening_since=GATE) == []
+    clock.advance(timedelta(minutes=1))
+    assert await lose_silent(sessions, now=clock.now(), listening_since=START + timedelta(minutes=1)) == [], "nobody listened"
+    assert await lose_silent(sessions, now=clock.now(), listening_since=GATE) == [lease.lease_id]
+    lost = await shown(market, lease.lease_id)
+    assert (lost.state, lost.closed_by) == ("failed", "network")
+    assert len(await serve_between(sessions, market.timetable.over, now=clock.now())) == 1
+    again = await shown(market, lease.lease_id)
+    assert (again.site, by_hour(again)) == ("fr-1", [(hour, 8, USD) for hour in range(4)])
+    assert await lose_silent(sessions, now=clock.now(), listening_since=GATE) == [], "once"
 
 
 async def test_between_gates_a_failed_lease_need_not_wait(sessions: Sessions):

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from broker.services.accounts import PROVIDER
 from broker.store.repositories.webhooks import WebhookRepository
-from broker.store.rows import FailoverRow, LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
+from broker.store.rows import FailoverRow, FeedSessionRow, LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
 from contracts.leasing import Failover
 from contracts.terms.errors import NotFound
 from contracts.terms.leases import IN_FORCE, ClosedBy, Lease, LeaseSlot, LeaseState, move
@@ -94,6 +94,14 @@ class LeaseRepository:
             col(LeaseEventRow.lease_id).in_(lease_ids), col(LeaseEventRow.closed_by).is_not(None)
         )
         return {lease_id: (str(closed_by), reason) for lease_id, closed_by, reason in await self._session.execute(statement)}
+
+    async def of_silent_grids(self, heard_by: datetime, *, now: datetime) -> list[str]:
+        """Ids of leases in force that are not over, of providers whose feed was last due to be heard from by a moment, in order."""
+        silent = select(col(FeedSessionRow.provider_id)).where(col(FeedSessionRow.silent_at) <= heard_by)
+        statement = select(col(LeaseRow.id)).where(
+            col(LeaseRow.state).in_(IN_FORCE), col(LeaseRow.ends_at) > now, col(LeaseRow.provider_id).in_(silent)
+        )
+        return list(await self._session.scalars(statement.order_by(col(LeaseRow.id))))
 
     async def break_off(self, lease_id: str, at: datetime) -> None:
         """Drop the slots that begin at or after a moment, and keep them as what the holder is still owed."""
