@@ -19,7 +19,7 @@ from pricing.exact_prices import distances
 from pricing.network import Flow, Network
 from pricing.residual import PriceRange
 
-NEAR = 1e-3  # share of the median worth within which an arc is taken in
+NEAR = 1e-3  # share of the median worth within which an arc is taken in; twice that where a round moved more than half of the one before
 ROUNDS = 100
 
 
@@ -46,13 +46,14 @@ def finish(network: Network, start: Indication, *, progress: Progress) -> tuple[
     wanted = network.worth[network.worth > -NEVER]
     near = max(1, int(NEAR * np.median(wanted))) if len(wanted) else 1
     arcs, price = arcs_of(start.flow, slots=network.grams.shape[1]), start.price.transpose(1, 0, 2)
+    before = NEVER
     for _ in range(ROUNDS):
         kept = _answered(network, price)
         arcs = arcs.with_more(choose(network, kept.price, kept.own, near))
-        changed, price = _put_right(network, arcs, kept=kept, progress=progress)
-        if changed is None:
+        arcs, price, moved = _put_right(network, arcs, kept=kept, progress=progress)
+        if not moved:
             return _with_ends(network, arcs, kept=kept, progress=progress)
-        arcs = changed
+        near, before = near if 2 * moved < before else 2 * near, moved
     raise ClearingFailed("the awards would not settle", rounds=ROUNDS)
 
 
@@ -62,15 +63,13 @@ def _answered(network: Network, price: Ints) -> _Kept:
     return _Kept(nested, *keep_by_response(network, nested))
 
 
-def _put_right(network: Network, arcs: NearArcs, *, kept: _Kept, progress: Progress) -> tuple[NearArcs | None, Ints]:
-    """The best awards on some arcs, None if they are so already, and prices (P, 3, T) that prove it."""
+def _put_right(network: Network, arcs: NearArcs, *, kept: _Kept, progress: Progress) -> tuple[NearArcs, Ints, int]:
+    """The best awards on some arcs, prices (P, 3, T) that prove it, and how many accelerators that moved."""
     state = _open(network, arcs, kept=kept)
     moved, ways = put_right(state.graph.edges, state.potential)
     assert ways >= 0, "a circulation has a way for whatever is too much"
     progress(f"exact: {moved} of {int(arcs.quantity.sum())} accelerators put right by {ways} ways, {len(arcs.key)} arcs")
-    if not moved:
-        return None, kept.price
-    return read_arcs(state.graph), _valued(network, state, values=state.potential)[0]
+    return read_arcs(state.graph), _valued(network, state, values=state.potential)[0], moved
 
 
 def _with_ends(network: Network, arcs: NearArcs, *, kept: _Kept, progress: Progress) -> tuple[Flow, PriceRange]:

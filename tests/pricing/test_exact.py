@@ -69,6 +69,20 @@ def test_where_it_starts_changes_neither_welfare_nor_ends(market: MarketBook, ga
     assert np.array_equal(ends.high[shown], other_ends.high[shown])
 
 
+@given(market_books(), st.integers(min_value=0, max_value=2**32 - 1))
+@settings(max_examples=30)
+def test_any_prices_will_do_to_start_from(market: MarketBook, seed: int):
+    """Prices drawn by lot, tiers out of order: all that is idle above its rate, or wanted below it, is put right."""
+    problem = build(market)
+    network, nothing = problem.network, np.zeros(0, dtype=np.int64)
+    drawn = np.random.default_rng(seed).integers(
+        0, 2 * max(1, int(network.worth.max(initial=0))), size=network.limits.transpose(2, 0, 1).shape
+    )
+    price = np.where(network.limits.transpose(2, 0, 1) > 0, drawn, NEVER)
+    one, _ = finished(network, Indication(flow=Flow(nothing, nothing, nothing, nothing), price=price, welfare=0, bound=0))
+    assert welfare_of(network, one) == welfare_of(network, flow_of(problem, optimum(problem, lambda _: None)))
+
+
 def test_the_price_of_the_last_accelerator_lies_between_the_one_it_is_worth_more_to_and_the_other():
     """One accelerator at 1.00, bids of 3.00 and 2.00: any price from 2.00 to 3.00 supports the award."""
     market = book(
