@@ -34,7 +34,7 @@ CentsOrNone = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
 PF_DAYS = "PFD"
 YEARS = (1971, 2968)
-Lines = list[tuple[str, str, int]]
+Postings = tuple[Posting, ...]
 
 
 class WriteOff(msgspec.Struct, frozen=True, kw_only=True, tag="write_off", forbid_unknown_fields=True):
@@ -46,9 +46,9 @@ class WriteOff(msgspec.Struct, frozen=True, kw_only=True, tag="write_off", forbi
     cents: Cents
     reason: Name
 
-    def lines(self) -> Lines:
-        """Account, party, cents; debit positive."""
-        return [("write_offs", "", self.cents), ("receivable", self.account_id, -self.cents)]
+    def postings(self) -> Postings:
+        """What it moves."""
+        return _in_cents(self.currency, ("write_offs", "", self.cents), ("receivable", self.account_id, -self.cents))
 
 
 class CreditNote(msgspec.Struct, frozen=True, kw_only=True, tag="credit_note", forbid_unknown_fields=True):
@@ -61,9 +61,14 @@ class CreditNote(msgspec.Struct, frozen=True, kw_only=True, tag="credit_note", f
     tax_cents: CentsOrNone = 0
     reason: Name
 
-    def lines(self) -> Lines:
-        """Account, party, cents; debit positive."""
-        return [("goodwill", "", self.cents), ("tax", "", self.tax_cents), ("receivable", self.account_id, -self.cents - self.tax_cents)]
+    def postings(self) -> Postings:
+        """What it moves."""
+        return _in_cents(
+            self.currency,
+            ("goodwill", "", self.cents),
+            ("tax", "", self.tax_cents),
+            ("receivable", self.account_id, -self.cents - self.tax_cents),
+        )
 
 
 class SlaCredit(msgspec.Struct, frozen=True, kw_only=True, tag="sla_credit", forbid_unknown_fields=True):
@@ -76,9 +81,9 @@ class SlaCredit(msgspec.Struct, frozen=True, kw_only=True, tag="sla_credit", for
     cents: Cents
     reason: Name
 
-    def lines(self) -> Lines:
-        """Account, party, cents; debit positive."""
-        return [("provider_payable", self.provider_id, self.cents), ("sla_credits", self.account_id, -self.cents)]
+    def postings(self) -> Postings:
+        """What it moves."""
+        return _in_cents(self.currency, ("provider_payable", self.provider_id, self.cents), ("sla_credits", self.account_id, -self.cents))
 
 
 class SlaCreditGiven(msgspec.Struct, frozen=True, kw_only=True, tag="sla_credit_given", forbid_unknown_fields=True):
@@ -90,9 +95,9 @@ class SlaCreditGiven(msgspec.Struct, frozen=True, kw_only=True, tag="sla_credit_
     cents: Cents
     reason: Name
 
-    def lines(self) -> Lines:
-        """Account, party, cents; debit positive."""
-        return [("sla_credits", self.account_id, self.cents), ("receivable", self.account_id, -self.cents)]
+    def postings(self) -> Postings:
+        """What it moves."""
+        return _in_cents(self.currency, ("sla_credits", self.account_id, self.cents), ("receivable", self.account_id, -self.cents))
 
 
 class GrantTranche(msgspec.Struct, frozen=True, kw_only=True, tag="grant_tranche", forbid_unknown_fields=True):
@@ -118,6 +123,13 @@ class GrantTranche(msgspec.Struct, frozen=True, kw_only=True, tag="grant_tranche
         if self.valid_until <= self.valid_from:
             raise ValueError(f"a tranche ends after it begins, was {iso(self.valid_from)} to {iso(self.valid_until)}")
 
+    def postings(self) -> Postings:
+        """What it moves, in PF-days."""
+        return (
+            Posting(account="pledged", party=self.pledged_by, amount_micros=self.micro_pf_days, currency=PF_DAYS),
+            Posting(account="tranche", party=self.account_id, amount_micros=-self.micro_pf_days, currency=PF_DAYS),
+        )
+
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True, tag="conversion", forbid_unknown_fields=True):
     """Money of the broker's own changed in its bank: `cents` given in `currency`, `to_cents` taken in `to_currency`."""
@@ -132,6 +144,11 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, tag="conversion", fo
     def __post_init__(self) -> None:
         if self.currency == self.to_currency:
             raise ValueError(f"a conversion is between two currencies, was {self.currency} to {self.to_currency}")
+
+    def postings(self) -> Postings:
+        """What it moves, in both currencies."""
+        given = _in_cents(self.currency, ("cash", "", -self.cents), ("conversion", "", self.cents))
+        return given + _in_cents(self.to_currency, ("cash", "", self.to_cents), ("conversion", "", -self.to_cents))
 
 
 class Reserve(msgspec.Struct, frozen=True, kw_only=True, tag="reserve"):
@@ -148,29 +165,6 @@ Correction = WriteOff | CreditNote | SlaCredit | SlaCreditGiven | GrantTranche |
 
 def correction_entry(correction: Correction, at: datetime) -> JournalEntry:
     """The pending entry of a correction: somebody else has to approve it before it counts."""
-    postings: tuple[Posting, ...]
-    match correction:
-        case Conversion():
-            postings = (
-                Posting(account="cash", amount_micros=-correction.cents * MICROS_PER_CENT, currency=correction.currency),
-                Posting(account="conversion", amount_micros=correction.cents * MICROS_PER_CENT, currency=correction.currency),
-                Posting(account="cash", amount_micros=correction.to_cents * MICROS_PER_CENT, currency=correction.to_currency),
-                Posting(account="conversion", amount_micros=-correction.to_cents * MICROS_PER_CENT, currency=correction.to_currency),
-            )
-            subject = ""
-        case GrantTranche():
-            postings = (
-                Posting(account="pledged", party=correction.pledged_by, amount_micros=correction.micro_pf_days, currency=PF_DAYS),
-                Posting(account="tranche", party=correction.account_id, amount_micros=-correction.micro_pf_days, currency=PF_DAYS),
-            )
-            subject = correction.account_id
-        case _:
-            postings = tuple(
-                Posting(account=account, party=party, amount_micros=cents * MICROS_PER_CENT, currency=correction.currency)
-                for account, party, cents in correction.lines()
-                if cents
-            )
-            subject = correction.account_id
     kind = str(correction.__struct_config__.tag)
     return JournalEntry(
         id=derived_id("ent", "correction", correction.key),
@@ -178,8 +172,17 @@ def correction_entry(correction: Correction, at: datetime) -> JournalEntry:
         state="pending",
         at=at,
         reason=correction.reason,
-        postings=postings,
-        subject=subject,
+        postings=correction.postings(),
+        subject="" if isinstance(correction, Conversion) else correction.account_id,
+    )
+
+
+def _in_cents(currency: str, *lines: tuple[str, str, int]) -> Postings:
+    """Lines of account, party and cents, debit positive, as postings; those of 0 are left out."""
+    return tuple(
+        Posting(account=account, party=party, amount_micros=cents * MICROS_PER_CENT, currency=currency)
+        for account, party, cents in lines
+        if cents
     )
 
 

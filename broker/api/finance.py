@@ -6,6 +6,7 @@ from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, PathParameter
 
+from broker.api.orders import KEY
 from broker.app import Services
 from broker.collecting import Collected
 from broker.files.given_out import GivenOut
@@ -32,7 +33,6 @@ from contracts.metering import MeterDifference
 from contracts.statements import PayoutAdvice
 from contracts.tracing import Trace
 
-KEY: list[dict[str, list[str]]] = [{"bearer": []}]
 PeriodNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="number of a period, from 1")]
 RunNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="number of a payout run of its currency, from 1")]
 LineNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="number of a line of an invoice, from 1")]

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, HeaderParameter, JSONBody, PathParameter
+from litestar.params import FromPath, HeaderParameter, JSONBody
 
+from broker.api.finance import PeriodNumber
+from broker.api.orders import KEY
 from broker.app import Services
 from broker.services.disputes import DisputeRequest, DisputeView, Evidence
 from broker.services.finance_views import Done, TopUpRequest, TopUpView
@@ -13,8 +15,6 @@ from broker.services.receivables import ReadingRequest
 from broker.services.replies import RequestKey
 from broker.services.views import Caller, Page
 
-KEY: list[dict[str, list[str]]] = [{"bearer": []}]
-PeriodNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="number of a period, from 1")]
 Signature = Annotated[str, HeaderParameter(name="Stripe-Signature", description="how Stripe signs its events")]
 
 
