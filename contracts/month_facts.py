@@ -60,7 +60,8 @@ def ledger_of(changes: pl.DataFrame, book: SettlementBook, *, periods: int, bill
     """The facts of the accounts that 128 bits have room for; the others are left out, also of `terms`. `billed` as in `Ledger`."""
     terms, leases = plan_terms(book), numbered_leases(book)
     moved = changes.join(leases, on="lease").drop("lease")
-    roomy = _roomy(moved, terms.join(_dearest(book), on="plan_id", how="left"), periods=periods)
+    sizes = changes.group_by("lease").agg(pl.col("seconds").cast(pl.Float64).abs().sum()).join(leases, on="lease")
+    roomy = _roomy(sizes, terms.join(_dearest(book), on="plan_id", how="left"), periods=periods)
     terms = terms.join(roomy, on="account", how="semi", maintain_order="left")
     rows = moved.join(roomy, on="account", how="semi").with_columns(pl.col("seconds", "tflops", "rate_micros", "credit_bps").cast(WIDE))
     rated = pl.col("seconds") * pl.col("rate_micros")
@@ -83,10 +84,12 @@ def _dearest(book: SettlementBook) -> pl.DataFrame:
     return book.plan_tiers.group_by("plan_id").agg(pl.col("unit_price_micros").max().alias("dearest"))
 
 
-def _roomy(moved: pl.DataFrame, terms: pl.DataFrame, *, periods: int) -> pl.DataFrame:
-    """The accounts none of whose products can leave 128 bits: bounds from above, in floats, far from the edge."""
-    wide = {name: pl.Float64() for name in ("seconds", "tflops", "rate_micros", "credit_bps")}
-    sizes = moved.cast(wide).with_columns(pl.col("seconds").abs())  # type: ignore[arg-type]
+def _roomy(sizes: pl.DataFrame, terms: pl.DataFrame, *, periods: int) -> pl.DataFrame:
+    """The accounts none of whose products can leave 128 bits: bounds from above, in floats, far from the edge.
+
+    sizes   a row a lease, its seconds all that ever moved
+    """
+    sizes = sizes.cast({name: pl.Float64() for name in ("tflops", "rate_micros", "credit_bps")})
     rated = pl.col("seconds") * pl.col("rate_micros")
     sums = sizes.group_by("account").agg(
         units=(pl.col("seconds") * pl.col("tflops")).sum(), rated=rated.sum(), failed=(rated * pl.col("credit_bps")).sum()

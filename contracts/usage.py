@@ -176,10 +176,13 @@ def read_again(whole: Reading, *, before: Reading, now: Reading, lease_ids: pl.S
     moved = lease_changes(pl.concat([now.changes.with_columns(seconds), before.changes.with_columns(seconds=0 - seconds)]), lease_ids)
     others = whole.conflicts.join(before.conflicts, on=["usage_id", "rev"], how="anti")
     figures = {name: getattr(whole, name) - getattr(before, name) + getattr(now, name) for name in FIGURES}
+    both = pl.concat([whole.changes, moved])
+    standing = int(moved.select(pl.col("period").min()).item() or KNOWN_MAX) - 1
+    apart = standing >= int(whole.changes.select(pl.col("period").max()).item() or 0)
     return Reading(
-        changes=lease_changes(pl.concat([whole.changes, moved]), lease_ids),
+        changes=both if apart else lease_changes(both, lease_ids),
         conflicts=pl.concat([others, now.conflicts]).sort("usage_id", "rev"),
-        standing=min(moved["period"], default=KNOWN_MAX) - 1,
+        standing=standing,
         **figures,
     )
 
