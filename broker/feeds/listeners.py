@@ -35,6 +35,10 @@ class Listeners:
                 for each in told:
                     queue.put_nowait(each)
 
+    def count(self, provider_id: str) -> int:
+        """How many listen to a provider's feed."""
+        return len(self._queues.get(provider_id, ()))
+
     async def listen(self, provider_id: str, *, patience: float) -> AsyncIterator[Told | None]:
         """What is said from now on; None after so many seconds of silence, so that the line is seen to be open."""
         queue: asyncio.Queue[Told | None] = asyncio.Queue()

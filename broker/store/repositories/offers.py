@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from broker.services.offers import OfferRecord, TransferRate
+from broker.store.repositories.feed import believed
 from broker.store.rows import CycleRow, LatencyRow, OfferRow, PriceRow, ProviderRow, TransferRow
 from contracts.terms.money import half_up
 
@@ -18,12 +19,12 @@ class OfferSearchRepository:
         self._session = session
 
     async def current(self) -> list[OfferRecord]:
-        """Every offer that is not superseded, by id."""
+        """Every offer that may be booked, by id: not superseded, and live and plausible where it came by a feed."""
         columns = [OfferRow.id, ProviderRow.name, ProviderRow.source, *(getattr(OfferRow, name) for name in OFFER_FACTS)]
         statement = (
             select(*columns)
             .join(ProviderRow, col(ProviderRow.id) == col(OfferRow.provider))
-            .where(col(OfferRow.superseded_at).is_(None))
+            .where(col(OfferRow.superseded_at).is_(None), believed())
             .order_by(col(OfferRow.id))
         )
         return [

@@ -1,6 +1,7 @@
 """The feed at its address: every clause of the conformance kit over HTTP and PostgreSQL, restarts between batches, both encodings."""
 
 import asyncio
+import urllib.request
 from datetime import datetime, timedelta
 
 import msgspec
@@ -11,6 +12,7 @@ from sqlmodel import col, select
 
 from broker.app import Market
 from broker.clock import SimulatedClock
+from broker.demo.fed_grid import feed_address
 from broker.feeds.protocol.broker_clauses import BROKER_CLAUSES
 from broker.feeds.protocol.sides import BrokerSide
 from broker.feeds.protocol.stage import KEY, PROVIDER, START, TERMS, Sides, an_offer
@@ -19,7 +21,7 @@ from broker.store.rows import OfferRow
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.feed import speaker
 from contracts.feed.damping import Damping
-from contracts.feed.messages import Price, Withdraw
+from contracts.feed.messages import VERSION, Price, Welcome, Withdraw
 from contracts.feed.speaker import Speaker
 from contracts.feed.table import FeedTerms
 from contracts.feed.wire import decode_reply, encode, public_key_of, seal
@@ -217,3 +219,28 @@ async def test_a_listener_hears_replies_and_changes_of_state(sessions: Sessions)
     await market.feeds.take(PROVIDER, wires_of(speaker.Spoken(said.speaker, said.speaker.log)))
     await asyncio.wait_for(listening, 10)
     assert heard == ["welcome", "resync", "ack", "offer_changed"]
+
+
+async def test_the_stream_is_made_of_server_sent_events(sessions: Sessions):
+    """A real connection: the client hears what is acknowledged after it began to listen."""
+    market = await fed_market(sessions, provider=PROVIDER, public_key=PUBLIC)
+
+    def heard(address: str) -> tuple[str, list[str]]:
+        asked = urllib.request.Request(f"{address}/v1/feed/events", headers={"Authorization": f"Bearer {API_KEY}"})
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            lines = [answer.readline().decode().strip() for _ in range(2)]
+            return answer.headers["content-type"], lines
+
+    async with feed_address(market) as address:
+        hearing = asyncio.create_task(asyncio.to_thread(heard, address))
+        for _ in range(500):
+            if market.feeds.listeners.count(PROVIDER):
+                break
+            await asyncio.sleep(0.02)
+        await market.feeds.take(PROVIDER, wires_of(speaker.started(Speaker(provider=PROVIDER, epoch=1), START)))
+        form, lines = await asyncio.wait_for(hearing, 30)
+    assert form.startswith("text/event-stream")
+    assert lines[0] == "event: welcome"
+    assert decode_reply(lines[1].removeprefix("data: ").encode()) == Welcome(
+        epoch=1, seq=1, version=VERSION, hold_seconds=60, restart_seconds=600, ttl_seconds_max=86_400, offers_max=10_000
+    )

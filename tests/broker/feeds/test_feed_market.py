@@ -108,6 +108,8 @@ async def test_what_nobody_should_believe_is_shown_with_the_reason_and_not_clear
     await fed.until_gate(alive=True)
     state, reason = (await fed.shown())["ofr_fed"]
     assert (state, why in reason) == ("suspect", True), reason
+    async with client_of(fed.market) as client:
+        assert [each["offer_id"] for each in (await client.get("/v1/offers")).json()["offers"]] == ["ofr_a", "ofr_b"]
     assert await fed.sold() == {"ofr_a"}
 
 
