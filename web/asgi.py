@@ -15,7 +15,7 @@ from broker.app import OpenServices
 from broker.application import application
 from broker.services.views import ShownKey
 from broker.world import catalogue
-from contracts.terms.errors import MarketError, NotSignedIn
+from contracts.terms.errors import MarketError, NotFound, NotSignedIn
 from web.formats import FILTERS
 from web.pages import finance, finance_lines, finance_money
 from web.pages.bids import bid_list, bid_page, withdraw_bid
@@ -24,7 +24,7 @@ from web.pages.find import find
 from web.pages.leases import lease_list, lease_page, release_lease
 from web.pages.market import chart_svg, market_now, next_gate, table, table_csv
 from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
-from web.pages.refusals import problem_page, refusal_page
+from web.pages.refusals import no_buyer, problem_page, refusal_page
 from web.pages.signing import sign_in, sign_in_form, sign_out, to_sign_in
 from web.pages.statements import statement_csv, statement_list, statement_page, statement_paper
 
@@ -86,7 +86,7 @@ class OpensServices(Protocol):
 def site(market: OpensServices) -> Litestar:
     """The API and the portal of one market."""
     static = create_static_files_router(path="/static", directories=[HERE / "static"], include_in_schema=False)
-    own = Router("/", route_handlers=OWN_PAGES, exception_handlers={NotSignedIn: to_sign_in, BackToForm: back_to_form})
+    own = Router("/", route_handlers=OWN_PAGES, exception_handlers={NotSignedIn: to_sign_in, BackToForm: back_to_form, NotFound: no_buyer})
     state = State(
         {
             "countries": dict(catalogue.countries().select("country", "name").iter_rows()),

@@ -22,6 +22,16 @@ def money(micros: int | None) -> str:
     return NOTHING if micros is None else _grouped(micros_text(micros, places=2))
 
 
+def exact(micros: int) -> str:
+    """An amount to the micro, without zeros beyond the cent.
+
+    >>> exact(42_177_015_960), exact(344_000_000), exact(-500)
+    ('42,177.01596', '344.00', '−0.0005')
+    """
+    whole, point, part = _grouped(micros_text(micros)).partition(".")
+    return f"{whole}{point}{part.rstrip('0').ljust(2, '0')}"
+
+
 def rate(micros: int | None) -> str:
     """A rate with three decimals, so that a column lines up and neighbours differ.
 
@@ -130,6 +140,7 @@ FILTERS = {
     "cents": cents,
     "change": change,
     "duration": duration,
+    "exact": exact,
     "hours": hours,
     "moment": moment,
     "money": money,

@@ -58,6 +58,7 @@ async def test_a_month_is_closed_traced_and_taken_home(sessions: Sessions):
         assert (await client.get(f"{MONTH}/invoices/acct_a/pdf")).content.startswith(b"%PDF")
         for address in ("/finance", MONTH, "/finance/receivables", "/finance/payouts", "/finance/books", "/finance/trail"):
             assert (await client.get(address)).status_code == 200, address
-        assert "exported" in (await client.get("/finance/trail")).text
+        assert re.findall(r"<td>(\w+)</td><td><a", (await client.get("/finance/trail")).text)[:2] == ["exported", "finalised"]
+        assert [(await client.get(address)).headers["location"] for address in ("/bids", "/leases")] == ["/finance"] * 2
         proposed = await client.post("/finance/payouts/USD/propose", data=marks, follow_redirects=True)
         assert "Run 1 in USD" in proposed.text

@@ -22,6 +22,13 @@ def test_a_written_rate_is_within_half_a_thousandth_of_the_micros(micros):
     assert abs(read * 1_000_000 - micros) <= 500
 
 
+@given(MICROS)
+def test_an_exact_amount_is_the_amount(micros):
+    written = formats.exact(micros)
+    assert Decimal(written.replace(",", "").replace(formats.MINUS, "-")) * 1_000_000 == micros
+    assert len(written.partition(".")[2]) >= 2
+
+
 @given(MICROS, MICROS)
 def test_writing_keeps_the_order_of_rates(a, b):
     low, high = (Decimal(formats.rate(each).replace(",", "").replace(formats.MINUS, "-")) for each in sorted((a, b)))

@@ -15,7 +15,7 @@ from broker.app import Services
 from broker.services.views import StatementLine
 from contracts.terms.errors import NotFound
 from contracts.tracing import Trace, TracedRecord
-from web.formats import hours, money
+from web.formats import cents, exact, hours
 from web.pages.finance import AnyRequest, Period, origin
 from web.pages.finance_words import collection
 from web.pages.signing import NO_STORE, FormMarks, act_key, page_caller
@@ -115,6 +115,7 @@ async def line_page(
         "trace": trace,
         "finding": trace_finding(trace, billed, currency=invoice.currency),
         "proofs": proofs(trace, billed),
+        "rounded": cents(billed.amount_cents) != exact(billed.amount_micros),
         "figures": [(FIGURES[name], figure) for name, figure in trace.figures.items()],
         "lease": lease,
         "records": chosen[:RECORDS_SHOWN],
@@ -155,8 +156,8 @@ def proofs(trace: Trace, billed: StatementLine) -> list[Proof]:
     found = [
         Proof(
             what="Amount, worked out again from the records",
-            line=money(billed.amount_micros),
-            records=money(trace.amount_micros),
+            line=exact(billed.amount_micros),
+            records=exact(trace.amount_micros),
             holds=billed.amount_micros == trace.amount_micros,
         )
     ]
@@ -172,7 +173,7 @@ def proofs(trace: Trace, billed: StatementLine) -> list[Proof]:
 def trace_finding(trace: Trace, billed: StatementLine, *, currency: str) -> str:
     """What a trace shows, in one sentence."""
     agrees = all(each.holds for each in proofs(trace, billed))
-    amount = f"{money(billed.amount_micros)} {currency}"
+    amount = f"{exact(billed.amount_micros)} {currency}"
     if not trace.records:
         return f"No usage record is behind this line: {trace.rule}. It comes to {amount}{'' if agrees else ', and not again'}."
     records = "1 usage record" if len(trace.records) == 1 else f"{len(trace.records):,} usage records"

@@ -236,7 +236,8 @@ def trail(periods: Sequence[PeriodView], runs: Sequence[PayoutRunView], *, dispu
         for each in disputes
         for event in each.events
     ]
-    return sorted(found, key=lambda each: each.at, reverse=True)
+    # Turned round after sorting: of acts at one moment those that came last are to stand first.
+    return sorted(found, key=lambda each: each.at)[::-1]
 
 
 async def _trail(request: AnyRequest, services: Services) -> list[ActRow]:

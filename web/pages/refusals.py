@@ -1,9 +1,10 @@
 """What a person sees when something was refused or is not there."""
 
-from litestar import get
+from litestar import Request, Response, get
 from litestar.params import FromPath
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
+from broker.services.accounts import STAFF
 from contracts.terms.errors import BadInput, MarketError, NotFound
 
 
@@ -22,6 +23,12 @@ def refusal_page(refusal: MarketError) -> Template:
     meaning = str(refusal) if isinstance(refusal, BadInput) else refusal.message
     context = {"title": _title(refusal.code), "status": refusal.status, "meaning": meaning, "code": None}
     return Template("problem.html", context=context, status_code=refusal.status)
+
+
+def no_buyer(request: Request[object, object, object], refusal: NotFound) -> Response[None] | Template:  # type: ignore[type-var]
+    """Lead somebody of the finance team, who has no account, from a buyer's page to the desk; show others what is not there."""
+    staff = str(refusal.facts.get("account_id", "")).startswith(STAFF)
+    return Redirect("/finance", status_code=303) if staff and request.method == "GET" else refusal_page(refusal)
 
 
 def _title(code: str) -> str:
