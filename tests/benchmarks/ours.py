@@ -23,6 +23,8 @@ from tests.benchmarks.linear import programme, save
 from tests.benchmarks.measuring import Told
 from tests.benchmarks.spent import cpu_seconds
 
+HUNDREDTH = 100
+
 
 def write_programme(book: MarketBook, path: str) -> Told:
     """Write the whole book as a linear programme."""
@@ -99,6 +101,27 @@ def finish_exactly(book: MarketBook, gap: str = "0.002") -> Told:
     return {"cpu_seconds": spent, "auction": held - before, "assigned": int(flow.quantity.sum())}
 
 
+def clear_again(book: MarketBook, gap: str = "0.002") -> Told:
+    """A book held cold, and again from one of whose bids a hundredth is gone and another has come; both from the compiled book.
+
+    The one before was held at half the gap, so that there is some to lose; carrying its answer over is part of the time.
+    """
+    from pricing.auction import hold_auction
+    from pricing.reclearing import carry_over, reclear
+
+    before, after = (compile_book(_all_but_a_hundredth(book, rest)) for rest in (0, HUNDREDTH // 2))
+    few, fewer = (compile_book(msgspec.structs.replace(book, bids=book.bids.head(bids))) for bids in (20, 2))
+    held = hold_auction(few.network, gap=1.0, progress=_silence)
+    reclear(fewer.network, carry_over(fewer, previous=few, found=held), gap=1.0, progress=_silence)
+    start = hold_auction(before.network, gap=float(gap) / 2, progress=_silence)
+    began = cpu_seconds()
+    cold = hold_auction(after.network, gap=float(gap), progress=_silence)
+    held_cold = cpu_seconds()
+    again = reclear(after.network, carry_over(after, previous=before, found=start), gap=float(gap), progress=_silence)
+    spent = cpu_seconds() - held_cold
+    return {"cpu_seconds": spent, "cold": held_cold - began, "gap": again.gap, "gap_cold": cold.gap, "gap_before": start.gap}
+
+
 def welfare(problem: MarketProblem, quantity: np.ndarray) -> float:
     """Σ worth·x less what the supply costs, its steps sold from the lowest rate up; micros per slot-hour."""
     network: Network = problem.network
@@ -120,6 +143,12 @@ def _few(book: MarketBook) -> MarketBook:
     return msgspec.structs.replace(book, bids=book.bids.head(20))
 
 
+def _all_but_a_hundredth(book: MarketBook, rest: int) -> MarketBook:
+    """The same book without every hundredth of its bids, by id, that leaves this rest."""
+    bids = book.bids.sort("bid_id")
+    return msgspec.structs.replace(book, bids=bids.filter(np.arange(bids.height) % HUNDREDTH != rest))
+
+
 def _silence(_: str) -> None:
     """Tell nobody."""
 
@@ -130,6 +159,7 @@ TASKS: dict[str, Callable[..., Told]] = {
     "convex": solve_convex,
     "auction": hold,
     "exact": finish_exactly,
+    "reclear": clear_again,
     "clear": clear_and_certify,
 }
 
