@@ -66,6 +66,16 @@ def test_a_credit_is_the_seconds_that_failed_and_a_take_is_of_all_that_did_not()
     assert take.figures == {"take_bps": 100}
 
 
+def test_a_record_moved_to_anothers_lease_is_gone_from_the_line():
+    """Of 28.00, the 16.00 of u1 are b's by its revision."""
+    rows = two_leases()
+    rows["accounts"].append(rows["accounts"][0] | {"account_id": "b"})
+    rows["leases"].append(rows["leases"][0] | {"lease_id": "l4", "account_id": "b"})
+    rows["usage"].append(rows["usage"][0] | {"rev": 1, "lease_id": "l4"})
+    found = traced(rows, "usage", "H100-SXM")
+    assert ([each.usage_id for each in found.records], found.amount_micros) == (["u2"], 12_000_000)
+
+
 def test_what_no_rule_comes_to_is_not_there():
     with pytest.raises(NotFound, match="no line of fee"):
         traced(two_leases(), "fee")
