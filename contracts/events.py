@@ -29,8 +29,9 @@ from contracts.terms.money import MICROS_PER_CENT
 from contracts.terms.time import iso, month_of
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Cents = Annotated[int, msgspec.Meta(ge=1, le=10**15)]
-CentsOrNone = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+# An amount and its tax together fit 64 bits in micros.
+Cents = Annotated[int, msgspec.Meta(ge=1, le=4 * 10**14)]
+CentsOrNone = Annotated[int, msgspec.Meta(ge=0, le=4 * 10**14)]
 Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
 PF_DAYS = "PFD"
 YEARS = (1971, 2968)
