@@ -170,3 +170,6 @@ def test_data_goes_to_each_country_at_its_own_pace_and_price():
     arcs = arcs_of(audit_of(market))
     assert arcs == all_arcs(market, even_below_cost=True)
     assert {arc[1:3]: worth for arc, worth in arcs.items()} == {(0, 2): 2_000_000, (1, 1): 2_500_000, (1, 2): 2_500_000}
+    reach, free = audit_of(market).reach, np.zeros((2, 3, 3), dtype=np.int64)
+    ((_, best),) = reach.best_margins(reach.cells.cheapest(free, np.ones(free.shape, dtype=np.bool_)))
+    assert [int(margin) if margin > NO_ARC else None for margin in best[:, 0]] == [None, 2_500_000, 2_500_000]
