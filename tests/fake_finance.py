@@ -123,6 +123,9 @@ class OpenPeriod:
             raise NotFound(f"there is no period {period}", period=period)
         return (await self.periods())[0]
 
+    async def trace(self, period: int, account_id: str, *, line: int) -> None:
+        raise NotFound(f"account {account_id} has no invoice of period {period} with a line {line}", account_id=account_id, line=line)
+
     async def refuse(self, period: int, **_: object) -> None:
         await self.period(period)
         raise WrongState(f"period {period} is open", period=period, state="open")

@@ -25,6 +25,7 @@ from broker.services.usage_views import AsideRecord, UsageReceipt
 from broker.services.views import BidView, Caller, CreditView, LeaseView, Page, ShownKey, StatementView
 from broker.services.webhooks import WebhookService
 from broker.world import catalogue, shipped_book
+from contracts.statements import PayoutAdvice
 from contracts.terms.accounts import Account
 from contracts.terms.bids import BidRequest
 from contracts.terms.clearing import Certificate, Check, Clearing
@@ -312,6 +313,12 @@ class FakeFinance:
             if found.period == period:
                 return found
         raise NotFound(f"there is no statement for period {period}", period=period)
+
+    async def issued(self, period: int, caller: Caller) -> list[StatementView]:
+        return [found for found in self._kept if found.period == period]
+
+    async def advices(self, period: int, caller: Caller) -> list[PayoutAdvice]:
+        return []
 
     async def trial_balance(self) -> dict[str, int]:
         return {"USD": 0}
