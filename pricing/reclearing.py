@@ -5,8 +5,6 @@ they stay, awards are carried over by the ids of bids and offers, whoever wants 
 taker, each at the least cost at those prices. The bound is worked out anew over the whole book; nothing rests on the one before.
 """
 
-from functools import reduce
-
 import msgspec
 import numpy as np
 import polars as pl
@@ -22,8 +20,10 @@ from pricing.problem import CompiledBook
 from pricing.rearranging import NO_PRICE, Terms, fill_all, find_takers, list_vacancies, open_search, place_all
 from pricing.standing import Standing, held_in, margin_of, open_standing, put, read_lots, room_at
 
-# Times all vacancies are offered round: what a taker leaves for one is offered in the next. A third gains hardly anything.
-PASSES = 2
+# Times all vacancies are offered round: what a taker leaves for one is offered in the next. In a book of so many pairs of group and pool
+# nearly all takers leave nothing, and a round costs a hundredth of an auction: once is enough.
+PASSES = 4
+LARGE = 2_000_000
 # Changes at most, for every accelerator that lost its holder or is wanted by a bid that changed; far more are never needed.
 CHANGES = 50_000
 # In shares of what an accelerator gains on average: what a place left vacant is counted at, at most, since somebody else may come; and
@@ -96,7 +96,7 @@ def reclear(network: Network, holdings: Holdings, *, gap: float, progress: Progr
     progress(f"re-clearing: {kept} accelerators kept, {len(wanting)} kinds of bids may want more")
     terms = Terms(back=int(BACK * holdings.typical), prize=int(PRIZE * holdings.typical))
     changes = place_all(network, standing, open_search(holdings.changed.shape[1]), wanting, CHANGES)
-    for _ in range(PASSES):
+    for _ in range(PASSES if len(network.pool) <= LARGE else 1):
         vacant = np.flatnonzero(changed & (standing.node[:, FREE] > 0))
         if not len(vacant) or changes >= CHANGES:
             break
@@ -189,16 +189,16 @@ def _wanting(book: CompiledBook, previous: CompiledBook, *, groups: Ints) -> Int
     same[groups[was[alike]]] = True
     network = book.network
     some = np.flatnonzero(~same & network.flexible & (np.diff(network.start) > 0))
-    wanting: Ints = some[np.argsort(-new[some, -3:].max(axis=1), kind="stable")]
+    highest = book.worth.by_class[some].max(axis=(1, 2), initial=-NEVER)
+    wanting: Ints = some[np.argsort(-highest, kind="stable")]
     return wanting
 
 
 def _terms(book: CompiledBook) -> Ints:
-    """What a group's wants are told apart by, (G, 9); what they are worth by tier in the class they are worth most in."""
+    """What a group's wants are told apart by, (G, 7); its worths as their sum, which may wrap, since it is only compared."""
     network, worth = book.network, book.worth
-    counted = (network.width, network.units, network.size, network.end, network.carbon, worth.asked)
-    highest = reduce(np.maximum, worth.by_class.transpose(1, 0, 2), np.full((book.groups, 3), -NEVER, dtype=np.int64))
-    return np.concatenate([np.stack(counted, axis=1), highest], axis=1)
+    worths = worth.by_class.sum(axis=(1, 2))
+    return np.stack((network.width, network.units, network.size, network.end, network.carbon, worth.asked, worths), axis=1)
 
 
 def _whereabouts(before: _Members, now: _Members) -> Ints:
