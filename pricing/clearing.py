@@ -23,7 +23,7 @@ GAP = 0.002
 
 # Pairs of a group and a pool. Up to the first, arcs are spelt out and a solver takes them; up to the second the exact finish does.
 SMALL = 50_000
-LARGE = 2_000_000
+LARGE = 10_000_000
 # How near the auction comes from which the exact finish starts.
 NEAR_ENOUGH = 0.005
 # How near it is asked to come in each round of a book with blocks.
@@ -35,8 +35,8 @@ def clear(book: MarketBook, *, path: str = "auto", gap: float = GAP, progress: P
 
     path       `convex` hands the book to a solver, `exact` to an auction and its exact finish: both leave no gap. `auction`
                leaves one, its prices are indicative, and where it does not come near it is finished exactly. `auto` takes
-               the first for a small book, the second for one of some ten thousand bids, and the third where exact
-               prices would take minutes
+               the first for a small book, the second for one of up to some hundred thousand bids, and the third where
+               exact prices would take minutes
     gap        the most the auction may leave, (bound − welfare) ÷ bound
     progress   told a sentence at each stage, if given
 
