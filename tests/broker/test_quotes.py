@@ -13,7 +13,7 @@ from broker.cycle import CycleReport
 from broker.services.quotes import QuoteView
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.quotes import QuoteRepository
-from broker.store.rows import LeaseRow, LeaseSlotRow, QuoteRow
+from broker.store.rows import FeedOfferRow, LeaseRow, LeaseSlotRow, QuoteRow
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.terms.errors import BadInput, Conflict, CreditExceeded, MarketError, NotFound, QuoteMoved, WindowClosed, WrongState
 from contracts.terms.quotes import QuoteRequest
@@ -212,6 +212,20 @@ async def test_a_withdrawn_offer_cannot_be_taken(sessions: Sessions):
     with pytest.raises(QuoteMoved) as refused:
         await accept(market, quote)
     assert (refused.value.facts["changed"], refused.value.facts["rate_micros"]) == ("withdrawn", None)
+
+
+async def test_an_offer_that_went_silent_cannot_be_taken(sessions: Sessions):
+    market, _ = await open_small_market(sessions)
+    quote = await ask(market)
+    silent = FeedOfferRow(
+        provider_id=quote.provider, staged=False, offer_id="ofr_a", entry=b"{}", until=GATE, state="stale", reason="silent", suspect=""
+    )
+    async with unit_of_work(sessions) as work:
+        work.add(silent)
+    with pytest.raises(QuoteMoved):
+        await accept(market, quote)
+    with pytest.raises(NotFound):
+        await ask(market, B, offer_id="ofr_a")
 
 
 async def test_asking_for_a_version_that_is_gone_says_what_changed(sessions: Sessions):

@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from broker.services.quote_ports import HeldAt, Shelf, ShelfPlace
 from broker.store.repositories.book import BookRepository
+from broker.store.repositories.feed import believed
 from broker.store.rows import CycleRow, OfferRow, PriceRow, QuoteRow
 from contracts.terms.bids import Bid
 from contracts.terms.clearing import Cycle
@@ -49,9 +50,9 @@ class QuoteRepository:
         return any(each.start < span.end and each.grid.period(each.slots - 1).end > span.start for each in cycles)
 
     async def place(self, offer_id: str) -> ShelfPlace | None:
-        """Where an offer stands, with its current version; None when it is withdrawn or was never there."""
+        """Where an offer stands, with its current version; None when it is withdrawn, not believed, or was never there."""
         statement = select(OfferRow.site, OfferRow.hardware, OfferRow.version).where(
-            col(OfferRow.id) == offer_id, col(OfferRow.superseded_at).is_(None)
+            col(OfferRow.id) == offer_id, col(OfferRow.superseded_at).is_(None), believed()
         )
         found = (await self._session.execute(statement)).first()
         return ShelfPlace(site=found[0], hardware=found[1], version=found[2]) if found else None
@@ -60,7 +61,7 @@ class QuoteRepository:
         """What one version of an offer says, or the current one, which then stays so until the transaction ends; or None."""
         statement = select(OfferRow).where(col(OfferRow.id) == offer_id)
         if version is None:
-            statement = statement.where(col(OfferRow.superseded_at).is_(None)).with_for_update(read=True)
+            statement = statement.where(col(OfferRow.superseded_at).is_(None), believed()).with_for_update(read=True)
         else:
             statement = statement.where(col(OfferRow.version) == version)
         row = (await self._session.scalars(statement)).first()
