@@ -2,12 +2,27 @@
 
 from pathlib import Path
 
+from tests.benchmarks.clearing_entries import gridfare, times
 from tests.benchmarks.measuring import Program
 from tests.benchmarks.registry import Bench, Finding, at_least, at_most, entry
-from tests.benchmarks.settlement import GRIDFARE, PREPARE, SCAN, SQL
 
 QUICK_ROWS = 3_000
 RIVAL = "a streaming scan and group of the same columns by Polars; all of rating in SQL by DuckDB, from the same file"
+SCAN = """
+import sys, polars as pl
+lease = sys.argv[2]
+rest = [pl.col(name).max() for name in ("start", "end", "received_at", "rev")]
+rows = pl.scan_parquet(sys.argv[1]).group_by(lease, "status").agg(pl.col("accelerator_seconds").sum(), *rest, pl.col("usage_id").count())
+rows.collect(engine="streaming")
+"""
+SQL = """
+import sys
+from pathlib import Path
+from tests.oracles.settlement_files import settled_database
+with settled_database(Path(sys.argv[1])) as (database, queries):
+    for query in queries.values():
+        database.execute(f"SELECT count(*) FROM ({query})").fetchall()
+"""
 TARGETS = {
     "public format ÷ scan": at_most(3.0),
     "segments ÷ scan": at_most(2.2),
@@ -47,12 +62,12 @@ def _settled(bench: Bench, name: str, *, rows: int) -> Finding:
     again = ("settle", late, "--out", out)
     raced = bench.race(
         {
-            "public format": _gridfare("settle", month, "--out", out),
+            "public format": gridfare("settle", month, "--out", out),
             "scan": _code(SCAN, month / "usage.parquet", "lease_id"),
-            "segments": _gridfare("settle", segments, "--out", out),
+            "segments": gridfare("settle", segments, "--out", out),
             "scan of segments": _code(SCAN, segments / "usage" / "rows-*.parquet", "lease"),
-            "all of it": _gridfare(*again),
-            "again after late rows": _gridfare(*again, "--previous", places["before"]),
+            "all of it": gridfare(*again),
+            "again after late rows": gridfare(*again, "--previous", places["before"]),
         },
         runs=3,
     )
@@ -63,7 +78,7 @@ def _settled(bench: Bench, name: str, *, rows: int) -> Finding:
         "SQL ÷ public format": ("SQL", "public format"),
         "again after late rows ÷ all of it": ("again after late rows", "all of it"),
     }
-    figures = {figure: raced[first].cpu_seconds / raced[second].cpu_seconds for figure, (first, second) in pairs.items()}
+    figures = {figure: times(raced[first], raced[second]) for figure, (first, second) in pairs.items()}
     figures |= {f"peak MB, {side}": raced[side].peak_mb for side in ("public format", "segments")}
     figures["millions of records a CPU second"] = rows / 1e6 / raced["public format"].cpu_seconds
     return Finding(figures=figures, medians=raced)
@@ -73,12 +88,8 @@ def _ledger(bench: Bench, name: str, *, rows: int) -> dict[str, Path]:
     """The directories that are settled, made when first asked for, by a process of its own: a child's peak is not below its parent's."""
     folder = bench.file(name)
     if not folder.exists():
-        bench.race({"prepared": _code(PREPARE, rows, folder)}, runs=1)
+        bench.race({"prepared": Program(arguments=("-m", "tests.benchmarks.settlement", str(rows), str(folder)))}, runs=1)
     return {part: folder / part for part in ("month", "segments", "late", "before", "out")}
-
-
-def _gridfare(*arguments: object) -> Program:
-    return Program(arguments=(*GRIDFARE, *map(str, arguments)))
 
 
 def _code(text: str, *arguments: object) -> Program:
