@@ -24,7 +24,7 @@ def told(scratch: Path) -> tuple[Path, str]:
     done = subprocess.run(
         [sys.executable, "-m", "broker.cli", "demo", "--once"],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd()), "GRIDFARE_DATA_DIRECTORY": str(folder / "postgres"), "COLUMNS": "100"},
+        env=os.environ | {"PYTHONPATH": str(Path.cwd()), "GRIDFARE_DATA_DIRECTORY": str(folder / "postgres"), "COLUMNS": "160"},
         capture_output=True,
         text=True,
         timeout=400,
