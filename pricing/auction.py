@@ -14,7 +14,7 @@ from pricing.arrays import NEVER, Ints
 from pricing.auction_bids import hold_round, line_up
 from pricing.auction_gaps import close_gaps, find_gaps
 from pricing.auction_proof import read_flow, shown_price, welfare_bound, welfare_of
-from pricing.auction_state import Auction, clear_out, open_auction
+from pricing.auction_state import Auction, clear_out, open_auction, stand_by_rates
 from pricing.convex import Progress
 from pricing.network import Flow, Network
 
@@ -81,7 +81,8 @@ def hold_auction(network: Network, *, gap: float, progress: Progress) -> Indicat
 
 
 def indicate(network: Network, auction: Auction) -> Indication:
-    """Read awards and prices off an auction and prove how good they are."""
+    """Read awards and prices off an auction, no provider paid less than its rate, and prove how good they are."""
+    stand_by_rates(network, auction)
     flow, price = read_flow(auction), shown_price(network, auction)
     return Indication(flow=flow, price=price, welfare=welfare_of(network, flow), bound=welfare_bound(network, price))
 

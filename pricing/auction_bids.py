@@ -19,6 +19,7 @@ from pricing.auction_state import (
     QUANTITY,
     STEP,
     Auction,
+    lose_top,
     net_worth,
     renew_top,
     rise,
@@ -236,26 +237,13 @@ def take(network: Network, auction: Auction, line: Line, bid: Bid, epsilon: int)
 @kernel(bare=True)
 def displace(auction: Auction, line: Line, node: int, tier: int, wanted: int) -> int:
     """Take up to `wanted` from whoever is at the top of a heap, who then waits in line; returns how many."""
-    start, slot = auction.base[3 * node + tier], node % auction.held.shape[1]
-    columns, top = auction.node[node], auction.place[start]
-    owner, part = top[OWNER], min(wanted, top[QUANTITY])
-    top[QUANTITY] -= part
-    for worse in range(tier, 3):
-        columns[worse] -= part
-    auction.held[owner, slot] -= part
-    auction.left[owner] += part
-    if top[QUANTITY] == 0:
-        columns[HOLDERS + tier] -= 1
-        count = columns[HOLDERS + tier]
-        for column in range(4):
-            top[column] = auction.place[start + count, column]
-        if count > 0:
-            sink(auction.place[start : start + count], 0)
+    owner = auction.place[auction.base[3 * node + tier], OWNER]
+    part = lose_top(auction, node, tier, wanted)
     if not line.waiting[owner]:
         line.waiting[owner] = True
         line.queue[line.ends[1] % len(line.queue)] = owner
         line.ends[1] += 1
-    return int(part)
+    return part
 
 
 @kernel(bare=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pricing.arrays import GUARANTEED, NEVER, SPOT, STANDARD, Bools, Ints
 from pricing.auction_bids import Bid, hold
-from pricing.auction_state import FREE, HOLDERS, OWNER, PAIR, QUANTITY, STEP, Auction, net_worth, show_prices, sink
+from pricing.auction_state import FREE, HOLDERS, OWNER, PAIR, QUANTITY, STEP, Auction, net_worth, put_on_shelf, show_prices, sink
 from pricing.compiled import kernel
 from pricing.network import Network, Small
 
@@ -318,10 +318,7 @@ def give_up(network: Network, auction: Auction, gaps: Gaps, wanted: int) -> int:
         for at in range(columns[HOLDERS + tier] // 2, -1, -1):
             if at < columns[HOLDERS + tier]:
                 sink(auction.place[start : start + columns[HOLDERS + tier]], at)
-    columns[FREE] += part
-    while columns[FREE] > network.quantity[columns[STEP]]:
-        columns[FREE] -= network.quantity[columns[STEP]]
-        columns[STEP] -= 1
+    put_on_shelf(network, columns, part)
     show_prices(network, auction, pool, slot)
     queue_node(gaps, node)
     return int(part)

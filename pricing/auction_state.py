@@ -207,3 +207,65 @@ def show_prices(network: Network, auction: Auction, pool: int, slot: int) -> Non
         least = auction.floor[pool, tier, slot]
         auction.price[pool, tier, slot] = max(least, auction.price[pool, tier, slot])
         auction.next[pool, tier, slot] = max(least, auction.next[pool, tier, slot])
+
+
+@kernel(bare=True)
+def stand_by_rates(network: Network, auction: Auction) -> None:
+    """Let nobody hold accelerators for less than the dearest rate at which its node has sold.
+
+    A group does not bid against itself: it may take a dearer step beside a lot of its own whose level is lower. Who finds
+    the rate worth it stays, at the rate; who does not leaves, and the dearest accelerators stand idle instead.
+    """
+    pools, _, slots = auction.price.shape
+    for node in range(pools * slots):
+        columns, slot = auction.node[node], node % slots
+        while columns[SPOT] > 0:
+            step = columns[STEP]
+            if columns[FREE] == network.quantity[step] and step > network.step[node]:
+                step -= 1
+            low, tier = NEVER, -1
+            for each in range(3):
+                renew_top(network, auction, node, each)
+                if columns[HOLDERS + each] > 0 and auction.place[auction.base[3 * node + each], LEVEL] < low:
+                    low, tier = auction.place[auction.base[3 * node + each], LEVEL], each
+            if low >= network.rate[step]:
+                break
+            start = auction.base[3 * node + tier]
+            heap = auction.place[start : start + columns[HOLDERS + tier]]
+            if net_worth(network, heap[0, PAIR], slot, tier) >= network.rate[step]:
+                heap[0, LEVEL] = network.rate[step]
+                sink(heap, 0)
+                continue
+            sold = network.quantity[step] - columns[FREE] if step == columns[STEP] else network.quantity[step]
+            put_on_shelf(network, columns, lose_top(auction, node, tier, sold))
+        show_prices(network, auction, node // slots, slot)
+
+
+@kernel(bare=True)
+def lose_top(auction: Auction, node: int, tier: int, most: int) -> int:
+    """Take up to so many accelerators from whoever is at the top of a heap; returns how many. Nobody has them then, nor the provider."""
+    start, columns, slot = auction.base[3 * node + tier], auction.node[node], node % auction.held.shape[1]
+    top = auction.place[start]
+    owner, part = top[OWNER], min(most, top[QUANTITY])
+    top[QUANTITY] -= part
+    for worse in range(tier, 3):
+        columns[worse] -= part
+    auction.held[owner, slot] -= part
+    auction.left[owner] += part
+    if top[QUANTITY] == 0:
+        columns[HOLDERS + tier] -= 1
+        count = columns[HOLDERS + tier]
+        for column in range(4):
+            top[column] = auction.place[start + count, column]
+        if count > 0:
+            sink(auction.place[start : start + count], 0)
+    return int(part)
+
+
+@kernel(bare=True)
+def put_on_shelf(network: Network, columns: Ints, part: int) -> None:
+    """Let the provider have so many accelerators of a node again: the dearest it sold."""
+    columns[FREE] += part
+    while columns[FREE] > network.quantity[columns[STEP]]:
+        columns[FREE] -= network.quantity[columns[STEP]]
+        columns[STEP] -= 1

@@ -14,6 +14,7 @@ from pricing.simulation.generator import generate
 from pricing.simulation.suite import SUITE
 from tests.benchmarks.linear import programme
 from tests.benchmarks.rivals.highs_bare import solve
+from tests.pricing.test_auction import faults_of, losses_of
 
 START = utc("2027-01-04T00:00:00Z")
 GAP = 0.005
@@ -40,6 +41,17 @@ def gap_of(name: str, **changes: object) -> float:
 @pytest.mark.parametrize("name", ["plain-1k", "scarce-10k", "tiers-10k", "green-10k", "ties-10k"])
 def test_auction_and_finish_hold_what_highs_finds(name: str):
     assert gap_of(name, **SMALLER) <= 0.03
+
+
+@pytest.mark.parametrize("name", ["plain-1k", "scarce-10k", "tiers-10k"])
+@pytest.mark.parametrize("gap", [GAP, 0.05])
+def test_nobody_loses_at_an_auction_s_prices(name: str, gap: float):
+    """Not even the provider whose dearest accelerators go to somebody who holds cheaper ones beside them, at another tier."""
+    spec = msgspec.structs.replace(SUITE[name].spec, start=START, **SMALLER)
+    network = compile_book(generate(shipped_book(START), spec=spec, seed=SUITE[name].seed)).network
+    found = hold_auction(network, gap=gap, progress=lambda _: None)
+    assert faults_of(network, found.flow) == []
+    assert losses_of(network, found) == []
 
 
 @pytest.mark.slow
