@@ -17,7 +17,7 @@ import msgspec
 import polars as pl
 
 from broker.clock import Clock
-from broker.files.settlement import month_files
+from broker.files.settlement import Names, month_files
 from broker.store.repositories.acts import ActRepository
 from broker.store.repositories.cleared_dues import ClearedDuesRepository
 from broker.store.repositories.grants import GrantRepository
@@ -248,7 +248,9 @@ class PeriodClose:
             loaded = _Loaded(
                 closed=closed,
                 book=await settlements.book([*periods, closed], self._hardware),
-                providers=await settlements.providers(),
+                names=Names(
+                    providers=await settlements.providers(), parties=await settlements.parties(), seller=await settlements.seller()
+                ),
                 previous=await settlements.record(standing.period - 1),
                 unbilled=await settlements.unbilled(closed, since=min(until, self._clock.now()) - timedelta(days=self._bounds.silent_days)),
             )
@@ -280,7 +282,7 @@ class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     closed: ClosedPeriod
     book: SettlementBook
-    providers: pl.DataFrame
+    names: Names
     previous: CloseRecord | None
     unbilled: Unbilled
 
@@ -295,8 +297,8 @@ class _Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 def _settle(loaded: _Loaded, bounds: Bounds) -> _Settled:
     settlement = settle(loaded.book)
-    files = month_files(loaded.book, loaded.providers)
-    inputs = {name.removesuffix(".csv"): sha256(content).hexdigest() for name, content in files.items()}
+    files = month_files(loaded.book, loaded.names)
+    inputs = {name.rpartition(".")[0]: sha256(content).hexdigest() for name, content in files.items()}
     record = close_record(settlement, inputs=inputs, previous=_previous(loaded, settlement))
     plans = loaded.book.accounts.join(loaded.book.plans, on="plan_id").select("account_id", "kind")
     found = outliers(settlement.invoices, record=record, kinds=dict(plans.iter_rows()), unbilled=loaded.unbilled, bounds=bounds)

@@ -17,7 +17,7 @@ from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
-from contracts.statements import Invoice, Seller
+from contracts.statements import Invoice
 from contracts.terms.errors import Conflict, MarketError, NotFound, NotSupported, ProcessorFailed
 from contracts.terms.money import MICROS_PER_CENT
 
@@ -64,9 +64,10 @@ class CollectionDesk:
             settlements = SettlementRepository(work)
             record = await settlements.record(period)
             found = [each for each in await settlements.invoices(period) if each.account_id == account_id]
+            seller = await settlements.seller()
         if not found or record is None:
             raise NotFound(f"there is no statement for period {period}; it is written when the month is closed", period=period)
-        return await asyncio.to_thread(StatementPrinter(Seller()).invoice, found[0], record.hash)
+        return await asyncio.to_thread(StatementPrinter(seller).invoice, found[0], record.hash)
 
     async def advice(self, period: int, provider_id: str, *, currency: str) -> bytes:
         """What a provider is owed for a finalised period, as PDF. Raises NotFound."""
@@ -74,9 +75,10 @@ class CollectionDesk:
             settlements = SettlementRepository(work)
             record = await settlements.record(period)
             found = [each for each in await settlements.advices(period) if (each.provider_id, each.currency) == (provider_id, currency)]
+            seller = await settlements.seller()
         if not found or record is None:
             raise NotFound(f"provider {provider_id} has no statement for period {period}", provider_id=provider_id, period=period)
-        return await asyncio.to_thread(StatementPrinter(Seller()).payout, found[0], record.hash)
+        return await asyncio.to_thread(StatementPrinter(seller).payout, found[0], record.hash)
 
     async def refund(self, period: int, account_id: str, *, key: str, cents: int) -> None:
         """Give back part of what an account paid for a period; once a key. Raises NotFound, ProcessorFailed, NotSupported."""

@@ -5,6 +5,7 @@
     GRIDFARE_HOST              address the portal and the API listen on (127.0.0.1)
     GRIDFARE_PORT              port they listen on (8000)
     GRIDFARE_LOG_LEVEL         debug, info, warning or error (info)
+    GRIDFARE_SELLER            seller.toml: who issues the invoices, as e-invoices and bank files must name it; kept once said
     STRIPE_API_KEY             secret key by which statements are collected and providers paid; without it nothing is
     STRIPE_WEBHOOK_SECRET      secret that signs the events Stripe sends; needed with the key
 
@@ -31,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8000
     log_level: str = "info"
+    seller_file: Path | None = None
     stripe_api_key: str | None = None
     stripe_webhook_secret: str | None = None
 
@@ -39,7 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         secrets = ", ".join(f"{name}={'set' if getattr(self, name) else 'not set'}" for name in names)
         return (
             f"Settings({secrets}, data_directory={str(self.data_directory)!r}, "
-            f"host={self.host!r}, port={self.port}, log_level={self.log_level!r})"
+            f"host={self.host!r}, port={self.port}, log_level={self.log_level!r}, "
+            f"seller_file={str(self.seller_file) if self.seller_file else None!r})"
         )
 
 
@@ -53,6 +56,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         host=stated.get("GRIDFARE_HOST", defaults.host),
         port=_port(stated.get("GRIDFARE_PORT", str(defaults.port))),
         log_level=_log_level(stated.get("GRIDFARE_LOG_LEVEL", defaults.log_level)),
+        seller_file=Path(stated["GRIDFARE_SELLER"]) if "GRIDFARE_SELLER" in stated else None,
         stripe_api_key=_stripe_key(stated.get("STRIPE_API_KEY"), stated.get("STRIPE_WEBHOOK_SECRET")),
         stripe_webhook_secret=stated.get("STRIPE_WEBHOOK_SECRET"),
     )

@@ -13,13 +13,17 @@ from broker.app import clearing_worker, open_market
 from broker.clock import SystemClock
 from broker.cycle import Timetable
 from broker.feeds.keeping import keep_feeds
+from broker.files.settlement import read_seller
 from broker.payments.opening import open_stripe
 from broker.serving import free_port, serve
 from broker.settings import Settings, read_settings
 from broker.store.embedded import server
 from broker.store.migrate import upgrade
+from broker.store.repositories.settlements import SettlementRepository
+from broker.store.unit_of_work import unit_of_work
 from broker.worker import keep_gates, keep_promises, next_gate
 from broker.world.catalogue import hardware_classes
+from contracts.statements import Seller
 from contracts.terms.time import iso
 
 Port = Annotated[int | None, typer.Option("--port", metavar="PORT", help="Port to listen on; the next free one when it is taken.")]
@@ -39,20 +43,24 @@ def serve_command(port: Port = None, gate_hours: Hours = 6) -> None:
         settings = msgspec.structs.replace(settings, port=port)
     timetable = Timetable(gate_interval=timedelta(hours=gate_hours))
     console = Console(soft_wrap=True)
+    seller = read_seller(settings.seller_file) if settings.seller_file else None
     try:
         with server(settings) as dsn:
-            asyncio.run(_serve(settings, timetable, dsn=dsn, console=console))
+            asyncio.run(_serve(settings, timetable, dsn=dsn, seller=seller, console=console))
     except KeyboardInterrupt:
         console.print("\nStopped.")
 
 
-async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, console: Console) -> None:
+async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, seller: Seller | None, console: Console) -> None:
     await upgrade(dsn)
     hardware = [each for _, each in sorted(hardware_classes().items())]
     with clearing_worker() as worker:
         async with open_market(dsn, clock=SystemClock(), timetable=timetable, hardware=hardware) as market:
             if settings.stripe_api_key and settings.stripe_webhook_secret:
                 market.processor = open_stripe(settings.stripe_api_key, secret=settings.stripe_webhook_secret, clock=market.clock)
+            if seller:
+                async with unit_of_work(market.sessions) as work:
+                    await SettlementRepository(work).name_seller(seller)
             port = free_port(settings.host, settings.port)
             gate = next_gate(timetable, market.clock.now())
             console.print(f"[bold]Portal[/bold]  http://{settings.host}:{port}   next gate {iso(gate)}   stop with Ctrl-C")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from broker.cycle import Timetable
 from broker.services.views import ShownKey
 from broker.world.catalogue import accounts, providers
+from contracts.statements import Seller
 from contracts.terms.accounts import Account, Provider
 
 TAX_BPS = {"DE": 1900, "FR": 2000, "NL": 2100, "IT": 2200, "ES": 2100, "SE": 2500, "FI": 2550, "GB": 2000, "PL": 2300, "AT": 2000}
@@ -14,6 +15,15 @@ FINANCE = ("ada", "grace")
 FINANCE_STORY = "One of the two people who close a month: who rates it neither reviews nor finalises it."
 FINANCE_SCOPES = ["finance:read", "finance:write", "finance:approve"]
 PAYS_AHEAD = "acct_lotus"
+# Invented, like every buyer: the bank account is the one that textbooks show.
+SELLER = Seller(
+    name="Gridfare",
+    address="2 Example Quay, 1011 AB Amsterdam",
+    country="NL",
+    vat_id="NL000000000B00",
+    iban="DE89370400440532013000",
+    bic="COBADEFFXXX",
+)
 FIRST_JOINED = datetime(2026, 9, 1, tzinfo=UTC)
 PLANS: dict[str, dict[str, object]] = {
     "metered": {"name": "Metered: what the gate said, and one per cent", "kind": "metered_cleared"},
@@ -59,6 +69,8 @@ def buyers(timetable: Timetable) -> list[Account]:
             take_bps=timetable.fee_bps if row["plan_id"] == "metered" else 0,
             credit_limit_micros=row["credit_limit_micros"],
             story=row["story"],
+            legal_name=row["name"],
+            address="1 Example Street",
         )
         for row in accounts().sort("account_id").iter_rows(named=True)
     ]

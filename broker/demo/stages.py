@@ -18,7 +18,7 @@ from broker.cycle import CycleReport, Timetable
 from broker.delivery import DeliveryReport, SimulatedGrid
 from broker.demo.demand import first_bids, returning_bids
 from broker.demo.fed_grid import GRID, FedGrid
-from broker.demo.parties import FINANCE, FINANCE_SCOPES, PLANS, buyers, finance_keys, grids, keys
+from broker.demo.parties import FINANCE, FINANCE_SCOPES, PLANS, SELLER, buyers, finance_keys, grids, keys
 from broker.services.accounts import key_digest
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.bids import BidRepository
@@ -98,6 +98,7 @@ class DemoMarket:
             await accounts.add_providers(grids())
             await accounts.add_plans(PLANS)
             await accounts.add_accounts(buyers(self.timetable))
+            await SettlementRepository(work).name_seller(SELLER)
             for account_id, key in keys().items():
                 scopes = ["bids:write", "leases:write", "read"]
                 await accounts.add_key(account_id, key_digest(key), scopes=scopes, at=self.clock.now())

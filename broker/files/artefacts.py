@@ -8,9 +8,7 @@ from broker.closing import CloseReport
 from broker.files.replacing import replace_file
 from broker.files.settlement import read_settled, write_settlement
 from broker.files.statement_pdf import statement_pdfs
-from contracts.exports import export
-
-FORMATS = ("focus", "beancount", "hledger", "statements", "pain001")
+from contracts.exports import FORMATS, export
 
 
 class Artefacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +19,7 @@ class Artefacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_artefacts(directory: Path, report: CloseReport) -> Artefacts:
-    """Write `month/`, `close/` and `exports/` below a directory.
+    """Write `month/`, `close/` and `exports/` below a directory; e-invoices where the seller may issue them.
 
     `gridfare settle DIRECTORY/month --out ANYWHERE` gives the hash of a first close; a later one is chained with `--previous`.
     """
@@ -34,7 +32,7 @@ def write_artefacts(directory: Path, report: CloseReport) -> Artefacts:
     write_settlement(close, report.settlement, record=report.record, copied=copied)
     settled = read_settled(close)
     written: dict[str, bytes] = {}
-    for format in FORMATS:
+    for format in (each for each in FORMATS if each != "ubl" or settled.seller.vat_id):
         written |= export(settled, format)
     for name, content in written.items():
         replace_file(exports / name, content)
@@ -42,5 +40,7 @@ def write_artefacts(directory: Path, report: CloseReport) -> Artefacts:
     for name, content in statement_pdfs(settled):
         replace_file(exports / name, content)
         pages += 1
-    said = (f"{len(report.files)} tables in {month}", f"{', '.join(written)} and {pages} statements as PDF in {exports}")
+    single = [name for name in written if not name.startswith("ubl-")]
+    bundles = f"{len(written) - len(single)} e-invoices and {pages} statements as PDF"
+    said = (f"{len(report.files)} tables in {month}", f"{', '.join(single)}, {bundles} in {exports}")
     return Artefacts(said=said, exports=written)

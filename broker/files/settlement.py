@@ -55,6 +55,14 @@ TARIFF = (HARDWARE.name, PLANS.name, PLAN_TIERS.name, SLA.name)
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
+class Names(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the ids of a book are: the tables `providers` and `parties`, and who issues the invoices."""
+
+    providers: pl.DataFrame = PROVIDERS.empty()
+    parties: pl.DataFrame = PARTIES.empty()
+    seller: Seller = Seller()
+
+
 class SettlementReading(msgspec.Struct, frozen=True, kw_only=True):
     """A settlement directory as read.
 
@@ -193,14 +201,17 @@ def write_settlement(out: Path, settlement: Settlement, *, record: CloseRecord, 
     replace_file(out / RECORD_FILE, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
 
 
-def month_files(book: SettlementBook, providers: pl.DataFrame) -> dict[str, bytes]:
+def month_files(book: SettlementBook, names: Names) -> dict[str, bytes]:
     """A book as the files of a settlement directory, name → content: what anyone needs to settle it again.
 
-    Optional tables without rows are left out: no credits and no tiers are the same as no such tables.
+    Optional tables without rows are left out: no credits and no tiers are the same as no such tables. So is a seller who only
+    has a name.
     """
-    frames = {table.name: getattr(book, table.name) for table in SETTLEMENT_TABLES if hasattr(book, table.name)} | {"providers": providers}
-    tables = {table.name: table for table in (*SETTLEMENT_TABLES, PROVIDERS)}
-    return {f"{name}.csv": _csv(tables[name], frame) for name, frame in frames.items() if frame.height or not tables[name].optional}
+    frames = {table.name: getattr(book, table.name) for table in SETTLEMENT_TABLES if hasattr(book, table.name)}
+    frames |= {"providers": names.providers, "parties": names.parties}
+    tables = {table.name: table for table in (*SETTLEMENT_TABLES, PROVIDERS, PARTIES)}
+    files = {f"{name}.csv": _csv(tables[name], frame) for name, frame in frames.items() if frame.height or not tables[name].optional}
+    return files if names.seller == Seller() else files | {SELLER_FILE: _seller_lines(names.seller)}
 
 
 def read_previous(out: Path) -> PreviousClose:
@@ -246,12 +257,23 @@ def _record(out: Path) -> CloseRecord:
 
 
 def _seller(path: Path) -> Seller:
+    return read_seller(path) if path.is_file() else Seller()
+
+
+def read_seller(path: Path) -> Seller:
+    """Who issues the invoices, as a file says it. Raises BadInput for one that is not there or says something else."""
     if not path.is_file():
-        return Seller()
+        raise BadInput("there is no such file", file=str(path), would_do='a file with a line such as name = "Gridfare"')
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Seller)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise BadInput(f"the file cannot be read: {error}", file=path.name, would_do='a line such as name = "Gridfare"') from error
+
+
+def _seller_lines(seller: Seller) -> bytes:
+    """As TOML, whose text is quoted as JSON's is."""
+    facts = msgspec.structs.asdict(seller)
+    return "".join(f"{name} = {msgspec.json.encode(value).decode()}\n" for name, value in facts.items()).encode()
 
 
 def _csv(table: Table, frame: pl.DataFrame) -> bytes:

@@ -12,6 +12,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     tax_bps, take_bps        basis points on what is invoiced, and of the broker's take
     credit_limit_micros      the most it may owe and have on hold, in its currency
     parent                   name of the ultimate parent, the same for every firm of one house; None where unknown
+    legal_name, address      as an e-invoice must name the firm; empty where nobody said
+    vat_id                   its VAT id; empty where it has none
     """
 
     id: str
@@ -25,6 +27,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     credit_limit_micros: int
     story: str = ""
     parent: str | None = None
+    legal_name: str = ""
+    address: str = ""
+    vat_id: str = ""
 
     def __post_init__(self) -> None:
         if self.credit_limit_micros < 0:

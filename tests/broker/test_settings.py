@@ -21,10 +21,16 @@ def test_every_variable_is_read():
         "GRIDFARE_HOST": "0.0.0.0",
         "GRIDFARE_PORT": "65535",
         "GRIDFARE_LOG_LEVEL": "DEBUG",
+        "GRIDFARE_SELLER": "/etc/gridfare/seller.toml",
         "HOME": "/root",
     }
     assert read_settings(stated) == Settings(
-        database_url="postgres://u@h/d", data_directory=Path("/var/lib/market"), host="0.0.0.0", port=65_535, log_level="debug"
+        database_url="postgres://u@h/d",
+        data_directory=Path("/var/lib/market"),
+        host="0.0.0.0",
+        port=65_535,
+        log_level="debug",
+        seller_file=Path("/etc/gridfare/seller.toml"),
     )
 
 

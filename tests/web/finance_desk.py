@@ -11,7 +11,7 @@ import polars as pl
 
 from broker.clock import FixedClock
 from broker.closing import CloseReport
-from broker.files.settlement import month_files
+from broker.files.settlement import Names, month_files
 from broker.payouts import PayoutRun
 from broker.services.accounts import AccountService, key_digest
 from broker.services.corrections import CorrectionService
@@ -181,7 +181,8 @@ class MemoryClose:
         names = pl.DataFrame([{"provider_id": "prv_nebius", "name": "Nebius"}, {"provider_id": "prv_scaleway", "name": "Scaleway"}])
         known = names.select(pl.col(name) if name in names.columns else pl.lit(None).alias(name) for name in PROVIDERS.schema)
         closed = ClosedPeriod(period=period, month=MONTHS[period - 1], closes_at=CLOSES[period - 1], status="finalised")
-        files = month_files(msgspec.structs.replace(self.book, periods=self.book.periods.head(period)), known.cast(PROVIDERS.schema))
+        book = msgspec.structs.replace(self.book, periods=self.book.periods.head(period))
+        files = month_files(book, Names(providers=known.cast(PROVIDERS.schema)))
         return CloseReport(closed=closed, files=files, settlement=settlement, record=close_record(settlement, inputs={}))
 
     def outliers(self, settled: CloseReport):

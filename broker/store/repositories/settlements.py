@@ -25,17 +25,20 @@ from broker.store.rows import (
     PayoutRow,
     PlanRow,
     ProviderRow,
+    SellerRow,
     SetAsideRow,
     UsageRow,
 )
 from contracts.close import CloseRecord
-from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PERIODS, PLANS, PROVIDERS, USAGE
+from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PARTIES, PERIODS, PLANS, PROVIDERS, USAGE
 from contracts.review import Unbilled
 from contracts.settlement import Settlement, SettlementBook, settlement_book
-from contracts.statements import Invoice, InvoiceLine, PayoutAdvice
+from contracts.statements import Invoice, InvoiceLine, PayoutAdvice, Seller
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.tables import Table
 from contracts.terms.time import Period
+
+ONLY = "seller"
 
 
 class ClosedPeriod(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +134,21 @@ class SettlementRepository:
         """The public table `providers`, as far as it is known."""
         rows = await self._session.scalars(select(ProviderRow).order_by(col(ProviderRow.id)))
         return _frame([row.model_dump() | {"provider_id": row.id} for row in rows], PROVIDERS)
+
+    async def parties(self) -> pl.DataFrame:
+        """The public table `parties`: the accounts that said what an e-invoice must name."""
+        rows = await self._session.scalars(select(AccountRow).where(col(AccountRow.legal_name) != "").order_by(col(AccountRow.id)))
+        return _frame([row.model_dump() | {"account_id": row.id} for row in rows], PARTIES)
+
+    async def seller(self) -> Seller:
+        """Who issues the invoices."""
+        row = await self._session.get(SellerRow, ONLY)
+        return Seller(**row.model_dump(exclude={"id"})) if row else Seller()
+
+    async def name_seller(self, seller: Seller) -> None:
+        """Say who issues the invoices, from now on."""
+        facts = msgspec.structs.asdict(seller)
+        await self._session.execute(insert(SellerRow).values(id=ONLY, **facts).on_conflict_do_update(index_elements=["id"], set_=facts))
 
     async def _rated_leases(self, until: datetime, account_id: str | None) -> pl.DataFrame:
         """Every lease slot that began before a moment, with its settlement lease: lease_id, slot_start, rate_micros, quantity, rated_id."""

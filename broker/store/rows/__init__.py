@@ -11,7 +11,7 @@ from broker.store.rows.feed import FeedEventRow, FeedOfferRow, FeedSessionRow
 from broker.store.rows.leases import FailoverRow, LeaseEventRow, LeaseRow, LeaseSlotRow, SetAsideRow, UsageRow
 from broker.store.rows.ledger import CloseRow, InvoiceLineRow, InvoiceRow, JournalEntryRow, PayoutRow, PostingRow
 from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferHourRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
-from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderKeyRow, ProviderRow, StaffRow
+from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderKeyRow, ProviderRow, SellerRow, StaffRow
 from broker.store.rows.quotes import QuoteRow
 from broker.store.rows.webhooks import WebhookDeliveryRow, WebhookEndpointRow, WebhookMessageRow
 
@@ -47,6 +47,7 @@ __all__ = [
     "ProviderRow",
     "QuoteRow",
     "ReceiptRow",
+    "SellerRow",
     "SetAsideRow",
     "StaffRow",
     "TransferRow",

@@ -50,6 +50,24 @@ class AccountRow(SQLModel, table=True):
     take_bps: int
     credit_limit_micros: int = micros()
     parent: str | None = None
+    legal_name: str = ""
+    address: str = ""
+    vat_id: str = ""
+
+
+class SellerRow(SQLModel, table=True):
+    """Who issues the invoices: one row."""
+
+    __tablename__ = "sellers"
+
+    id: str = key()
+    name: str
+    address: str
+    country: str
+    vat_id: str
+    iban: str
+    bic: str
+    payment_terms: str
 
 
 class ApiKeyRow(SQLModel, table=True):

@@ -4,8 +4,7 @@ import hashlib
 
 import pytest
 
-from broker.files.settlement import month_files, read_settlement
-from contracts.ledger_tables import PROVIDERS
+from broker.files.settlement import Names, month_files, read_settlement
 from contracts.settlement import settle
 from tests.contracts.golden import NAMES, golden_book, rows_of
 from tests.contracts.months import book_of, random_month
@@ -18,7 +17,7 @@ BOOKS = {name: golden_book(name) for name in NAMES} | {
 
 @pytest.mark.parametrize("name", BOOKS)
 def test_a_book_survives_its_files(tmp_path, name):
-    files = month_files(BOOKS[name], PROVIDERS.empty())
+    files = month_files(BOOKS[name], Names())
     for file, content in files.items():
         (tmp_path / file).write_bytes(content)
     reading = read_settlement(tmp_path)

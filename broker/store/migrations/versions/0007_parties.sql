@@ -1,0 +1,21 @@
+ALTER TABLE accounts
+    ADD COLUMN legal_name VARCHAR NOT NULL DEFAULT '',
+    ADD COLUMN address VARCHAR NOT NULL DEFAULT '',
+    ADD COLUMN vat_id VARCHAR NOT NULL DEFAULT '';
+
+ALTER TABLE accounts
+    ALTER COLUMN legal_name DROP DEFAULT,
+    ALTER COLUMN address DROP DEFAULT,
+    ALTER COLUMN vat_id DROP DEFAULT;
+
+CREATE TABLE sellers (
+    id TEXT NOT NULL,
+    name VARCHAR NOT NULL,
+    address VARCHAR NOT NULL,
+    country VARCHAR NOT NULL,
+    vat_id VARCHAR NOT NULL,
+    iban VARCHAR NOT NULL,
+    bic VARCHAR NOT NULL,
+    payment_terms VARCHAR NOT NULL,
+    PRIMARY KEY (id)
+);
