@@ -32,6 +32,7 @@ BATCH: dict[str, pl.DataType] = {
 CELLS_MAX = 2**24
 SECONDS_MAX, LENGTH_MAX, ACCELERATORS_MAX = 2**40, 2**42, 2**20
 TOTAL_MAX = 2**62
+ROWS_AT_ONCE = 2**14
 EDGES_FEW = 16
 PARTS_MAX = 64
 KEY_BITS = 25
@@ -86,19 +87,29 @@ class PlainRows:
         self.seconds_above = 0
 
     def add(self, batch: UsageBatch) -> Mask:
-        """Add up the plain rows of a batch; the mask says which rows are to be put aside."""
-        start, end, received, seconds = (_ints(batch.rows[name]) for name in ("start", "end", "received_at", "accelerator_seconds"))
-        lease = _ints(batch.rows["lease"])
-        failed = batch.rows["status"].to_numpy() == STATUS_ORDER.index(FAILED)
+        """Add up the plain rows of a batch; the mask says which rows are to be put aside.
+
+        Rows are taken so many at a time that what is worked out in between stays in the processor's cache.
+        """
+        aside = np.empty(batch.rows.height, dtype=np.bool_)
+        for first in range(0, batch.rows.height, ROWS_AT_ONCE):
+            some = slice(first, first + ROWS_AT_ONCE)
+            aside[some] = self._add(batch.rows[some], batch.repeated[some])
+        return aside
+
+    def _add(self, rows: pl.DataFrame, repeated: Mask) -> Mask:
+        start, end, received, seconds = (_ints(rows[name]) for name in ("start", "end", "received_at", "accelerator_seconds"))
+        lease = _ints(rows["lease"])
+        failed = rows["status"].to_numpy() == STATUS_ORDER.index(FAILED)
         length = end - start
         known = _place(received, self._calendar.closes)
         month = _place(start, self._calendar.ends)
-        aside = batch.repeated | (end > self._month_ends[month])
+        aside = repeated | (end > self._month_ends[month])
         aside |= self._large(length, seconds, lease=lease)
         if self._settled_only:
             aside |= (known == self.periods) | (month == self.periods)
         later = (known == self.periods) & ~aside
-        self.rows += batch.rows.height
+        self.rows += rows.height
         self.rows_later += int(np.count_nonzero(later))
         settled = np.where(aside | later, 0, seconds)
         possible = self._accelerators[lease] * length
