@@ -32,6 +32,13 @@ def free_port(host: str, port: int) -> int:
     )
 
 
+def any_port(host: str) -> int:
+    """A port nobody has, of the system's choice: two programs that start together get two."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
 async def serve(market: Market, *, host: str, port: int) -> None:
     """Serve until cancelled."""
     module, name = SITE.split(":")

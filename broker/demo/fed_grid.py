@@ -23,7 +23,7 @@ from broker.application import application
 from broker.clock import SystemClock
 from broker.services.accounts import key_digest
 from broker.services.feed_views import FeedAnswer
-from broker.serving import free_port
+from broker.serving import any_port
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.unit_of_work import unit_of_work
 from contracts.feed import speaker
@@ -33,7 +33,6 @@ from contracts.feed.speaker import Said, Speaker, SpeakerTerms, Spoken
 from contracts.feed.wire import encode, public_key_of, seal
 
 HOST = "127.0.0.1"
-FIRST_PORT = 8700
 GRID = "prv_datacrunch"
 KEY = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"gridfare demo {GRID}".encode()).digest())
 API_KEY = f"gf_demo_{hashlib.sha256(GRID.encode()).hexdigest()[:24]}"
@@ -103,7 +102,7 @@ def _announced(row: Mapping[str, object]) -> Announce:
 @asynccontextmanager
 async def feed_address(market: Market) -> AsyncIterator[str]:
     """Serve the market's API to its grids at an address of its own, for as long as the block runs."""
-    port = free_port(HOST, FIRST_PORT)
+    port = any_port(HOST)
     server = Server(application(market.services), address=HOST, port=port, interface=Interfaces.ASGI, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     address = f"http://{HOST}:{port}"
