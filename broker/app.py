@@ -202,6 +202,7 @@ class Market:
             slots=table.slots,
             fee_bps=table.fee_bps,
             next_gate=table.gate_after,
+            over=table.over,
             new_id=lambda: fresh_id("quo", os.urandom(16)),
         )
 

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from datetime import datetime
 
 import httpx
 
 from broker.app import Market
-from broker.cycle import CycleReport, Timetable
+from broker.cycle import CycleReport
 from broker.failover import lose_silent, serve_between
 from broker.telling import WebhookSender
 from contracts.terms.errors import MarketError
@@ -17,16 +16,11 @@ from contracts.terms.time import iso
 PROMISES_EVERY_SECONDS = 5.0
 
 
-def next_gate(timetable: Timetable, now: datetime) -> datetime:
-    """The first gate of a timetable after a moment."""
-    return timetable.gate_after(now)
-
-
 async def keep_gates(market: Market, worker: Executor, *, say: Callable[[str], None]) -> None:
     """Run the cycle of every gate as it closes, until cancelled. A cycle that fails is told; the market keeps its last result."""
     cycle = market.cycle(worker)
     while True:
-        gate = next_gate(market.timetable, market.clock.now())
+        gate = market.timetable.gate_after(market.clock.now())
         await asyncio.sleep((gate - market.clock.now()).total_seconds())
         try:
             await market.feeds.pass_time()

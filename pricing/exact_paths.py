@@ -65,6 +65,29 @@ def fill_gaining(edges: Edges, nodes: Ints) -> int:
     return total
 
 
+@kernel(bare=True)
+def send(edges: Edges, nodes: Ints, by: Ints, ends: tuple[int, int], sign: int) -> None:
+    """Send along a way, from a node with too much (sign 1) or to one with too little (−1), as much as its edges and both ends take."""
+    source, target = ends
+    room, back = (edges.room, edges.back) if sign > 0 else (edges.back, edges.room)
+    part, node = sign * nodes[source, EXCESS], target
+    if target != ROOT:
+        part = min(part, -sign * nodes[target, EXCESS])
+    while node != source:
+        part = min(part, room[by[node]])
+        node = edges.head[edges.mate[by[node]]]
+    nodes[source, EXCESS] -= sign * part
+    nodes[target, EXCESS] += sign * part
+    node = target
+    while node != source:
+        edge, mate = by[node], edges.mate[by[node]]
+        room[edge] -= part
+        back[mate] -= part
+        room[mate] += part
+        back[edge] += part
+        node = edges.head[mate]
+
+
 @kernel
 def put_right(edges: Edges, potential: Ints) -> tuple[int, int]:
     """Make a circulation one of least cost and the potentials proof of it, both in place; accelerators moved, and by how many ways.
@@ -83,7 +106,7 @@ def put_right(edges: Edges, potential: Ints) -> tuple[int, int]:
     done, by = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     ways = 0
     for sign in (1, -1):
-        room, back = (edges.room, edges.back) if sign > 0 else (edges.back, edges.room)
+        room = edges.room if sign > 0 else edges.back
         for source in range(1, count):
             while sign * nodes[source, EXCESS] > 0:
                 ways += 1
@@ -128,21 +151,6 @@ def put_right(edges: Edges, potential: Ints) -> tuple[int, int]:
                     return moved, -1
                 for place in range(seen):
                     nodes[done[place], POTENTIAL] += sign * (nodes[done[place], DISTANCE] - reach)
-                part, node = sign * nodes[source, EXCESS], target
-                if target != ROOT:
-                    part = min(part, -sign * nodes[target, EXCESS])
-                while node != source:
-                    part = min(part, room[by[node]])
-                    node = edges.head[edges.mate[by[node]]]
-                nodes[source, EXCESS] -= sign * part
-                nodes[target, EXCESS] += sign * part
-                node = target
-                while node != source:
-                    edge, mate = by[node], edges.mate[by[node]]
-                    room[edge] -= part
-                    back[mate] -= part
-                    room[mate] += part
-                    back[edge] += part
-                    node = edges.head[mate]
+                send(edges, nodes, by, (source, target), sign)
     potential[:] = nodes[:, POTENTIAL]
     return moved, ways

@@ -21,7 +21,7 @@ from broker.store.embedded import server
 from broker.store.migrate import upgrade
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.unit_of_work import unit_of_work
-from broker.worker import keep_gates, keep_promises, next_gate
+from broker.worker import keep_gates, keep_promises
 from broker.world.catalogue import hardware_classes
 from contracts.statements import Seller
 from contracts.terms.time import iso
@@ -62,7 +62,7 @@ async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, seller: 
                 async with unit_of_work(market.sessions) as work:
                     await SettlementRepository(work).name_seller(seller)
             port = free_port(settings.host, settings.port)
-            gate = next_gate(timetable, market.clock.now())
+            gate = timetable.gate_after(market.clock.now())
             console.print(f"[bold]Portal[/bold]  http://{settings.host}:{port}   next gate {iso(gate)}   stop with Ctrl-C")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_gates(market, worker, say=console.print))

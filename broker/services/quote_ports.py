@@ -17,6 +17,7 @@ class QuoteRules(msgspec.Struct, frozen=True, kw_only=True):
 
     slots      how many ahead may be quoted
     next_gate  moment → the first gate after it
+    over       span → the rules of its slots
     new_id     makes an id nobody has
     """
 
@@ -25,6 +26,7 @@ class QuoteRules(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     fee_bps: int
     next_gate: Callable[[datetime], datetime]
+    over: Callable[[Period], MarketRules]
     new_id: Callable[[], str]
     policy: QuotePolicy = QuotePolicy()
 

@@ -6,7 +6,6 @@ is held in them.
 """
 
 from datetime import datetime
-from decimal import Decimal
 from fractions import Fraction
 
 import msgspec
@@ -22,7 +21,6 @@ from contracts.terms.bids import Bid
 from contracts.terms.errors import BadInput, Conflict, NotFound, QuoteMoved, WindowClosed, WrongState
 from contracts.terms.leases import IN_FORCE
 from contracts.terms.money import BASIS_POINTS, half_up, micros_text
-from contracts.terms.orders import MarketRules
 from contracts.terms.quotes import Quote, QuoteRequest, Tier, cost_micros, under_demands
 from contracts.terms.time import EPOCH, Period, iso
 from pricing.quotes import Standing, standing_offers
@@ -183,15 +181,8 @@ class QuoteService:
         """What serves the request at the lowest floor, and the shelf it stands on."""
         place = await self._place(request)
         wish = request.as_bid(span, [place.hardware] if place else request.hardware)
-        rules = MarketRules(
-            currency=self._rules.currency,
-            start=span.start,
-            slots=(span.end - span.start) // self._rules.slot,
-            slot_hours=Decimal(self._rules.slot_seconds) / 3600,
-            fee_bps=self._rules.fee_bps,
-        )
         bid = Bid(id="wish", account_id=caller.account_id, entered_at=held.now, request=wish, hours_left=wish.hours)
-        shelf = await self._quotes.shelf(rules, bid, site=place.site if place else None, held=held)
+        shelf = await self._quotes.shelf(self._rules.over(span), bid, site=place.site if place else None, held=held)
         standing = standing_offers(shelf.book, request.tier, last=shelf.last)
         suits = (each for each in standing if request.offer_id in (None, each.offer_id))
         return next(suits, None), shelf
