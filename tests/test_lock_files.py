@@ -50,7 +50,8 @@ def test_the_lock_answers_to_the_project_file():
     """A dependency added to one and not to the other is found here, not at a stranger's first set-up."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     (locked,) = (p for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"] if p["name"] == "gridfare")
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = [wish for wishes in project["project"]["optional-dependencies"].values() for wish in wishes]
+    wanted = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"]]
     recorded = [*locked["metadata"]["requires-dist"], *locked["metadata"]["requires-dev"]["dev"]]
     assert sorted(map(_requirement, wanted)) == sorted((entry["name"], entry.get("specifier", "")) for entry in recorded)
 
