@@ -1,6 +1,5 @@
 """Ending leases early and making them longer; watching and releasing are beside the bids."""
 
-import msgspec
 from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -11,12 +10,7 @@ from broker.services.leases import Failure, Reclaim
 from broker.services.quotes import QuoteView
 from broker.services.replies import RequestKey
 from broker.services.views import Caller, LeaseView
-
-
-class Extension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much longer: hours, a whole number of slots."""
-
-    hours: float
+from contracts.terms.quotes import Extension
 
 
 class LeaseLifeController(Controller):

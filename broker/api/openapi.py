@@ -14,7 +14,6 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from broker.api.examples import EXAMPLES
 from broker.api.feed import MESSAGES_MAX
-from broker.api.leases import Extension
 from broker.api.problems import MEDIA_TYPE
 from broker.api.queries import QUERIES
 from broker.api.usage import JSON, MSGPACK, NDJSON, REPORTS_MAX
@@ -23,7 +22,7 @@ from broker.services.usage_views import UsageReport
 from broker.services.webhooks import EndpointRequest
 from contracts.feed.messages import Envelope
 from contracts.terms.bids import BidRequest
-from contracts.terms.quotes import QuoteRequest
+from contracts.terms.quotes import Extension, QuoteRequest
 
 REFUSALS = {
     "400": "What was sent cannot be read as what it claims to be",

@@ -108,6 +108,12 @@ class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         )
 
 
+class Extension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much longer a lease shall be: hours, a whole number of slots."""
+
+    hours: float
+
+
 class QuotePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What every quote keeps to.
 
