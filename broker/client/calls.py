@@ -1,0 +1,254 @@
+"""Every call a buyer makes, named after its operation in the API's description, and typed by the API's own structs.
+
+market.send(calls.request_quote(QuoteRequest(accelerators=8, hours=4, hardware=["H100-SXM"])))  -> QuoteView
+market.every(calls.list_leases())                                                            -> one LeaseView after another
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from broker.client.call import Call, pairs, pairs_of
+from broker.services.disputes import DisputeRequest, DisputeView, Evidence
+from broker.services.explanations import BidExplanation
+from broker.services.finance_views import Done, TopUpRequest, TopUpView
+from broker.services.market import PriceFilter
+from broker.services.market_views import (
+    CertificateView,
+    Curve,
+    CycleView,
+    MarketNow,
+    OfferQuery,
+    OfferSearch,
+    PriceView,
+    RegionPrice,
+    SlotPrice,
+)
+from broker.services.quotes import QuoteView
+from broker.services.receivables import ReadingRequest
+from broker.services.search_views import BookSearch, SearchQuery
+from broker.services.views import BidView, LeaseView, Page, StatementView
+from broker.services.webhooks import EndpointRequest, EndpointView, MessageView
+from contracts.terms.bids import BidRequest
+from contracts.terms.quotes import Extension, QuoteRequest, Tier
+
+# What anyone may read.
+
+
+def search_book(query: SearchQuery) -> Call[BookSearch]:
+    """Offers of the live book that meet every demand, by all-in cost a reference hour, and why the others do not."""
+    return Call(operation="SearchBook", method="GET", path="/v1/search", answer=BookSearch, query=pairs_of(query))
+
+
+def search_offers(query: OfferQuery) -> Call[OfferSearch]:
+    """The same over the offers of the store, without the live states."""
+    return Call(operation="SearchOffers", method="GET", path="/v1/offers", answer=OfferSearch, query=pairs_of(query))
+
+
+def get_market_now() -> Call[MarketNow]:
+    """The price of every class and tier at the last gate, and when the next one closes."""
+    return Call(operation="GetMarketNow", method="GET", path="/v1/market/now", answer=MarketNow)
+
+
+def get_curve(hardware: str, slot: datetime | None = None) -> Call[Curve]:
+    """Supply and demand of one class in one slot of the last cycle."""
+    return Call(operation="GetCurve", method="GET", path="/v1/market/curve", answer=Curve, query=pairs(hardware=hardware, slot=slot))
+
+
+def list_regions(hardware: str, tier: Tier | None = None) -> Call[Page[RegionPrice]]:
+    """The price of one class by country, cheapest first."""
+    query = pairs(hardware=hardware, tier=tier)
+    return Call(operation="ListRegions", method="GET", path="/v1/market/regions", answer=Page[RegionPrice], query=query)
+
+
+def list_slots(hardware: str) -> Call[Page[SlotPrice]]:
+    """The price of one class by slot and tier."""
+    return Call(operation="ListSlots", method="GET", path="/v1/market/slots", answer=Page[SlotPrice], query=pairs(hardware=hardware))
+
+
+def list_prices(chosen: PriceFilter) -> Call[Page[PriceView]]:
+    """Published prices by pool, slot and tier."""
+    return Call(operation="ListPrices", method="GET", path="/v1/market/prices", answer=Page[PriceView], query=pairs_of(chosen))
+
+
+def list_cycles(*, cursor: str | None = None, limit: int | None = None) -> Call[Page[CycleView]]:
+    """Cycles, newest first."""
+    query = pairs(cursor=cursor, limit=limit)
+    return Call(operation="ListCycles", method="GET", path="/v1/market/cycles", answer=Page[CycleView], query=query)
+
+
+def get_certificate(number: int) -> Call[CertificateView]:
+    """The proof of one cycle."""
+    path = "/v1/market/cycles/{number}/certificate"
+    return Call(operation="GetCertificate", method="GET", path=path, answer=CertificateView, at={"number": number})
+
+
+# Quotes and bids.
+
+
+def request_quote(request: QuoteRequest) -> Call[QuoteView]:
+    """A firm rate, held for minutes."""
+    return Call(operation="RequestQuote", method="POST", path="/v1/quotes", answer=QuoteView, body=request)
+
+
+def list_quotes(*, cursor: str | None = None, limit: int | None = None) -> Call[Page[QuoteView]]:
+    """Your quotes by id."""
+    return Call(operation="ListQuotes", method="GET", path="/v1/quotes", answer=Page[QuoteView], query=pairs(cursor=cursor, limit=limit))
+
+
+def get_quote(quote_id: str) -> Call[QuoteView]:
+    """One of your quotes."""
+    return Call(operation="GetQuote", method="GET", path="/v1/quotes/{quote_id}", answer=QuoteView, at={"quote_id": quote_id})
+
+
+def accept_quote(quote_id: str) -> Call[LeaseView]:
+    """Take a quote: its lease. Raises QuoteMoved where what it rested on has changed."""
+    return Call(operation="AcceptQuote", method="POST", path="/v1/quotes/{quote_id}/accept", answer=LeaseView, at={"quote_id": quote_id})
+
+
+def withdraw_quote(quote_id: str) -> Call[QuoteView]:
+    """Leave a quote: what it held is free."""
+    path = "/v1/quotes/{quote_id}/withdraw"
+    return Call(operation="WithdrawQuote", method="POST", path=path, answer=QuoteView, at={"quote_id": quote_id})
+
+
+def submit_bid(request: BidRequest) -> Call[BidView]:
+    """Enter a flexible bid for the next gate; its worst case is held against the account's credit."""
+    return Call(operation="SubmitBid", method="POST", path="/v1/bids", answer=BidView, body=request)
+
+
+def list_bids(*, cursor: str | None = None, limit: int | None = None) -> Call[Page[BidView]]:
+    """Your bids by id."""
+    return Call(operation="ListBids", method="GET", path="/v1/bids", answer=Page[BidView], query=pairs(cursor=cursor, limit=limit))
+
+
+def get_bid(bid_id: str) -> Call[BidView]:
+    """One of your bids: what it was awarded, and why not more."""
+    return Call(operation="GetBid", method="GET", path="/v1/bids/{bid_id}", answer=BidView, at={"bid_id": bid_id})
+
+
+def explain_bid(bid_id: str) -> Call[BidExplanation]:
+    """What each clause of a bid removed at its last gate, and what giving way would have found."""
+    return Call(operation="ExplainBid", method="GET", path="/v1/bids/{bid_id}/explanation", answer=BidExplanation, at={"bid_id": bid_id})
+
+
+def withdraw_bid(bid_id: str) -> Call[BidView]:
+    """Take a bid out of the book; what it was awarded stays awarded."""
+    return Call(operation="WithdrawBid", method="POST", path="/v1/bids/{bid_id}/withdraw", answer=BidView, at={"bid_id": bid_id})
+
+
+# Leases.
+
+
+def list_leases(*, cursor: str | None = None, limit: int | None = None) -> Call[Page[LeaseView]]:
+    """Your leases by id."""
+    return Call(operation="ListLeases", method="GET", path="/v1/leases", answer=Page[LeaseView], query=pairs(cursor=cursor, limit=limit))
+
+
+def get_lease(lease_id: str) -> Call[LeaseView]:
+    """One of your leases, its slots and what it delivered."""
+    return Call(operation="GetLease", method="GET", path="/v1/leases/{lease_id}", answer=LeaseView, at={"lease_id": lease_id})
+
+
+def extend_lease(lease_id: str, hours: float) -> Call[QuoteView]:
+    """A quote for more hours of a lease; taken, it is the same lease, longer."""
+    path, at = "/v1/leases/{lease_id}/extend", {"lease_id": lease_id}
+    return Call(operation="ExtendLease", method="POST", path=path, answer=QuoteView, at=at, body=Extension(hours=hours))
+
+
+def release_lease(lease_id: str) -> Call[LeaseView]:
+    """Give up the slots that have not begun; the slot under way is paid."""
+    return Call(operation="ReleaseLease", method="POST", path="/v1/leases/{lease_id}/release", answer=LeaseView, at={"lease_id": lease_id})
+
+
+def report_readings(lease_id: str, readings: Sequence[ReadingRequest]) -> Call[Done]:
+    """What your own meter counted on a lease; it changes no bill."""
+    path, at = "/v1/readings/{lease_id}", {"lease_id": lease_id}
+    return Call(operation="ReportReadings", method="POST", path=path, answer=Done, at=at, body=readings)
+
+
+# Statements and money.
+
+
+def list_statements() -> Call[Page[StatementView]]:
+    """Your statements by period."""
+    return Call(operation="ListStatements", method="GET", path="/v1/statements", answer=Page[StatementView])
+
+
+def get_statement(period: int) -> Call[StatementView]:
+    """Your statement of one closed month, line by line."""
+    return Call(operation="GetStatement", method="GET", path="/v1/statements/{period}", answer=StatementView, at={"period": period})
+
+
+def get_statement_pdf(period: int) -> Call[bytes]:
+    """The same as it is printed."""
+    return Call(operation="GetStatementPdf", method="GET", path="/v1/statements/{period}/pdf", answer=bytes, at={"period": period})
+
+
+def get_prepaid() -> Call[dict[str, int]]:
+    """What you have paid in advance and not spent, micros by currency."""
+    return Call(operation="GetPrepaid", method="GET", path="/v1/prepaid", answer=dict[str, int])
+
+
+def top_up(request: TopUpRequest) -> Call[TopUpView]:
+    """The page on which to pay in advance."""
+    return Call(operation="TopUp", method="POST", path="/v1/prepaid/checkouts", answer=TopUpView, body=request)
+
+
+def list_disputes() -> Call[Page[DisputeView]]:
+    """Your disputes, and what happened in each."""
+    return Call(operation="ListDisputes", method="GET", path="/v1/disputes", answer=Page[DisputeView])
+
+
+def open_dispute(period: int, request: DisputeRequest) -> Call[DisputeView]:
+    """Dispute part of a statement."""
+    path, at = "/v1/disputes/periods/{period}", {"period": period}
+    return Call(operation="OpenDispute", method="POST", path=path, answer=DisputeView, at=at, body=request)
+
+
+def add_evidence(dispute_id: str, evidence: Evidence) -> Call[DisputeView]:
+    """Say what shows it."""
+    path, at = "/v1/disputes/{dispute_id}/evidence", {"dispute_id": dispute_id}
+    return Call(operation="AddEvidence", method="POST", path=path, answer=DisputeView, at=at, body=evidence)
+
+
+def withdraw_dispute(dispute_id: str) -> Call[DisputeView]:
+    """Let a dispute go."""
+    path = "/v1/disputes/{dispute_id}/withdraw"
+    return Call(operation="WithdrawDispute", method="POST", path=path, answer=DisputeView, at={"dispute_id": dispute_id})
+
+
+# Being told.
+
+
+def add_webhook_endpoint(request: EndpointRequest) -> Call[EndpointView]:
+    """Register an address; the answer holds the secret that signs what is sent there, once."""
+    return Call(operation="AddWebhookEndpoint", method="POST", path="/v1/webhook-endpoints", answer=EndpointView, body=request)
+
+
+def list_webhook_endpoints() -> Call[Page[EndpointView]]:
+    """Your endpoints, closed ones too."""
+    return Call(operation="ListWebhookEndpoints", method="GET", path="/v1/webhook-endpoints", answer=Page[EndpointView])
+
+
+def rotate_webhook_secret(endpoint_id: str) -> Call[EndpointView]:
+    """A new secret; for a day the one before signs beside it."""
+    path, at = "/v1/webhook-endpoints/{endpoint_id}/rotate", {"endpoint_id": endpoint_id}
+    return Call(operation="RotateWebhookSecret", method="POST", path=path, answer=EndpointView, at=at)
+
+
+def close_webhook_endpoint(endpoint_id: str) -> Call[EndpointView]:
+    """Be told no more there."""
+    path, at = "/v1/webhook-endpoints/{endpoint_id}/close", {"endpoint_id": endpoint_id}
+    return Call(operation="CloseWebhookEndpoint", method="POST", path=path, answer=EndpointView, at=at)
+
+
+def list_webhook_messages(*, cursor: str | None = None, limit: int | None = None) -> Call[Page[MessageView]]:
+    """What you were told, the oldest first."""
+    query = pairs(cursor=cursor, limit=limit)
+    return Call(operation="ListWebhookMessages", method="GET", path="/v1/webhook-messages", answer=Page[MessageView], query=query)
+
+
+def replay_webhook_message(message_id: str) -> Call[MessageView]:
+    """Have a message sent again, under its id."""
+    path, at = "/v1/webhook-messages/{message_id}/replay", {"message_id": message_id}
+    return Call(operation="ReplayWebhookMessage", method="POST", path=path, answer=MessageView, at=at)
