@@ -25,6 +25,7 @@ from broker.payments.collector import Collector
 from broker.payments.port import Processor
 from broker.payments.stored import StoredLedger
 from broker.payouts import POLICY, PayoutDesk
+from broker.services.access import AccessService
 from broker.services.accounts import AccountService
 from broker.services.backlog import Backlog
 from broker.services.corrections import CorrectionService
@@ -44,6 +45,7 @@ from broker.services.usage import UsageService
 from broker.services.views import ShownKey
 from broker.services.webhooks import WebhookService
 from broker.store.engine import open_engine
+from broker.store.repositories.access import AccessRepository
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.acts import ActRepository
 from broker.store.repositories.bids import BidRepository
@@ -71,6 +73,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a participant may do, inside one unit of work; the desks of finance open their own, one a step."""
 
     clock: Clock
+    access: AccessService
     accounts: AccountService
     backlog: Backlog
     corrections: CorrectionService
@@ -146,6 +149,7 @@ class Market:
         table = self.timetable
         return Services(
             clock=self.clock,
+            access=AccessService(AccessRepository(work), leases, clock=self.clock, entropy=os.urandom),
             accounts=AccountService(accounts),
             backlog=self.backlog,
             corrections=corrections,

@@ -9,6 +9,7 @@ from litestar.plugins import PluginProtocol
 from litestar.response import Template
 from litestar.types import ControllerRouterHandler, Message, Scope
 
+from broker.api.access import AccessController, DeliveryController
 from broker.api.feed import FeedController
 from broker.api.finance import BooksController, PayoutController, PeriodController
 from broker.api.health import healthz, readyz
@@ -45,6 +46,8 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     BidController,
     LeaseController,
     LeaseLifeController,
+    AccessController,
+    DeliveryController,
     QuoteController,
     WebhookEndpointController,
     WebhookMessageController,

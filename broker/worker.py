@@ -30,7 +30,7 @@ async def keep_gates(market: Market, worker: Executor, *, say: Callable[[str], N
 
 
 async def keep_promises(market: Market, *, say: Callable[[str], None]) -> None:
-    """Every few seconds: end quotes whose time is over, serve what broken leases owe, send what is in the outbox; until cancelled."""
+    """Every few seconds, until cancelled: end quotes and tokens whose time is over, serve what broken leases owe, send the outbox."""
     async with httpx.AsyncClient() as client:
         begun = market.clock.now()
         sender = WebhookSender(market.sessions, clock=market.clock, client=client, inside=market.inside)
@@ -38,6 +38,7 @@ async def keep_promises(market: Market, *, say: Callable[[str], None]) -> None:
             try:
                 async with market.services() as services:
                     await services.quotes.expire()
+                    await services.access.forget_over()
                 for lease_id in await lose_silent(market.sessions, now=market.clock.now(), listening_since=begun):
                     say(f"{iso(market.clock.now())}  lease {lease_id} failed: its grid is silent")
                 for lease in await serve_between(market.sessions, market.timetable.over, now=market.clock.now()):

@@ -32,6 +32,7 @@ from contracts.terms.clearing import Certificate, Check, Clearing
 from contracts.terms.errors import CreditExceeded, NotFound
 from contracts.terms.orders import MarketBook
 from pricing.clearing import clear
+from tests.fake_access import FakeAccess
 from tests.fake_finance import fake_finance
 from tests.fake_leases import FakeLeases
 from tests.fake_quotes import FakeQuotes
@@ -296,7 +297,7 @@ class FakeBooks:
 
     async def last_with(self, bid_id: str) -> ClearedBook | None:
         book, clearing = cleared(2)
-        return ClearedBook(cycle_number=2, book=book, clearing=clearing) if bid_id in book.bids["bid_id"] else None
+        return ClearedBook(cycle_number=2, gate_at=GATE, book=book, clearing=clearing) if bid_id in book.bids["bid_id"] else None
 
 
 class FakeFinance:
@@ -362,6 +363,7 @@ class FakeMarket:
         offers = OfferService(FakeOfferReader(), clock, catalogue=catalogue.hardware_classes(), currency="USD")
         self.desk = Services(
             clock=clock,
+            access=FakeAccess(leases, clock),
             accounts=AccountService(FakeAccounts()),
             backlog=Backlog(),
             explanations=ExplanationService(books, books),

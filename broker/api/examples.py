@@ -1,4 +1,4 @@
-"""Requests to start from, shown in the API's description; a test sends each."""
+"""Requests to start from and answers to expect, shown in the API's description; a test sends each request."""
 
 EXAMPLES = {
     "SubmitBid": {
@@ -40,6 +40,27 @@ EXAMPLES = {
                     "accelerator_seconds": 14_400,
                 }
             ],
+        },
+    },
+    "TellProgress": {
+        "open": {
+            "summary": "The lease has begun, and its holder goes in here",
+            "value": {"state": "active", "endpoint": "https://grid.example/leases/lse_6nqk3v2c7hzq5w4y7x2m3p5r4t", "protocol": "jobs"},
+        },
+        "over": {"summary": "Delivered to its end", "value": {"state": "completed"}},
+    },
+}
+ANSWERS = {
+    "GetLeaseAccess": {
+        "jobs": {
+            "summary": "Send commands there with the token, until eight",
+            "value": {
+                "lease_id": "lse_6nqk3v2c7hzq5w4y7x2m3p5r4t",
+                "protocol": "jobs",
+                "endpoint": "https://grid.example/leases/lse_6nqk3v2c7hzq5w4y7x2m3p5r4t",
+                "token": "gfa_k5vd2x3mqp7zr4tn6wbyc8hjfsae2l9u",
+                "valid_until": "2027-01-01T08:00:00Z",
+            },
         },
     },
 }

@@ -12,11 +12,12 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from broker.api.examples import EXAMPLES
+from broker.api.examples import ANSWERS, EXAMPLES
 from broker.api.feed import MESSAGES_MAX
 from broker.api.problems import MEDIA_TYPE
 from broker.api.queries import QUERIES
 from broker.api.usage import JSON, MSGPACK, NDJSON, REPORTS_MAX
+from broker.services.access_views import Progress
 from broker.services.leases import Failure, Reclaim
 from broker.services.usage_views import UsageReport
 from broker.services.webhooks import EndpointRequest
@@ -39,7 +40,7 @@ REFUSALS = {
     "500": "A bug of ours; nothing was changed",
     "503": "Not ready",
 }
-STRICT = (BidRequest, EndpointRequest, Extension, Failure, QuoteRequest, Reclaim, UsageReport)
+STRICT = (BidRequest, EndpointRequest, Extension, Failure, Progress, QuoteRequest, Reclaim, UsageReport)
 Document = dict[str, Any]
 
 
@@ -104,6 +105,8 @@ def _amend_operation(operation: Document, schemas: Document, *, posts: bool) -> 
         operation["responses"][code] = {"description": REFUSALS[code], "content": content}
     if "requestBody" in operation and name in EXAMPLES:
         operation["requestBody"]["content"]["application/json"]["examples"] = EXAMPLES[name]
+    if name in ANSWERS:
+        operation["responses"]["200"]["content"]["application/json"]["examples"] = ANSWERS[name]
 
 
 def _batches(schemas: Document) -> Document:

@@ -5,6 +5,7 @@ Money is BIGINT micros, quantities are integers, times are TIMESTAMPTZ in UTC. T
 reversed, usage is revised by a higher revision.
 """
 
+from broker.store.rows.access import AccessRow
 from broker.store.rows.controls import ActRow, CounterReadingRow
 from broker.store.rows.facts import LatencyRow, TransferRow, ZoneHourRow
 from broker.store.rows.feed import FeedEventRow, FeedOfferRow, FeedSessionRow
@@ -16,6 +17,7 @@ from broker.store.rows.quotes import QuoteRow
 from broker.store.rows.webhooks import WebhookDeliveryRow, WebhookEndpointRow, WebhookMessageRow
 
 __all__ = [
+    "AccessRow",
     "AccountRow",
     "ActRow",
     "ApiKeyRow",
