@@ -16,6 +16,7 @@ import polars as pl
 
 from broker.clock import Clock
 from broker.feeds.listeners import Listeners, Told
+from broker.feeds.reclaiming import call_back
 from broker.services.feed_views import FeedKey, FeedOffer, FeedView
 from broker.store.repositories.feed import ENTRY_SCHEMA, OFFER_COLUMNS, FeedHead, FeedRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
@@ -75,8 +76,9 @@ class FeedDesk:
             # Signatures are checked beside the loop, so that other requests are answered meanwhile.
             outcome = await asyncio.to_thread(take, kept.session, wires, now=now, binary=binary)
             after = await self._write(feeds, kept, outcome=outcome, now=now)
+            refused = await call_back(work, provider_id, effects=outcome.effects, clock=self._clock)
         self._kept[provider_id] = after
-        self.listeners.tell(provider_id, [*map(_told, outcome.replies), *map(_told, outcome.effects)])
+        self.listeners.tell(provider_id, [*map(_told, outcome.replies), *map(_told, outcome.effects), *refused])
         return list(outcome.replies)
 
     async def pass_time(self) -> None:
