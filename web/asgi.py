@@ -16,6 +16,7 @@ from broker.application import application
 from broker.services.views import ShownKey
 from broker.world import catalogue
 from contracts.terms.errors import MarketError, NotFound, NotSignedIn
+from web import i18n
 from web.formats import FILTERS
 from web.pages import finance, finance_lines, finance_money
 from web.pages.bids import bid_list, bid_page, withdraw_bid
@@ -96,18 +97,29 @@ def site(market: OpensServices) -> Litestar:
         }
     )
     desk = Router("/", route_handlers=FINANCE_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: refused})
-    return application(
+    whole = application(
         market.services,
         [*PAGES, own, desk, static],
         plugins=[HTMXPlugin()],
         refusal_page=refusal_page,
         configure={"template_config": _templates(), "state": state},
     )
+    # Around everything, so that what is not there is said in the reader's language too.
+    whole.asgi_handler = i18n.Languages()(whole.asgi_handler)
+    return whole
 
 
 def _templates() -> TemplateConfig[JinjaTemplateEngine]:
-    def add_filters(engine: JinjaTemplateEngine) -> None:
-        engine.engine.filters.update(FILTERS)
-        engine.engine.trim_blocks = engine.engine.lstrip_blocks = True
+    return TemplateConfig(directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=_furnish)
 
-    return TemplateConfig(directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=add_filters)
+
+def _furnish(engine: JinjaTemplateEngine) -> None:
+    """Give templates the formats and the languages."""
+    jinja = engine.engine
+    jinja.filters.update(FILTERS)
+    jinja.globals.update(switches=i18n.switches, html_language=i18n.html_language)
+    jinja.trim_blocks = jinja.lstrip_blocks = True
+    jinja.add_extension("jinja2.ext.i18n")
+    jinja.policies["ext.i18n.trimmed"] = True
+    counted = lambda one, many, num: i18n.found_plural(one, many, num=num)  # noqa: E731 (called by position, as gettext always was)
+    jinja.install_gettext_callables(i18n.found, counted, newstyle=True)  # type: ignore[attr-defined]

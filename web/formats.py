@@ -1,11 +1,15 @@
-"""How numbers and times are written on the pages: here and nowhere else.
+"""How numbers and times are written on the pages, in the reader's language: here and nowhere else.
 
 Money and rates come as integer micros and leave without their unit, which stands in the heading.
 """
 
-from datetime import datetime
+import functools
+from datetime import date, datetime
+
+from babel.dates import format_skeleton
 
 from contracts.terms.money import MICROS_PER_CENT, half_up, micros_text
+from web.i18n import found, gettext, locale, locale_of
 
 MINUS = "−"
 NOTHING = "–"
@@ -28,8 +32,8 @@ def exact(micros: int) -> str:
     >>> exact(42_177_015_960), exact(344_000_000), exact(-500)
     ('42,177.01596', '344.00', '−0.0005')
     """
-    whole, point, part = _grouped(micros_text(micros)).partition(".")
-    return f"{whole}{point}{part.rstrip('0').ljust(2, '0')}"
+    whole, point, part = micros_text(micros).partition(".")
+    return _grouped(f"{whole}{point}{part.rstrip('0').ljust(2, '0')}")
 
 
 def rate(micros: int | None) -> str:
@@ -42,7 +46,7 @@ def rate(micros: int | None) -> str:
 
 
 def moment(time: datetime | None, style: str = "full") -> str:
-    """A UTC time: `full`, `clock` (hours and minutes) or `iso` for machines.
+    """A UTC time: `full`, `day` (without year and zone), `clock` (hours and minutes) or `iso` for machines.
 
     >>> moment(datetime(2027, 1, 5, 9, 30)), moment(datetime(2027, 1, 5, 9, 30), "clock")
     ('5 Jan 2027, 09:30 UTC', '09:30')
@@ -51,7 +55,25 @@ def moment(time: datetime | None, style: str = "full") -> str:
         return NOTHING
     if style == "clock":
         return f"{time:%H:%M}"
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}" if style == "iso" else f"{time.day} {time:%b %Y, %H:%M} UTC"
+    if style == "iso":
+        return f"{time:%Y-%m-%dT%H:%M:%SZ}"
+    if style == "day":
+        return gettext("%(date)s, %(clock)s", date=_written(time.date(), "MMMd", name=locale()), clock=f"{time:%H:%M}")
+    return gettext("%(date)s, %(clock)s UTC", date=_written(time.date(), "yMMMd", name=locale()), clock=f"{time:%H:%M}")
+
+
+def month(time: datetime) -> str:
+    """The month a moment lies in.
+
+    >>> month(datetime(2027, 1, 5))
+    'January 2027'
+    """
+    return _written(time.date(), "yMMMM", name=locale())
+
+
+def word(name: str) -> str:
+    """A word of the market's vocabulary (a tier, a state) in the reader's language; names stay as they are."""
+    return found(name)
 
 
 def quantity(number: float | None) -> str:
@@ -66,12 +88,12 @@ def age(seconds: int | None) -> str:
     ('just now', '4 min ago', '2 h ago', '2 days ago')
     """
     if seconds is None:
-        return "never"
+        return gettext("never")
     if seconds < MINUTE:
-        return "just now"
+        return gettext("just now")
     if seconds < HOUR:
-        return f"{seconds // MINUTE} min ago"
-    return f"{seconds // HOUR} h ago" if seconds < 2 * DAY else f"{seconds // DAY} days ago"
+        return gettext("%(num)s min ago", num=seconds // MINUTE)
+    return gettext("%(num)s h ago", num=seconds // HOUR) if seconds < 2 * DAY else gettext("%(num)s days ago", num=seconds // DAY)
 
 
 def change(bps: int | None) -> str:
@@ -83,7 +105,7 @@ def change(bps: int | None) -> str:
     if bps is None:
         return NOTHING
     sign = "+" if bps > 0 else MINUS if bps < 0 else ""
-    return f"{sign}{abs(bps) / 100:.1f} %"
+    return f"{sign}{_grouped(f'{abs(bps) / 100:.1f}')} %"
 
 
 def cents(amount: int | None) -> str:
@@ -111,9 +133,10 @@ def duration(seconds: int) -> str:
     ('at once', '15 min', '2 h 1 min')
     """
     if seconds <= 0:
-        return "at once"
+        return gettext("at once")
     hours, minutes = divmod(-(-seconds // MINUTE), 60)
-    return " ".join(part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part)
+    parts = (gettext("%(num)s h", num=hours) if hours else "", gettext("%(num)s min", num=minutes) if minutes else "")
+    return " ".join(part for part in parts if part)
 
 
 def capitalize_first(text: str) -> str:
@@ -131,7 +154,7 @@ def person(actor: str) -> str:
     >>> person("staff:ada"), person("acct_a"), person("")
     ('ada', 'acct_a', 'nobody')
     """
-    return actor.removeprefix("staff:") or "nobody"
+    return actor.removeprefix("staff:") or gettext("nobody")
 
 
 FILTERS = {
@@ -144,13 +167,30 @@ FILTERS = {
     "hours": hours,
     "moment": moment,
     "money": money,
+    "month": month,
     "person": person,
     "quantity": quantity,
     "rate": rate,
+    "word": word,
 }
 
 
 def _grouped(text: str) -> str:
-    whole, point, part = text.removeprefix("-").partition(".")
+    """A plain decimal with the locale's signs, thousands apart."""
+    group, point = _signs(locale())
+    whole, dot, part = text.removeprefix("-").partition(".")
     sign = MINUS if text.startswith("-") and text.strip("-0.") else ""
-    return f"{sign}{int(whole):,}{point}{part}"
+    return f"{sign}{int(whole):,}".replace(",", group) + (point if dot else "") + part
+
+
+@functools.cache
+def _signs(name: str) -> tuple[str, str]:
+    """What a locale puts between thousands, and before decimals."""
+    symbols = locale_of(name).number_symbols["latn"]
+    return symbols["group"], symbols["decimal"]
+
+
+@functools.lru_cache(maxsize=4096)
+def _written(day: date, skeleton: str, *, name: str) -> str:
+    """A day as a locale writes it: kept, as a page repeats a few days and working one out takes long."""
+    return format_skeleton(skeleton, day, locale=name)

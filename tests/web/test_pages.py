@@ -68,7 +68,8 @@ def test_a_fragment_is_what_the_whole_page_includes(client):
         whole, part = client.get(address), client.get(address, headers=HTMX)
         assert "<html" not in part.text
         assert part.text.strip() in whole.text
-        assert whole.headers["vary"] == part.headers["vary"] == "HX-Request"
+        assert whole.headers["vary"] == part.headers["vary"]
+        assert "HX-Request" in whole.headers["vary"]
 
 
 def test_a_reader_who_has_seen_this_cycle_is_sent_nothing(client):
