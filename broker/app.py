@@ -21,6 +21,7 @@ from broker.collecting import CollectionDesk
 from broker.cycle import MarketCycle, Timetable
 from broker.feeds.book import LiveBook
 from broker.feeds.desk import FeedDesk
+from broker.files.archive import UsageArchive
 from broker.payments.collector import Collector
 from broker.payments.port import Processor
 from broker.payments.stored import StoredLedger
@@ -106,11 +107,13 @@ class Market:
     shown_keys     keys that open nothing but a demo, for its sign-in page to show; none in a real market
     processor      what statements are collected through; None leaves them to be collected otherwise
     payout_policy  what every payout run keeps to
+    archive        where closed usage is copied to; None leaves it in the store alone
     inside         whether webhooks may go to this machine and its networks, and without TLS: never in a real market
     """
 
     processor: Processor | None = None
     payout_policy: PayoutPolicy = POLICY
+    archive: UsageArchive | None = None
     inside: bool = False
 
     def __init__(
@@ -188,7 +191,7 @@ class Market:
 
     def close(self) -> PeriodClose:
         """The closer of this market's months."""
-        return PeriodClose(self.sessions, self.hardware, clock=self.clock)
+        return PeriodClose(self.sessions, self.hardware, clock=self.clock, archive=self.archive)
 
     def collection(self) -> CollectionDesk:
         """Where this market's statements are collected."""

@@ -16,7 +16,9 @@ from hashlib import sha256
 import msgspec
 import polars as pl
 
+from broker.archiving import SegmentDesk
 from broker.clock import Clock
+from broker.files.archive import UsageArchive
 from broker.files.settlement import Names, month_files
 from broker.store.repositories.acts import ActRepository
 from broker.store.repositories.cleared_dues import ClearedDuesRepository
@@ -55,11 +57,20 @@ class CloseReport(msgspec.Struct, frozen=True, kw_only=True):
 class PeriodClose:
     """Closes the months of one market, in order. Each method is a step; none of them holds a transaction while it reckons."""
 
-    def __init__(self, sessions: Sessions, hardware: list[HardwareClass], *, clock: Clock, bounds: Bounds = BOUNDS) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        hardware: list[HardwareClass],
+        *,
+        clock: Clock,
+        bounds: Bounds = BOUNDS,
+        archive: UsageArchive | None = None,
+    ) -> None:
         self._sessions = sessions
         self._hardware = hardware
         self._clock = clock
         self._bounds = bounds
+        self._segments = SegmentDesk(sessions=sessions, archive=archive, clock=clock)
 
     async def periods(self) -> list[PeriodStanding]:
         """Every month from the first the ledger knows to the present one."""
@@ -185,6 +196,7 @@ class PeriodClose:
                 await JournalRepository(work).add_many(await GrantRepository(work, self._hardware).entries(settled.closed))
         else:
             await self._as_before(settled)
+        await self._segments.write(actor=actor)
         return CloseReport(closed=settled.closed, files=settled.files, settlement=settled.settlement, record=settled.record)
 
     async def exported(self, period: int, files: Mapping[str, bytes], *, actor: str) -> PeriodStanding:
@@ -238,6 +250,7 @@ class PeriodClose:
 
     async def _settled(self, standing: PeriodStanding, until: datetime) -> "_Settled":
         """The settlement of all periods up to this one; reckoned in a thread, on one snapshot of the store."""
+        kept = await self._segments.kept(before=standing.period)
         async with unit_of_work(self._sessions) as work:
             await work.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             settlements = SettlementRepository(work)
@@ -247,7 +260,7 @@ class PeriodClose:
                 raise WrongState(f"period {len(periods) + 1} is not closed yet; periods close in order", period=len(periods) + 1)
             loaded = _Loaded(
                 closed=closed,
-                book=await settlements.book([*periods, closed], self._hardware),
+                book=await settlements.book([*periods, closed], self._hardware, kept=kept),
                 names=Names(
                     providers=await settlements.providers(), parties=await settlements.parties(), seller=await settlements.seller()
                 ),

@@ -6,6 +6,7 @@
     GRIDFARE_PORT              port they listen on (8000)
     GRIDFARE_LOG_LEVEL         debug, info, warning or error (info)
     GRIDFARE_SELLER            seller.toml: who issues the invoices, as e-invoices and bank files must name it; kept once said
+    GRIDFARE_SEGMENTS          directory, or s3://bucket/prefix (with the usual AWS_* variables), that closed usage is copied to
     STRIPE_API_KEY             secret key by which statements are collected and providers paid; without it nothing is
     STRIPE_WEBHOOK_SECRET      secret that signs the events Stripe sends; needed with the key
 
@@ -20,6 +21,7 @@ import msgspec
 from contracts.terms.errors import BadInput
 
 DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
+OBJECT_STORE = "s3://"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PORT_MAX = 65_535
 
@@ -33,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8000
     log_level: str = "info"
     seller_file: Path | None = None
+    segments: str | None = None
     stripe_api_key: str | None = None
     stripe_webhook_secret: str | None = None
 
@@ -42,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return (
             f"Settings({secrets}, data_directory={str(self.data_directory)!r}, "
             f"host={self.host!r}, port={self.port}, log_level={self.log_level!r}, "
-            f"seller_file={str(self.seller_file) if self.seller_file else None!r})"
+            f"seller_file={str(self.seller_file) if self.seller_file else None!r}, segments={self.segments!r})"
         )
 
 
@@ -57,6 +60,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         port=_port(stated.get("GRIDFARE_PORT", str(defaults.port))),
         log_level=_log_level(stated.get("GRIDFARE_LOG_LEVEL", defaults.log_level)),
         seller_file=Path(stated["GRIDFARE_SELLER"]) if "GRIDFARE_SELLER" in stated else None,
+        segments=_segments(stated.get("GRIDFARE_SEGMENTS")),
         stripe_api_key=_stripe_key(stated.get("STRIPE_API_KEY"), stated.get("STRIPE_WEBHOOK_SECRET")),
         stripe_webhook_secret=stated.get("STRIPE_WEBHOOK_SECRET"),
     )
@@ -79,6 +83,18 @@ def _database_url(text: str | None) -> str | None:
         "DATABASE_URL must name a PostgreSQL database",
         variable="DATABASE_URL",
         would_do="postgresql://user@host/database",
+    )
+
+
+def _segments(text: str | None) -> str | None:
+    """A directory as it is, or a bucket."""
+    if text is None or "://" not in text or (text.startswith(OBJECT_STORE) and text != OBJECT_STORE):
+        return text
+    raise BadInput(
+        "GRIDFARE_SEGMENTS must be a directory or an object store",
+        variable="GRIDFARE_SEGMENTS",
+        found=text,
+        would_do="/var/lib/gridfare/segments or s3://bucket/prefix",
     )
 
 

@@ -94,6 +94,7 @@ PERIOD = Procedure(
     apart={"reviewed": ("rated",), "finalised": ("rated",)},
 )
 PREVIEW = Procedure(kind="preview", follows={"seen": ("", "seen")})
+SEGMENT = Procedure(kind="segment", follows={"written": ("", "written")})
 PAYOUT_RUN = Procedure(
     kind="payout run",
     follows={

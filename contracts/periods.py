@@ -50,6 +50,14 @@ class Previewed(msgspec.Struct, frozen=True, kw_only=True):
     bills: tuple[Bill, ...]
 
 
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that holds a copy of the usage received in a period: its name, how many rows, and the SHA-256 of them as CSV."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
 class PeriodStanding(msgspec.Struct, frozen=True, kw_only=True):
     """A period and what was done to it; `state` is `open` before anything was."""
 

@@ -31,3 +31,8 @@ def settlement_book(frames: dict[str, pl.DataFrame]) -> SettlementBook:
         if table.name in frames
     }
     return SettlementBook(**(kept | {table.name: kept[table.name].sort(table.key) for table in small if table.name in kept}))
+
+
+def in_total_order(usage: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `USAGE` by key and then by every other column: copies of one key that differ have an order too."""
+    return usage.select(list(USAGE.schema)).sort([*USAGE.key, *(name for name in USAGE.schema if name not in USAGE.key)])

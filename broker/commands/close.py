@@ -17,6 +17,7 @@ from rich.table import Table
 from broker.app import Market, open_market
 from broker.clock import FixedClock, SystemClock
 from broker.cycle import Timetable
+from broker.files.archive import UsageArchive
 from broker.files.artefacts import write_artefacts
 from broker.payments.opening import open_stripe
 from broker.services.finance_views import PeriodView, PreviewView, period_view, preview_view
@@ -159,6 +160,7 @@ def _run(act: Callable[[Market], Awaitable[Answer]], view: Callable[[Answer], Vi
         async with _market(dsn) as market:
             if settings.stripe_api_key and settings.stripe_webhook_secret:
                 market.processor = open_stripe(settings.stripe_api_key, secret=settings.stripe_webhook_secret, clock=market.clock)
+            market.archive = UsageArchive(settings.segments) if settings.segments else None
             return await act(market)
 
     with server(settings) as dsn:

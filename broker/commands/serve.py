@@ -13,6 +13,7 @@ from broker.app import clearing_worker, open_market
 from broker.clock import SystemClock
 from broker.cycle import Timetable
 from broker.feeds.keeping import keep_feeds
+from broker.files.archive import UsageArchive
 from broker.files.settlement import read_seller
 from broker.payments.opening import open_stripe
 from broker.serving import free_port, serve
@@ -58,6 +59,7 @@ async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, seller: 
         async with open_market(dsn, clock=SystemClock(), timetable=timetable, hardware=hardware) as market:
             if settings.stripe_api_key and settings.stripe_webhook_secret:
                 market.processor = open_stripe(settings.stripe_api_key, secret=settings.stripe_webhook_secret, clock=market.clock)
+            market.archive = UsageArchive(settings.segments) if settings.segments else None
             if seller:
                 async with unit_of_work(market.sessions) as work:
                     await SettlementRepository(work).name_seller(seller)

@@ -22,6 +22,7 @@ def test_every_variable_is_read():
         "GRIDFARE_PORT": "65535",
         "GRIDFARE_LOG_LEVEL": "DEBUG",
         "GRIDFARE_SELLER": "/etc/gridfare/seller.toml",
+        "GRIDFARE_SEGMENTS": "s3://bucket/prefix",
         "HOME": "/root",
     }
     assert read_settings(stated) == Settings(
@@ -31,6 +32,7 @@ def test_every_variable_is_read():
         port=65_535,
         log_level="debug",
         seller_file=Path("/etc/gridfare/seller.toml"),
+        segments="s3://bucket/prefix",
     )
 
 
@@ -45,6 +47,8 @@ def test_every_variable_is_read():
         ("GRIDFARE_PORT", "²"),
         ("GRIDFARE_PORT", "-1"),
         ("GRIDFARE_LOG_LEVEL", "loud"),
+        ("GRIDFARE_SEGMENTS", "gs://bucket"),
+        ("GRIDFARE_SEGMENTS", "s3://"),
     ],
 )
 def test_an_unreadable_variable_is_named(variable, value):

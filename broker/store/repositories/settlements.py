@@ -33,6 +33,7 @@ from contracts.close import CloseRecord
 from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PARTIES, PERIODS, PLANS, PROVIDERS, USAGE
 from contracts.review import Unbilled
 from contracts.settlement import Settlement, SettlementBook, settlement_book
+from contracts.settlement_book import in_total_order
 from contracts.statements import Invoice, InvoiceLine, PayoutAdvice, Seller
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.tables import Table
@@ -48,6 +49,13 @@ class ClosedPeriod(msgspec.Struct, frozen=True, kw_only=True):
     month: Period
     closes_at: datetime
     status: str
+
+
+class KeptUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy of all usage received before a moment: columns of `USAGE`, leases as they are known to their holders."""
+
+    rows: pl.DataFrame
+    until: datetime
 
 
 class SettlementRepository:
@@ -108,15 +116,25 @@ class SettlementRepository:
         )
         return Unbilled(records_waiting=records, oldest=oldest, leases_silent=tuple(await self._session.scalars(silent)))
 
-    async def book(self, periods: list[ClosedPeriod], hardware: list[HardwareClass], *, account_id: str | None = None) -> SettlementBook:
+    async def book(
+        self,
+        periods: list[ClosedPeriod],
+        hardware: list[HardwareClass],
+        *,
+        account_id: str | None = None,
+        kept: KeptUsage | None = None,
+    ) -> SettlementBook:
         """Everything these periods are settled from, of one account or of all: what was known at the last of their closes.
 
         A lease whose rate changes by slot is one settlement lease per rate, `{lease_id}@{n}`, rates in order of time.
+
+        kept   usage that need not be read again, received no later than that
         """
         known_until = periods[-1].closes_at
         rated = await self._rated_leases(known_until, account_id)
+        arrived = await self.received(known_until, since=kept.until if kept else None, account_id=account_id)
         frames = {
-            "usage": await self._usage(rated, known_until, account_id=account_id),
+            "usage": _rated(pl.concat([kept.rows, arrived]) if kept else arrived, rated),
             "leases": await self._leases(rated),
             "accounts": _frame(
                 [row.model_dump() | {"account_id": row.id} for row in await self._session.scalars(select(AccountRow))], ACCOUNTS
@@ -170,25 +188,22 @@ class SettlementRepository:
         joined = most.join(leases, on="lease_id").drop("lease_id").rename({"rated_id": "lease_id"})
         return joined.select(list(LEASES.schema))
 
-    async def _usage(self, rated: pl.DataFrame, until: datetime, *, account_id: str | None) -> pl.DataFrame:
-        parts = [
-            await copy_out(self._session, select_columns(*(col(getattr(row, name)) for name in USAGE.schema)).where(*which))
-            for row, which in (
-                (UsageRow, [col(UsageRow.received_at) < until, *_leased_by(account_id, col(UsageRow.lease_id))]),
-                (
-                    SetAsideRow,
-                    [
-                        col(SetAsideRow.received_at) < until,
-                        col(SetAsideRow.reason) == "other_content",
-                        *_leased_by(account_id, col(SetAsideRow.lease_id)),
-                    ],
-                ),
-            )
-        ]
-        usage = pl.concat(parts)
-        slots = rated.select("lease_id", "slot_start", "rated_id").sort("slot_start")
-        found = usage.sort("start").join_asof(slots, left_on="start", right_on="slot_start", by="lease_id", check_sortedness=False)
-        return found.with_columns(pl.col("rated_id").alias("lease_id")).select(list(USAGE.schema)).sort(USAGE.key)
+    async def received(self, until: datetime, *, since: datetime | None = None, account_id: str | None = None) -> pl.DataFrame:
+        """Usage received before a moment, and not before another, in no order: records, and copies of them that said something else."""
+        return pl.concat(
+            [
+                await copy_out(
+                    self._session,
+                    select_columns(*(col(getattr(row, name)) for name in USAGE.schema)).where(
+                        col(row.received_at) < until,
+                        *([col(row.received_at) >= since] if since else []),
+                        *which,
+                        *_leased_by(account_id, col(row.lease_id)),
+                    ),
+                )
+                for row, which in ((UsageRow, []), (SetAsideRow, [col(SetAsideRow.reason) == "other_content"]))
+            ]
+        )
 
     async def keep(self, closed: ClosedPeriod, settlement: Settlement, *, record: CloseRecord) -> None:
         """Write what the period decided; those already there are left alone, so a close that is run again writes nothing."""
@@ -253,6 +268,13 @@ class SettlementRepository:
 def _leased_by(account_id: str | None, lease_id: Mapped[str]) -> list[ColumnElement[bool]]:
     """That a lease is the account's; nothing for all accounts."""
     return [] if account_id is None else [lease_id.in_(select_columns(col(LeaseRow.id)).where(col(LeaseRow.account_id) == account_id))]
+
+
+def _rated(usage: pl.DataFrame, rated: pl.DataFrame) -> pl.DataFrame:
+    """Usage by settlement leases: each record on the rate of the slot it began in."""
+    slots = rated.select("lease_id", "slot_start", "rated_id").sort("slot_start")
+    found = usage.sort("start").join_asof(slots, left_on="start", right_on="slot_start", by="lease_id", check_sortedness=False)
+    return in_total_order(found.with_columns(pl.col("rated_id").alias("lease_id")))
 
 
 def _invoice(found: StatementView, account: AccountRow, *, months: dict[int, Period]) -> Invoice:
