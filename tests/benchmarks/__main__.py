@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from broker.clock import SystemClock
 from tests.benchmarks import (  # noqa: F401  (their entries put themselves on the register)
+    catalogue_entries,
     clearing_entries,
     feed_entries,
     ingest_entries,
