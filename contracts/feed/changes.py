@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from contracts.feed.damping import Penalty, charged
 from contracts.feed.messages import (
     ATTRIBUTES_BYTES_MAX,
     Announce,
@@ -24,6 +23,7 @@ from contracts.feed.messages import (
     SnapshotEnd,
     Withdraw,
 )
+from contracts.feed.runs import Numbered, run
 from contracts.feed.session import (
     Effect,
     Key,
@@ -38,8 +38,8 @@ from contracts.feed.session import (
     told,
     withdrawn,
 )
-from contracts.feed.table import Attested, Entry, life, stands
-from contracts.feed.wire import attested_bytes, canonical, is_signed, key_id, offer_hash, proof_bytes, table_hash
+from contracts.feed.table import stands
+from contracts.feed.wire import canonical, is_signed, key_id, offer_hash, proof_bytes, table_hash
 
 WINDOWS_MAX = 64
 ATTESTATIONS_MAX = 16
@@ -65,14 +65,9 @@ def checked(message: Message, envelope: Envelope) -> Message | Nack:
 def apply(session: Session, envelope: Envelope, *, message: Message, now: datetime) -> Outcome:
     """The table after a message that is next in order, and what to say beside the acknowledgement."""
     match message:
-        case Announce() if session.staged is not None:
-            return _staged(session, envelope, offer=message, now=now)
-        case Announce():
-            return _announced(session, envelope, offer=message, now=now)
-        case Price() | Capacity():
-            return _moved(session, envelope, message=message, now=now)
-        case Withdraw():
-            return _withdrawn(session, envelope, message=message, now=now)
+        case Announce() | Price() | Capacity() | Withdraw():
+            content = offer_hash(message) if isinstance(message, Announce) else ""
+            return run(session, (Numbered(envelope.seq, message, content),), now=now)
         case Heartbeat():
             return _confirmed(session, message, now=now)
         case SnapshotBegin():
@@ -95,94 +90,6 @@ def _refused(session: Session, envelope: Envelope, *, code: str, field: str, off
     return Outcome(session, (refusal(envelope, code, consumed=True, field=field, offer_id=offer_id),))
 
 
-def _version_fault(entry: Entry, version: int, *, content: str) -> str:
-    """Why a version may not follow the one we know: it lies behind, or says two things. Empty if it may."""
-    if version < entry.offer.version:
-        return "version_behind"
-    return "version_reused" if version == entry.offer.version and content != entry.hash else ""
-
-
-def _entry(session: Session, offer: Announce, *, now: datetime) -> Entry:
-    """The entry an offer would have: its penalty carried on, and charged for what changed."""
-    damping = session.terms.damping
-    content = offer_hash(offer)
-    old = session.entries.get(offer.offer_id)
-    penalty = Penalty(0, now) if old is None else old.penalty
-    if old is not None and not old.gone and content != old.hash:
-        penalty = charged(penalty, _points(session, old.offer, new=offer), now=now, damping=damping)
-    return Entry(
-        offer=offer,
-        hash=content,
-        heard_at=now,
-        until=life(offer.ttl_seconds, session.terms, now=now),
-        penalty=penalty,
-        attested=_attested(session, offer),
-        shown=("withdrawn", "unknown") if old is None else old.shown,
-    )
-
-
-def _points(session: Session, old: Announce, *, new: Announce) -> int:
-    """What a change costs: by what changed, not by the message that said so."""
-    damping = session.terms.damping
-    if (old.attributes, old.attestations) != (new.attributes, new.attestations):
-        return damping.change
-    return (damping.price if old.rate_micros != new.rate_micros else 0) + (damping.capacity if old.quantity != new.quantity else 0)
-
-
-def _attested(session: Session, offer: Announce) -> tuple[Attested, ...]:
-    """Third parties' claims with their standing; one by an unknown issuer is kept, unverified."""
-    claims = []
-    for one in offer.attestations:
-        public_key = session.terms.issuers.get(one.issuer, "")
-        data = attested_bytes(session.provider, offer.offer_id, attestation=one)
-        good = bool(public_key) and is_signed(one.signature, data, public_key=public_key)
-        claims.append(Attested(issuer=one.issuer, claim=one.claim, value=one.value, verified=good))
-    return tuple(claims)
-
-
-def _announced(session: Session, envelope: Envelope, *, offer: Announce, now: datetime) -> Outcome:
-    old = session.entries.get(offer.offer_id)
-    fault = "" if old is None else _version_fault(old, offer.version, content=offer_hash(offer))
-    if fault:
-        return _refused(session, envelope, code=fault, field="version", offer_id=offer.offer_id)
-    if (old is None or not stands(old, now)) and not _has_room(session, old, now=now):
-        return _refused(session, envelope, code="too_many_offers", field="offer_id", offer_id=offer.offer_id)
-    return _put(session, _entry(session, offer, now=now), now=now)
-
-
-def _has_room(session: Session, old: Entry | None, *, now: datetime) -> bool:
-    remembered = len(session.entries) - (old is not None)
-    standing = sum(stands(entry, now) for entry in session.entries.values())
-    return standing < session.terms.offers_max and remembered < 2 * session.terms.offers_max
-
-
-def _moved(session: Session, envelope: Envelope, *, message: Price | Capacity, now: datetime) -> Outcome:
-    """Only the rate or only the quantity differs; everything else stands as announced."""
-    old = session.entries.get(message.offer_id)
-    if old is None or not stands(old, now):
-        return _refused(session, envelope, code="unknown_offer", field="offer_id", offer_id=message.offer_id)
-    if isinstance(message, Price):
-        offer = msgspec.structs.replace(old.offer, version=message.version, rate_micros=message.rate_micros)
-    else:
-        offer = msgspec.structs.replace(old.offer, version=message.version, quantity=message.quantity)
-    fault = _version_fault(old, message.version, content=offer_hash(offer))
-    if fault:
-        return _refused(session, envelope, code=fault, field="version", offer_id=message.offer_id)
-    return _put(session, _entry(session, offer, now=now), now=now)
-
-
-def _put(session: Session, entry: Entry, *, now: datetime) -> Outcome:
-    entries = {**session.entries, entry.offer.offer_id: entry}
-    return told(msgspec.structs.replace(session, entries=entries), now, only=entry.offer.offer_id)
-
-
-def _withdrawn(session: Session, envelope: Envelope, *, message: Withdraw, now: datetime) -> Outcome:
-    old = session.entries.get(message.offer_id)
-    if old is None or not stands(old, now):
-        return _refused(session, envelope, code="unknown_offer", field="offer_id", offer_id=message.offer_id)
-    return _put(session, withdrawn(old, message.reason or "withdrawn by the provider", now=now, terms=session.terms), now=now)
-
-
 def _confirmed(session: Session, message: Heartbeat, *, now: datetime) -> Outcome:
     """The hashes agree, or the table is not to be trusted until a snapshot has come."""
     if hash_of_table(session, now) == message.table_hash:
@@ -197,25 +104,6 @@ def _begun(session: Session, envelope: Envelope, *, message: SnapshotBegin) -> O
     staged = Staged(generation=message.generation, count=message.count, hash=message.hash, spoiled=too_many)
     session = msgspec.structs.replace(session, staged=staged)
     return _refused(session, envelope, code="too_many_offers", field="count", offer_id="") if too_many else Outcome(session)
-
-
-def _staged(session: Session, envelope: Envelope, *, offer: Announce, now: datetime) -> Outcome:
-    """An offer of a snapshot is laid aside. One fault spoils the whole snapshot, and what follows up to its end."""
-    staged = session.staged
-    assert staged is not None
-    if staged.spoiled:
-        return Outcome(session)
-    old = session.entries.get(offer.offer_id)
-    fault = "" if old is None else _version_fault(old, offer.version, content=offer_hash(offer))
-    if offer.offer_id in staged.entries:
-        fault = "offer_twice"
-    elif len(staged.entries) >= staged.count:
-        fault = "snapshot_incomplete"
-    if fault:
-        session = msgspec.structs.replace(session, staged=msgspec.structs.replace(staged, spoiled=True))
-        return _refused(session, envelope, code=fault, field="version", offer_id=offer.offer_id)
-    entries = {**staged.entries, offer.offer_id: _entry(session, offer, now=now)}
-    return Outcome(msgspec.structs.replace(session, staged=msgspec.structs.replace(staged, entries=entries)))
 
 
 def _replaced(session: Session, envelope: Envelope, *, message: SnapshotEnd, now: datetime) -> Outcome:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-VERSION = "1.0"
+VERSION = "1.1"
 ATTRIBUTES_BYTES_MAX = 8_192
 WHOLE_MAX = 2**53 - 1
 
@@ -38,6 +38,22 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     seq: Sequence
     key: Name
     payload: dict[str, object]
+    signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}$")]
+
+
+class SealedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages in a row under one signature; each of them is what it would be in an envelope of its own.
+
+    seq        number of the first message; those after it follow without a gap
+    messages   an array of payloads, still encoded
+    signature  over the canonical bytes of provider, epoch, seq and the SHA-256 of `messages` as sent, hexadecimal
+    """
+
+    provider: Name
+    epoch: Sequence
+    seq: Sequence
+    key: Name
+    messages: msgspec.Raw
     signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}$")]
 
 

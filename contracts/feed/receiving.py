@@ -5,13 +5,31 @@ out of order is never applied, it only makes the broker ask; one over the quota 
 """
 
 from datetime import datetime, timedelta
+from itertools import count
 
 import msgspec
 
 from contracts.feed import changes
-from contracts.feed.messages import VERSION, Announce, Envelope, Heartbeat, Hello, Message, Nack, Reply, SnapshotBegin, SnapshotEnd, Welcome
+from contracts.feed.messages import (
+    VERSION,
+    Ack,
+    Announce,
+    Envelope,
+    Heartbeat,
+    Hello,
+    Message,
+    Nack,
+    Reply,
+    SealedBatch,
+    SnapshotBegin,
+    SnapshotEnd,
+    Welcome,
+)
+from contracts.feed.runs import Numbered, OneOffer, run
+from contracts.feed.sealed import Contents, contents_of, payload_hash, payload_of, sealed_bytes
 from contracts.feed.session import (
     RECENT_MAX,
+    Effect,
     Outcome,
     ProtocolError,
     Session,
@@ -32,12 +50,52 @@ SECONDS_PER_MINUTE = 60
 
 def step(session: Session, envelope: Envelope, *, now: datetime) -> Outcome:
     """Take one message. `now` is the broker's clock, UTC. The envelope has passed `wire.decode`."""
-    if envelope.provider != session.provider:
-        return Outcome(session, (refusal(envelope, "wrong_provider", field="provider"),))
-    public_key = key_claimed(session, envelope, now=now)
-    if public_key is None or not is_signed(envelope.signature, signed_bytes(envelope), public_key=public_key):
-        return Outcome(session, (refusal(envelope, "bad_signature" if public_key else "unknown_key", field="signature"),))
+    refused = _not_theirs(session, envelope, now=now)
+    return Outcome(session, (refused,)) if refused else _admitted(lapsed(session, now), envelope, now=now)
+
+
+def step_sealed(session: Session, batch: SealedBatch, *, now: datetime, binary: bool = False) -> Outcome:
+    """Take the messages of a sealed batch: its signature is checked once, and then each is what it would be in an envelope of its own.
+
+    Changes of single offers that follow one another are applied together. Raises BadInput when the batch is genuine and cannot be read.
+    """
+    refused = _not_theirs(session, batch, now=now)
+    if refused:
+        return Outcome(session, (refused,))
+    found = contents_of(batch, binary=binary)
     session = lapsed(session, now)
+    replies: list[Reply] = []
+    effects: list[Effect] = []
+    place = 0
+    while place < len(found.payloads):
+        part = _together(session, batch, found=found, place=place, now=now)
+        if part:
+            sent = found.payloads[place : place + len(part)]
+            outcome = _applied(session, part, payloads=sent, binary=binary, now=now)
+        else:
+            payload = payload_of(found.payloads[place], binary=binary)
+            facts = {"provider": batch.provider, "epoch": batch.epoch, "key": batch.key, "signature": batch.signature}
+            outcome = _admitted(session, Envelope(seq=batch.seq + place, payload=payload, **facts), now=now)  # type: ignore[arg-type]
+        session = outcome.session
+        replies += outcome.replies
+        effects += outcome.effects
+        place += max(1, len(part))
+    return Outcome(session, tuple(replies), tuple(effects))
+
+
+def _not_theirs(session: Session, sent: Envelope | SealedBatch, *, now: datetime) -> Nack | None:
+    """The refusal of what was not sent by this provider, with a key of its own; it costs the provider nothing."""
+    if sent.provider != session.provider:
+        return refusal(sent, "wrong_provider", field="provider")
+    public_key = key_claimed(session, sent, now=now)
+    data = sealed_bytes(sent) if isinstance(sent, SealedBatch) else signed_bytes(sent)
+    if public_key is None or not is_signed(sent.signature, data, public_key=public_key):
+        return refusal(sent, "bad_signature" if public_key else "unknown_key", field="signature")
+    return None
+
+
+def _admitted(session: Session, envelope: Envelope, *, now: datetime) -> Outcome:
+    """A message that is theirs: is it next, and may it be applied."""
     if envelope.epoch < session.epoch:
         return Outcome(session, (refusal(envelope, "epoch_behind", field="epoch"),))
     message = _read(envelope)
@@ -51,6 +109,37 @@ def step(session: Session, envelope: Envelope, *, now: datetime) -> Outcome:
     elif envelope.seq > session.seq + 1 and not isinstance(message, Hello | SnapshotBegin):
         return asked_again(session, now)
     return _next(session, envelope, message=message, now=now)
+
+
+def _together(session: Session, batch: SealedBatch, *, found: Contents, place: int, now: datetime) -> list[Numbered]:
+    """The changes of single offers that are next and paid for, from a place on; none where the next message has to be judged alone."""
+    in_place = (batch.epoch, batch.seq + place) == (session.epoch, session.seq + 1) and not session.broken
+    if found.messages is None or not in_place or (session.staged is None and not session.synced):
+        return []
+    kinds = OneOffer if session.staged is None else Announce
+    part = []
+    for seq, message, content in zip(count(batch.seq + place), found.messages[place:], found.hashes[place:], strict=False):
+        if not isinstance(message, kinds):
+            break
+        part.append(Numbered(seq, message, content))
+    return part if session.staged is not None or _wait(session, len(part), now=now) == 0 else []
+
+
+def _applied(session: Session, part: list[Numbered], *, payloads: list[bytes], binary: bool, now: datetime) -> Outcome:
+    """Changes in their place, all at once. Of acknowledgements that follow one another only the last is given."""
+    first, last = part[0].seq, part[-1].seq
+    recent = session.recent | {last - back: payload_hash(each, binary=binary) for back, each in enumerate(payloads[: -RECENT_MAX - 1 : -1])}
+    paid_until = session.paid_until if session.staged is not None else _paid(session, len(part), now=now)
+    outcome = run(msgspec.structs.replace(session, heard_at=now, paid_until=paid_until), part, now=now)
+    replies: list[Reply] = []
+    for nack in outcome.replies:
+        assert isinstance(nack, Nack), "changes of single offers are refused or taken"
+        replies += (Ack(epoch=session.epoch, seq=nack.seq - 1), nack) if nack.seq > first else (nack,)
+        first = nack.seq + 1
+    if first <= last:
+        replies.append(Ack(epoch=session.epoch, seq=last))
+    kept = {seq: known for seq, known in recent.items() if seq > last - RECENT_MAX}
+    return Outcome(msgspec.structs.replace(outcome.session, seq=last, recent=kept), tuple(replies), outcome.effects)
 
 
 def _read(envelope: Envelope) -> Message | Nack:
@@ -150,11 +239,21 @@ def _charged(session: Session, message: Message | Nack, *, now: datetime) -> tup
     """
     if isinstance(message, Heartbeat) or (session.staged is not None and isinstance(message, Announce | SnapshotEnd)):
         return session, 0
-    terms = session.terms
-    share = timedelta(seconds=SECONDS_PER_MINUTE) / terms.updates_per_minute
-    burst = share * terms.updates_burst
     cost = SNAPSHOT_COST if isinstance(message, SnapshotBegin) else 1
-    paid_until = max(session.paid_until or now, now) + share * cost
-    if paid_until - now > burst:
-        return session, max(1, -((now - paid_until + burst) // timedelta(seconds=1)))
-    return msgspec.structs.replace(session, paid_until=paid_until), 0
+    wait = _wait(session, cost, now=now)
+    return (session, wait) if wait else (msgspec.structs.replace(session, paid_until=_paid(session, cost, now=now)), 0)
+
+
+def _wait(session: Session, cost: int, *, now: datetime) -> int:
+    """Whole seconds until there is quota for so many messages; 0 when there is."""
+    ahead = _paid(session, cost, now=now) - now - _share(session) * session.terms.updates_burst
+    return 0 if ahead <= timedelta(0) else max(1, -(-ahead // timedelta(seconds=1)))
+
+
+def _paid(session: Session, cost: int, *, now: datetime) -> datetime:
+    return max(session.paid_until or now, now) + _share(session) * cost
+
+
+def _share(session: Session) -> timedelta:
+    """What one message takes of the quota."""
+    return timedelta(seconds=SECONDS_PER_MINUTE) / session.terms.updates_per_minute

@@ -3,12 +3,13 @@
 `Session` is all the memory there is. Functions take one and give the next; `contracts.feed.receiving.step` is the way in.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import msgspec
 
 from contracts.feed.damping import charged, is_damped
-from contracts.feed.messages import Ack, Envelope, Maint, Nack, Reply, Resync
+from contracts.feed.messages import Ack, Envelope, Maint, Nack, Reply, Resync, SealedBatch
 from contracts.feed.table import Entry, FeedTerms, ShownOffer, State, is_withheld, stands
 from contracts.feed.wire import key_id, table_hash
 
@@ -115,8 +116,23 @@ def standing(session: Session, offer_id: str, *, now: datetime) -> tuple[State, 
     entry = session.entries.get(offer_id)
     if entry is None:
         return "withdrawn", "unknown"
+    return _standing_of(session, entry, whole=_standing_of_all(session, now), now=now)
+
+
+def _standing_of(session: Session, entry: Entry, *, whole: tuple[State, str] | None, now: datetime) -> tuple[State, str]:
     if not stands(entry, now):
         return "withdrawn", entry.gone or "its time to live is over"
+    if whole is not None:
+        return whole
+    if session.maintenance and is_withheld(entry, session.maintenance, now=now):
+        return "paused", "maintenance"
+    if entry.penalty.suppressed and is_damped(entry.penalty, now, damping=session.terms.damping):
+        return "damped", "it changed too often"
+    return "live", ""
+
+
+def _standing_of_all(session: Session, now: datetime) -> tuple[State, str] | None:
+    """What holds for whatever stands in the table, if anything does."""
     silence = silent_seconds(session, now)
     if silence >= session.hold_seconds + session.restart_seconds:
         return "withdrawn", "the provider has been silent for too long"
@@ -124,13 +140,7 @@ def standing(session: Session, offer_id: str, *, now: datetime) -> tuple[State, 
         return "stale", f"the provider has been silent for more than {session.hold_seconds} s"
     if session.broken or not session.synced:
         return "stale", "the provider's table is being read again"
-    if session.paused is not None:
-        return "paused", session.paused or "the provider has paused"
-    if is_withheld(entry, session.maintenance, now=now):
-        return "paused", "maintenance"
-    if is_damped(entry.penalty, now, damping=session.terms.damping):
-        return "damped", "it changed too often"
-    return "live", ""
+    return None if session.paused is None else ("paused", session.paused or "the provider has paused")
 
 
 def may_book(session: Session, offer_id: str, *, version: int, now: datetime) -> bool:
@@ -196,15 +206,20 @@ def lapsed(session: Session, now: datetime) -> Session:
     return msgspec.structs.replace(session, entries=entries)
 
 
-def told(session: Session, now: datetime, *, only: str = "", effects: tuple[Effect, ...] = ()) -> Outcome:
-    """Tell each change of standing once: of one offer, or of all."""
-    entries = dict(session.entries)
+def told(session: Session, now: datetime, *, effects: tuple[Effect, ...] = ()) -> Outcome:
+    """Tell each change of standing once."""
+    return told_of(session, dict(session.entries), now=now, effects=effects)
+
+
+def told_of(
+    session: Session, entries: dict[str, Entry], *, now: datetime, only: Collection[str] | None = None, effects: tuple[Effect, ...] = ()
+) -> Outcome:
+    """The session with these entries, which are its own from now on; each change of standing among them, or among some, is told once."""
     changes: list[Effect] = []
-    for offer_id in (only,) if only else tuple(entries):
-        entry = entries.get(offer_id)
-        if entry is None:
-            continue
-        state, reason = standing(session, offer_id, now=now)
+    whole = _standing_of_all(session, now)
+    for offer_id in tuple(entries) if only is None else only:
+        entry = entries[offer_id]
+        state, reason = _standing_of(session, entry, whole=whole, now=now)
         mark = (state, f"{entry.hash}:{reason}")
         if mark != entry.shown:
             entries[offer_id] = msgspec.structs.replace(entry, shown=mark)
@@ -223,7 +238,7 @@ def acknowledged(session: Session) -> Ack:
     return Ack(epoch=session.epoch, seq=session.seq)
 
 
-def refusal(envelope: Envelope, code: str, *, consumed: bool = False, field: str = "", offer_id: str = "") -> Nack:
+def refusal(envelope: Envelope | SealedBatch, code: str, *, consumed: bool = False, field: str = "", offer_id: str = "") -> Nack:
     """A refusal of this message."""
     return Nack(epoch=envelope.epoch, seq=envelope.seq, code=code, consumed=consumed, field=field, offer_id=offer_id)
 
@@ -238,7 +253,7 @@ def asked_again(session: Session, now: datetime, *, snapshot: bool = False) -> O
     return Outcome(msgspec.structs.replace(session, asked=(wanted, now)), (wanted,))
 
 
-def key_claimed(session: Session, envelope: Envelope, *, now: datetime) -> str | None:
+def key_claimed(session: Session, envelope: Envelope | SealedBatch, *, now: datetime) -> str | None:
     """The public key an envelope claims, if it may sign now."""
     for key in session.keys:
         if key_id(key.public_key) == envelope.key and (key.until is None or now < key.until):

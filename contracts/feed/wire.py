@@ -17,6 +17,14 @@ from contracts.terms.errors import BadInput
 
 WIRE_BYTES_MAX = 65_536
 DEPTH_MAX = 32
+WHOLE_LIMIT = 2**53
+# Between these every fraction is written without an exponent, by RFC 8785 as by everybody else.
+FRACTION_MIN, FRACTION_MAX = 1e-4, 1e15
+SORTED = msgspec.json.Encoder(order="sorted")
+
+
+class NotPlain(Exception):
+    """A value whose canonical text takes the long way: rare names, rare numbers, or no JSON value at all."""
 
 
 def canonical(value: object) -> bytes:
@@ -24,7 +32,46 @@ def canonical(value: object) -> bytes:
 
     Raises ValueError for what JSON cannot say alike everywhere: NaN, whole numbers beyond 2^53, names that are not text.
     """
-    return rfc8785.dumps(msgspec.to_builtins(value))
+    return text_of(msgspec.to_builtins(value))
+
+
+def text_of(value: object) -> bytes:
+    """The canonical text of what was read from JSON or MessagePack.
+
+    Raises ValueError and TypeError for values that only MessagePack has, bytes and moments, and like `canonical`. Almost all there is to
+    say is plain, and the encoder in C writes it as the RFC wants it, once whole numbers are written as such.
+    """
+    try:
+        return SORTED.encode(_plain(value))
+    except NotPlain:
+        return rfc8785.dumps(value)  # type: ignore[arg-type]  # anything that is no JSON value is refused there
+
+
+def _plain(value: object) -> object:
+    """The same value with its whole numbers as such. Raises NotPlain where the two ways of writing it may differ."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int and -WHOLE_LIMIT < value < WHOLE_LIMIT:  # type: ignore[operator]  # the kind is known
+        return value
+    if kind is float:
+        return _number(value)  # type: ignore[arg-type]  # the kind is known
+    if isinstance(value, dict):
+        if not all(type(name) is str and name.isascii() for name in value):
+            raise NotPlain
+        return {name: one if type(one) is str else _plain(one) for name, one in value.items()}
+    if kind is list:
+        return [_plain(one) for one in value]  # type: ignore[attr-defined]  # the kind is known
+    raise NotPlain
+
+
+def _number(value: float) -> float:
+    if -FRACTION_MAX < value < FRACTION_MAX:
+        if value == int(value):
+            return int(value)
+        if abs(value) >= FRACTION_MIN:
+            return value
+    raise NotPlain
 
 
 def sha256(value: object) -> str:
@@ -34,14 +81,15 @@ def sha256(value: object) -> str:
 
 def offer_hash(offer: Announce) -> str:
     """Hash of what an offer says. The time to live is left out: each side counts its own."""
-    return sha256({
+    facts = {
         "offer_id": offer.offer_id,
         "version": offer.version,
         "quantity": offer.quantity,
         "rate_micros": offer.rate_micros,
         "attributes": offer.attributes,
-        "attestations": offer.attestations,
-    })  # fmt: skip
+        "attestations": offer.attestations or [],
+    }
+    return sha256(facts)
 
 
 def table_hash(offer_hashes: Iterable[str]) -> str:
@@ -114,20 +162,20 @@ def decode(data: bytes, *, binary: bool = False) -> Envelope:
         raise BadInput(f"a message has at most {WIRE_BYTES_MAX} bytes", found=len(data))
     try:
         envelope = msgspec.msgpack.decode(data, type=Envelope) if binary else msgspec.json.decode(data, type=Envelope)
-        rfc8785.dumps(envelope.payload)  # type: ignore[arg-type]  # bytes and moments, which only MessagePack has, are refused here
+        text_of(envelope.payload)  # bytes and moments, which only MessagePack has, are refused here
     except (ValueError, RecursionError, TypeError, msgspec.DecodeError) as fault:
         raise BadInput(f"the message cannot be read: {fault}") from fault
-    if _deeper(envelope.payload, DEPTH_MAX):
+    if is_deeper(envelope.payload, DEPTH_MAX):
         raise BadInput(f"a message is nested at most {DEPTH_MAX} deep")
     return envelope
 
 
-def _deeper(value: object, levels: int) -> bool:
+def is_deeper(value: object, levels: int) -> bool:
     """Whether a value is nested deeper than so many levels; it goes no deeper itself."""
     if levels == 0:
         return isinstance(value, dict | list)
     inner: Iterable[object] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(_deeper(one, levels - 1) for one in inner)
+    return any(is_deeper(one, levels - 1) for one in inner)
 
 
 def decode_reply(data: bytes, *, binary: bool = False) -> Reply:

@@ -110,6 +110,33 @@ def forged_is_refused(sides: Sides) -> None:
     )
 
 
+def a_batch_is_its_messages(sides: Sides) -> None:
+    """Messages under one signature are taken as each would be alone, one refused among them too; said again, they change nothing."""
+    play = script(sides).opened(an_offer("a"), an_offer("b"))
+    batch = play.batch(Price(offer_id="a", version=2, rate_micros=5), Withdraw(offer_id="nobody"), an_offer("c"), Withdraw(offer_id="b"))
+    replies = play.send(batch)
+    require(codes(replies) == ["ack", "unknown_offer", "ack"], f"a batch of four, the second at fault, was answered by {codes(replies)}")
+    found = {name: row.version for name, row in play.table().items()}
+    require(found == {"a": 2, "c": 1}, f"after the batch the table was {found}")
+    require(codes(play.send(batch)) == ["ack"], "the same batch again was not simply acknowledged")
+    require({name: row.version for name, row in play.table().items()} == found, "the same batch again changed the table")
+    require(
+        codes(play.say(Capacity(offer_id="a", version=3, quantity=1))) == ["ack"], "after a batch of four the fifth number was not next"
+    )
+
+
+def a_batch_is_signed_whole(sides: Sides) -> None:
+    """A batch by another key, or with a message replaced, changes nothing and costs its victim nothing."""
+    play = script(sides).opened(an_offer("a"), an_offer("b"))
+    good = play.batch(Withdraw(offer_id="a"), Price(offer_id="b", version=2, rate_micros=5))
+    play.seq -= 2
+    require(codes(play.send(play.batch(Withdraw(offer_id="a"), key=OTHER_KEY))) == ["unknown_key"], "a batch by a stranger passed")
+    replaced = good.replace(b'"rate_micros":5', b'"rate_micros":1')
+    require(codes(play.send(replaced)) == ["bad_signature"], "a batch with a message replaced passed")
+    require({name: row.version for name, row in play.table().items()} == {"a": 1, "b": 1}, "a forged batch was applied")
+    require(codes(play.send(good)) == ["ack"], "forgeries used up the victim's numbers or quota")
+
+
 def nonsense_is_refused(sides: Sides) -> None:
     """Bytes that are no message are refused, and the session goes on."""
     play = script(sides).opened(an_offer())
@@ -303,6 +330,8 @@ BROKER_CLAUSES = (
     half_a_snapshot_is_nothing,
     a_wrong_snapshot_is_nothing,
     forged_is_refused,
+    a_batch_is_its_messages,
+    a_batch_is_signed_whole,
     nonsense_is_refused,
     a_flood_is_held_off,
     a_life_is_the_brokers,

@@ -9,20 +9,19 @@ from typing import Protocol
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from contracts.feed import receiving, speaker
-from contracts.feed.messages import Message, Nack, Unsigned
+from contracts.feed import batches, speaker
+from contracts.feed.messages import Message, Unsigned
 from contracts.feed.session import LeaseReclaimed, Session, may_book, shown_table, tick
 from contracts.feed.speaker import Speaker, Spoken, hash_of_offers
 from contracts.feed.table import ShownOffer
-from contracts.feed.wire import decode, decode_reply, encode, seal
-from contracts.terms.errors import BadInput
+from contracts.feed.wire import decode_reply, encode, seal
 
 
 class BrokerSide(Protocol):
     """A broker that listens to one provider."""
 
     def take(self, wire: bytes, now: datetime) -> list[bytes]:
-        """Take one message, encoded as JSON; the replies, likewise."""
+        """Take one envelope or sealed batch, encoded as JSON; the replies, likewise."""
         ...
 
     def wait(self, now: datetime) -> None:
@@ -78,12 +77,8 @@ class OurBroker:
         self._reclaimed: set[str] = set()
 
     def take(self, wire: bytes, now: datetime) -> list[bytes]:
-        """One step; bytes that are no message are refused without a number."""
-        try:
-            envelope = decode(wire)
-        except BadInput:
-            return [encode(Nack(epoch=self.session.epoch, seq=self.session.seq, code="unreadable", consumed=False))]
-        outcome = receiving.step(self.session, envelope, now=now)
+        """What comes, taken whole; bytes that are no message are refused without a number."""
+        outcome = batches.take(self.session, [wire], now=now)
         self.session = outcome.session
         self._reclaimed |= {effect.lease_id for effect in outcome.effects if isinstance(effect, LeaseReclaimed)}
         return [encode(reply) for reply in outcome.replies]

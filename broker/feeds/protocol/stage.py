@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broker.feeds.protocol.sides import BrokerSide, OurBroker, OurProvider, ProviderSide
 from contracts.feed.messages import VERSION, Announce, Hello, Message, Reply, SnapshotBegin, SnapshotEnd, Unsigned
+from contracts.feed.sealed import seal_batch
 from contracts.feed.session import open_session
 from contracts.feed.speaker import Speaker
 from contracts.feed.table import FeedTerms, ShownOffer
@@ -77,6 +78,14 @@ class Script:
         if extra is None:
             return encode(seal(unsigned, key))
         return encode(seal_payload(unsigned, key, payload={**msgspec.to_builtins(message), **extra}))
+
+    def batch(self, *messages: Message, key: Ed25519PrivateKey = KEY) -> bytes:
+        """The next messages under one signature; their numbers are used."""
+        said = [
+            Unsigned(provider=PROVIDER, epoch=self.epoch, seq=seq, message=message) for seq, message in enumerate(messages, self.seq + 1)
+        ]
+        self.seq += len(messages)
+        return seal_batch(said, key)
 
     def send(self, wire: bytes) -> list[Reply]:
         """Bytes as they are."""

@@ -8,10 +8,11 @@ from broker.feeds.protocol.sides import OurBroker, OurProvider
 from broker.feeds.protocol.stage import KEY, PROVIDER, TERMS
 from contracts.feed.damping import Penalty
 from contracts.feed.messages import Heartbeat, Unsigned
+from contracts.feed.sealed import decode_batch, sealed_bytes
 from contracts.feed.session import open_session
 from contracts.feed.speaker import Speaker, Spoken
 from contracts.feed.table import ShownOffer
-from contracts.feed.wire import decode, encode, public_key_of, seal, seal_payload, sha256, table_hash
+from contracts.feed.wire import decode, encode, is_signed, key_id, public_key_of, seal, seal_payload, sha256, table_hash
 from contracts.terms.errors import BadInput
 
 change = msgspec.structs.replace
@@ -34,7 +35,7 @@ class FaultyBroker(OurBroker):
 
 class AppliesOutOfOrder(FaultyBroker):
     def take(self, wire: bytes, now: datetime) -> list[bytes]:
-        seq = decode(wire).seq if wire.startswith(b'{"provider":"prv') else 0
+        seq = decode(wire).seq if b'"payload":' in wire else 0
         if seq > self.session.seq + 1:
             self.spoil(seq=seq - 1)
         return super().take(wire, now)
@@ -42,7 +43,7 @@ class AppliesOutOfOrder(FaultyBroker):
 
 class AppliesTwice(FaultyBroker):
     def take(self, wire: bytes, now: datetime) -> list[bytes]:
-        envelope = decode(wire) if wire.startswith(b'{"provider":"prv') else None
+        envelope = decode(wire) if b'"payload":' in wire else None
         if envelope and self.session.recent.get(envelope.seq) == sha256(envelope.payload):
             self.spoil(seq=envelope.seq - 1)
         return super().take(wire, now)
@@ -56,6 +57,26 @@ class BelievesAnySignature(FaultyBroker):
             return super().take(wire, now)
         unsigned = Unsigned(provider=envelope.provider, epoch=envelope.epoch, seq=envelope.seq, message=Heartbeat(table_hash="0" * 64))
         return super().take(encode(seal_payload(unsigned, KEY, payload=envelope.payload)), now)
+
+
+class BelievesAnyBatch(FaultyBroker):
+    def take(self, wire: bytes, now: datetime) -> list[bytes]:
+        batch = decode_batch(wire)
+        if batch is not None:
+            own = change(batch, key=key_id(public_key_of(KEY)))
+            wire = msgspec.json.encode(change(own, signature=KEY.sign(sealed_bytes(own)).hex()))
+        return super().take(wire, now)
+
+
+class TakesTheFirstOfABatch(FaultyBroker):
+    def take(self, wire: bytes, now: datetime) -> list[bytes]:
+        batch = decode_batch(wire)
+        if batch is not None:
+            first = msgspec.Raw(msgspec.json.encode(msgspec.json.decode(batch.messages)[:1]))
+            own = change(batch, messages=first)
+            if is_signed(batch.signature, sealed_bytes(batch), public_key=public_key_of(KEY)):
+                wire = msgspec.json.encode(change(own, signature=KEY.sign(sealed_bytes(own)).hex()))
+        return super().take(wire, now)
 
 
 class IgnoresContradictions(FaultyBroker):
@@ -121,7 +142,7 @@ class ForgetsTheTableAtAHello(FaultyBroker):
 
 class ListensToOldEpochs(FaultyBroker):
     def take(self, wire: bytes, now: datetime) -> list[bytes]:
-        envelope = decode(wire) if wire.startswith(b'{"provider":"prv') else None
+        envelope = decode(wire) if b'"payload":' in wire else None
         if envelope and envelope.epoch < self.session.epoch:
             self.spoil(epoch=envelope.epoch, seq=envelope.seq - 1)
         return super().take(wire, now)
@@ -214,6 +235,8 @@ FAULTY_BROKERS: dict[type[FaultyBroker], str] = {
     AppliesOutOfOrder: "never_out_of_order",
     AppliesTwice: "repeated_is_acknowledged_again",
     BelievesAnySignature: "forged_is_refused",
+    BelievesAnyBatch: "a_batch_is_signed_whole",
+    TakesTheFirstOfABatch: "a_batch_is_its_messages",
     IgnoresContradictions: "one_number_one_content",
     NeverTakesSilenceSeriously: "silence_makes_stale_then_withdrawn",
     EmptiesTheTableWhenASnapshotBegins: "half_a_snapshot_is_nothing",

@@ -10,6 +10,7 @@ from broker.feeds.protocol.card import CLAUSES
 from broker.feeds.protocol.stage import KEY
 from contracts.feed.damping import Damping
 from contracts.feed.messages import VERSION, Announce, Message, Reply
+from contracts.feed.sealed import contents_of, decode_batch, sealed_bytes
 from contracts.feed.wire import canonical, decode, is_signed, message_of, offer_hash, public_key_of, signed_bytes, table_hash
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,7 +19,7 @@ SOURCES = "".join(path.read_text() for path in [*(ROOT / "contracts" / "feed").g
 
 
 def test_the_example_is_signed_as_the_page_says():
-    envelope = decode(re.search(r"```json\n(.*?)```", PAGE, re.DOTALL).group(1).encode())
+    envelope = decode(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[0].encode())
     assert is_signed(envelope.signature, signed_bytes(envelope), public_key=public_key_of(KEY))
     assert f"`{signed_bytes(envelope).decode()}`" in PAGE
     assert public_key_of(KEY) in PAGE
@@ -26,6 +27,15 @@ def test_the_example_is_signed_as_the_page_says():
     assert isinstance(offer, Announce)
     assert table_hash([offer_hash(offer)]) in PAGE
     assert canonical(offer) == canonical(envelope.payload)
+
+
+def test_the_example_of_a_batch_is_signed_as_the_page_says():
+    text = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[1]
+    batch = decode_batch(text.encode())
+    assert batch is not None
+    assert is_signed(batch.signature, sealed_bytes(batch), public_key=public_key_of(KEY))
+    assert f"`{sealed_bytes(batch).decode()}`" in PAGE
+    assert [type(each).__name__ for each in contents_of(batch).messages or ()] == ["Price", "Withdraw"]
 
 
 def test_every_message_and_member_is_on_the_page():
@@ -37,7 +47,7 @@ def test_every_message_and_member_is_on_the_page():
 
 
 def test_every_code_is_on_the_page_and_no_other():
-    codes = re.findall(r'(?:code=|refusal\(\w+, |fault = |return |code = )"([a-z]+(?:_[a-z]+)+|malformed|unreadable)"', SOURCES)
+    codes = re.findall(r'(?:code=|refusal\(\w+, |Fault\(|return |code = )"([a-z]+(?:_[a-z]+)+|malformed|unreadable)"', SOURCES)
     codes += re.findall(r'"(unknown_key|version_reused|unknown_type)"', SOURCES)
     section = PAGE.split("## 6. Codes")[1].split("## 7.")[0]
     assert set(re.findall(r"`([a-z_]+)`", section)) - {"field"} == set(codes)
