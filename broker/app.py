@@ -37,6 +37,7 @@ from broker.services.leases import LeaseService
 from broker.services.market import MarketService
 from broker.services.offers import OfferService
 from broker.services.orders import OrderService
+from broker.services.providers import Answers, ProviderService
 from broker.services.quote_ports import QuoteRules
 from broker.services.quotes import QuoteService
 from broker.services.receivables import MeterService, ReceivableService, ReconciliationService
@@ -55,6 +56,7 @@ from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.market import MarketRepository
 from broker.store.repositories.offers import OfferSearchRepository
+from broker.store.repositories.provider_desk import ProviderRepository
 from broker.store.repositories.quotes import QuoteRepository
 from broker.store.repositories.reconciling import MeterRepository, ReconciliationRepository
 from broker.store.repositories.replies import ReplyRepository
@@ -87,6 +89,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     meters: MeterService
     offers: OfferService
     orders: OrderService
+    providers: ProviderService
     quotes: QuoteService
     receivables: ReceivableService
     reconciliation: ReconciliationService
@@ -131,6 +134,7 @@ class Market:
         self.hardware = hardware
         self.shown_keys = tuple(shown_keys)
         self.backlog = Backlog()
+        self.answers = Answers()
         self.feeds = FeedDesk(sessions, clock=clock, hardware=hardware)
         self.book = LiveBook(sessions, clock=clock)
 
@@ -165,6 +169,7 @@ class Market:
             meters=MeterService(MeterRepository(work), leases, clock=self.clock),
             offers=offers,
             orders=orders,
+            providers=self._providers(work),
             quotes=QuoteService(QuoteRepository(work), orders=orders, leases=holding, rules=self._quote_rules(), clock=self.clock),
             receivables=ReceivableService(acts, journal, disputes=disputes, clock=self.clock),
             reconciliation=ReconciliationService(ReconciliationRepository(work)),
@@ -174,6 +179,11 @@ class Market:
             usage=UsageService(UsageRepository(work), clock=self.clock),
             webhooks=WebhookService(WebhookRepository(work), clock=self.clock, entropy=os.urandom, plain=self.inside),
             session=work,
+        )
+
+    def _providers(self, work: WorkSession) -> ProviderService:
+        return ProviderService(
+            ClearedBookRepository(work), ProviderRepository(work), feeds=self.feeds, clock=self.clock, answers=self.answers
         )
 
     def _offers(self, work: WorkSession) -> OfferService:

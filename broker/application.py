@@ -20,6 +20,7 @@ from broker.api.openapi import openapi_config
 from broker.api.orders import BidController, LeaseController, StatementController
 from broker.api.paying import DisputeController, PrepaidController, ReadingController, statement_pdf, stripe_webhook
 from broker.api.problems import answer, refusal_of
+from broker.api.provider import ProviderController
 from broker.api.queries import provide_offer_query, provide_price_filter, provide_search_query
 from broker.api.quotes import QuoteController
 from broker.api.search import SearchController
@@ -54,6 +55,7 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     StatementController,
     UsageController,
     FeedController,
+    ProviderController,
     PrepaidController,
     DisputeController,
     ReadingController,

@@ -35,6 +35,7 @@ from pricing.clearing import clear
 from tests.fake_access import FakeAccess
 from tests.fake_finance import fake_finance
 from tests.fake_leases import FakeLeases
+from tests.fake_provider import PROVIDER, fake_providers
 from tests.fake_quotes import FakeQuotes
 from tests.fake_search import fake_search
 from tests.fake_webhooks import FakeWebhooks
@@ -43,7 +44,7 @@ DAY = datetime(2027, 1, 15, tzinfo=UTC)
 GATE = DAY - timedelta(minutes=15)
 NOW = GATE + timedelta(minutes=4)
 GATES_EVERY = timedelta(hours=1)
-KEY, OTHER_KEY = "gf_buyer", "gf_other"
+KEY, OTHER_KEY, PROVIDER_KEY = "gf_buyer", "gf_other", "gf_provider"
 CREDIT = 1_000_000_000
 FINANCE = ("finance:read", "finance:write", "finance:approve")
 
@@ -56,6 +57,12 @@ def cleared(number: int) -> tuple[MarketBook, Clearing]:
         dearer = (pl.col("rate_micros") * 104 // 100).alias("rate_micros")
         book = msgspec.structs.replace(book, offers=book.offers.with_columns(dearer), offer_slots=book.offer_slots.with_columns(dearer))
     return book, clear(book)
+
+
+def cleared_book(number: int) -> ClearedBook:
+    """A cycle as it was cleared; gates are an hour apart, over the same day."""
+    book, clearing = cleared(number)
+    return ClearedBook(cycle_number=number, gate_at=GATE - (2 - number) * GATES_EVERY, book=book, clearing=clearing)
 
 
 def certificate() -> Certificate:
@@ -231,8 +238,9 @@ class FakeAccounts:
         )
         return account, frozenset(scopes)
 
-    async def provider_by_key_digest(self, digest: bytes) -> None:
-        return None
+    async def provider_by_key_digest(self, digest: bytes) -> tuple[str, str, frozenset[str]] | None:
+        scopes = frozenset({"provider:read"})
+        return (PROVIDER, "Hyperstack", scopes) if digest == key_digest(PROVIDER_KEY) else None
 
     async def staff_by_key_digest(self, digest: bytes) -> None:
         return None
@@ -373,6 +381,7 @@ class FakeMarket:
             market=MarketService(FakeMarketReader(cycles=cycles), clock, currency="USD", gate_interval=GATES_EVERY),
             offers=offers,
             orders=self.orders,
+            providers=fake_providers(cycles, cleared_book, clock=clock),
             quotes=FakeQuotes(clock),
             webhooks=WebhookService(FakeWebhooks(), clock=clock, entropy=lambda count: bytes(range(count))),
             replies=ReplyService(FakeReplies(), clock),

@@ -1,6 +1,7 @@
 """Why a buyer's bid got what it got: what each clause removed, what giving way would find, and at what price."""
 
 import asyncio
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ class ClearedBook(msgspec.Struct, frozen=True, kw_only=True):
     """What one applied cycle saw and decided."""
 
     cycle_number: int
+    gate_at: datetime
     book: MarketBook
     clearing: Clearing
 
