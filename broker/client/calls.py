@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from broker.client.call import Call, pairs, pairs_of
+from broker.services.access_views import AccessView
 from broker.services.disputes import DisputeRequest, DisputeView, Evidence
 from broker.services.explanations import BidExplanation
 from broker.services.finance_views import Done, TopUpRequest, TopUpView
@@ -147,6 +148,12 @@ def list_leases(*, cursor: str | None = None, limit: int | None = None) -> Call[
 def get_lease(lease_id: str) -> Call[LeaseView]:
     """One of your leases, its slots and what it delivered."""
     return Call(operation="GetLease", method="GET", path="/v1/leases/{lease_id}", answer=LeaseView, at={"lease_id": lease_id})
+
+
+def get_lease_access(lease_id: str) -> Call[AccessView]:
+    """Where a lease is reached and the token that is let in there, for as long as it lives."""
+    path, at = "/v1/leases/{lease_id}/access", {"lease_id": lease_id}
+    return Call(operation="GetLeaseAccess", method="GET", path=path, answer=AccessView, at=at)
 
 
 def extend_lease(lease_id: str, hours: float) -> Call[QuoteView]:

@@ -1,5 +1,6 @@
 """`gridfare search` against a broker that answers over HTTP."""
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -43,7 +44,7 @@ def test_a_search_shows_offers_and_explains_the_rest(capsys, address):
 
 def test_a_search_as_json_is_what_the_broker_said(capsys, address):
     ended = run(capsys, "search", "hardware=H100-SXM", "--url", address, "--json")
-    assert ended.out.startswith('{"as_of"')
+    assert json.loads(ended.out)["considered"] > 0
 
 
 @pytest.mark.parametrize(("demand", "why"), [("hardware", "names what it asks for"), ("colour=red", "colour"), ("quantity=0", "quantity")])
@@ -54,4 +55,4 @@ def test_a_demand_nobody_knows_is_refused_by_name(capsys, address, demand, why):
 
 def test_a_broker_that_is_not_there_is_one_sentence(capsys):
     ended = run(capsys, "search", "--url", "http://127.0.0.1:9")
-    assert (ended.code, "no broker answers there" in ended.err) == (2, True)
+    assert (ended.code, "no broker answers at http://127.0.0.1:9" in ended.err) == (2, True)
