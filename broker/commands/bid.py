@@ -84,7 +84,7 @@ def _enter(market: Gridfare, wants: list[str], *, file: Path | None, within: flo
     now = market.send(calls.get_market_now())
     request = _request(wants, file, now=now, within=within)
     if not json:
-        _indicate(request, now, console)
+        _indicate(request, now, console=console)
     if not agreed(f"Enter this bid? {_worst(request, now)}", yes=yes):
         console.print("Not entered.")
         return
@@ -119,7 +119,7 @@ def _first_slot(now: MarketNow) -> datetime:
     return EPOCH + -((EPOCH - now.next_gate_at) // slot) * slot
 
 
-def _indicate(request: BidRequest, now: MarketNow, console: Console) -> None:
+def _indicate(request: BidRequest, now: MarketNow, *, console: Console) -> None:
     """What such hours last cost, beside what this bid would pay, both a reference hour; bound to nothing."""
     console.print(
         f"{request.width:,} accelerators, {request.hours:g} hours in all, {when(request.window_start)} to {when(request.window_end)}"
