@@ -1,13 +1,27 @@
 """What a clause of the conformance kit plays on: a broker that has not been spoken to, a script, a clock, a poor line."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broker.feeds.protocol.sides import BrokerSide, OurBroker, OurProvider, ProviderSide
-from contracts.feed.messages import VERSION, Announce, Hello, Message, Reply, SnapshotBegin, SnapshotEnd, Unsigned
+from contracts.feed.messages import (
+    VERSION,
+    Announce,
+    Capacity,
+    Hello,
+    Maint,
+    Message,
+    Price,
+    Reply,
+    SnapshotBegin,
+    SnapshotEnd,
+    Unsigned,
+    Withdraw,
+)
 from contracts.feed.sealed import seal_batch
 from contracts.feed.session import open_session
 from contracts.feed.speaker import Speaker
@@ -30,6 +44,11 @@ TERMS = FeedTerms(
 )
 
 
+# What the names of offers begin with. A feed that outlives a clause remembers them, their versions and their moods, so over a line
+# every clause has names of its own; alone every clause has a fresh feed.
+NAMES: ContextVar[str] = ContextVar("NAMES", default="")
+
+
 class ClauseBroken(Exception):
     """A clause of the specification is not kept; the message says what was found."""
 
@@ -50,48 +69,58 @@ def our_provider() -> ProviderSide:
     return OurProvider(Speaker(provider=PROVIDER, epoch=1), KEY)
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """As whom a script speaks, since when, and in which epoch."""
+
+    provider: str = PROVIDER
+    key: Ed25519PrivateKey = KEY
+    start: datetime = START
+    epoch: int = 1
+
+
 class Sides(msgspec.Struct, frozen=True, kw_only=True):
-    """What is under test: each call gives a fresh side. A side that is left out is ours."""
+    """What is under test: each call gives a fresh side, and the part a script plays against it. What is left out is ours."""
 
     broker: Callable[[], BrokerSide] = our_broker
     provider: Callable[[], ProviderSide] = our_provider
+    part: Callable[[], Part] = Part
 
 
 def an_offer(name: str = "ofr_1", *, version: int = 1, **terms: object) -> Announce:
     """Eight accelerators at 2.00 for a quarter of an hour, unless said otherwise."""
-    facts = {"offer_id": name, "version": version, "quantity": 8, "rate_micros": 2_000_000, "ttl_seconds": 900, **terms}
+    facts = {"offer_id": NAMES.get() + name, "version": version, "quantity": 8, "rate_micros": 2_000_000, "ttl_seconds": 900, **terms}
     return msgspec.convert(facts, Announce)
 
 
 class Script:
     """A provider played by hand against a broker: right unless told to be wrong."""
 
-    def __init__(self, broker: BrokerSide) -> None:
+    def __init__(self, broker: BrokerSide, part: Part) -> None:
         self.broker = broker
-        self.now = START
-        self.epoch = 1
+        self.part = part
+        self.now = part.start
+        self.epoch = part.epoch
         self.seq = 0
 
-    def wire(self, message: Message, *, seq: int, key: Ed25519PrivateKey = KEY, extra: dict[str, object] | None = None) -> bytes:
+    def wire(self, message: Message, *, seq: int, key: Ed25519PrivateKey | None = None, extra: dict[str, object] | None = None) -> bytes:
         """A message under a number, signed, with members of our own beside the known ones."""
-        unsigned = Unsigned(provider=PROVIDER, epoch=self.epoch, seq=seq, message=message)
+        unsigned = Unsigned(provider=self.part.provider, epoch=self.epoch, seq=seq, message=_named(message))
         if extra is None:
-            return encode(seal(unsigned, key))
-        return encode(seal_payload(unsigned, key, payload={**msgspec.to_builtins(message), **extra}))
+            return encode(seal(unsigned, key or self.part.key))
+        return encode(seal_payload(unsigned, key or self.part.key, payload={**msgspec.to_builtins(unsigned.message), **extra}))
 
-    def batch(self, *messages: Message, key: Ed25519PrivateKey = KEY) -> bytes:
+    def batch(self, *messages: Message, key: Ed25519PrivateKey | None = None) -> bytes:
         """The next messages under one signature; their numbers are used."""
-        said = [
-            Unsigned(provider=PROVIDER, epoch=self.epoch, seq=seq, message=message) for seq, message in enumerate(messages, self.seq + 1)
-        ]
+        numbered = enumerate(map(_named, messages), self.seq + 1)
+        said = [Unsigned(provider=self.part.provider, epoch=self.epoch, seq=seq, message=message) for seq, message in numbered]
         self.seq += len(messages)
-        return seal_batch(said, key)
+        return seal_batch(said, key or self.part.key)
 
     def send(self, wire: bytes) -> list[Reply]:
         """Bytes as they are."""
         return [decode_reply(reply) for reply in self.broker.take(wire, self.now)]
 
-    def say(self, message: Message, *, key: Ed25519PrivateKey = KEY) -> list[Reply]:
+    def say(self, message: Message, *, key: Ed25519PrivateKey | None = None) -> list[Reply]:
         """The next message."""
         self.seq += 1
         return self.send(self.wire(message, seq=self.seq, key=key))
@@ -122,8 +151,13 @@ class Script:
         self.broker.wait(self.now)
 
     def table(self) -> dict[str, ShownOffer]:
-        """What the broker shows now."""
-        return self.broker.table(self.now)
+        """What the broker shows now of the offers of this clause."""
+        mine = NAMES.get()
+        return {name.removeprefix(mine): row for name, row in self.broker.table(self.now).items() if name.startswith(mine)}
+
+    def may_book(self, offer_id: str, *, version: int) -> bool:
+        """Whether a hold on this version of an offer would be granted now."""
+        return self.broker.may_book(NAMES.get() + offer_id, version=version, now=self.now)
 
     def row(self, offer_id: str) -> ShownOffer:
         """One offer as shown; a broken clause if it is not."""
@@ -143,4 +177,14 @@ def codes(replies: list[Reply]) -> list[str]:
 
 def script(sides: Sides) -> Script:
     """A script against a fresh broker."""
-    return Script(sides.broker())
+    return Script(sides.broker(), sides.part())
+
+
+def _named(message: Message) -> Message:
+    """A message about offers of this clause."""
+    mine = NAMES.get()
+    if isinstance(message, Price | Capacity | Withdraw):
+        return msgspec.structs.replace(message, offer_id=mine + message.offer_id)
+    if isinstance(message, Maint):
+        return msgspec.structs.replace(message, offer_ids=tuple(mine + name for name in message.offer_ids))
+    return message
