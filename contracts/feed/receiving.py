@@ -25,8 +25,8 @@ from contracts.feed.messages import (
     SnapshotEnd,
     Welcome,
 )
-from contracts.feed.runs import Numbered, OneOffer, run
-from contracts.feed.sealed import Contents, contents_of, payload_hash, payload_of, sealed_bytes
+from contracts.feed.runs import ONE_OFFER, Numbered, run
+from contracts.feed.sealed import Contents, contents_of, payload_hashes, payload_of, sealed_bytes
 from contracts.feed.session import (
     RECENT_MAX,
     Effect,
@@ -70,8 +70,9 @@ def step_sealed(session: Session, batch: SealedBatch, *, now: datetime, binary: 
     while place < len(found.payloads):
         part = _together(session, batch, found=found, place=place, now=now)
         if part:
-            sent = found.payloads[place : place + len(part)]
-            outcome = _applied(session, part, payloads=sent, binary=binary, now=now)
+            end = place + len(part)
+            hashes = payload_hashes(found, first=max(place, end - RECENT_MAX), end=end, binary=binary)
+            outcome = _applied(session, part, hashes=hashes, now=now)
         else:
             payload = payload_of(found.payloads[place], binary=binary)
             facts = {"provider": batch.provider, "epoch": batch.epoch, "key": batch.key, "signature": batch.signature}
@@ -116,19 +117,18 @@ def _together(session: Session, batch: SealedBatch, *, found: Contents, place: i
     in_place = (batch.epoch, batch.seq + place) == (session.epoch, session.seq + 1) and not session.broken
     if found.messages is None or not in_place or (session.staged is None and not session.synced):
         return []
-    kinds = OneOffer if session.staged is None else Announce
     part = []
     for seq, message, content in zip(count(batch.seq + place), found.messages[place:], found.hashes[place:], strict=False):
-        if not isinstance(message, kinds):
+        if not isinstance(message, ONE_OFFER) or (session.staged is not None and not isinstance(message, Announce)):
             break
         part.append(Numbered(seq, message, content))
     return part if session.staged is not None or _wait(session, len(part), now=now) == 0 else []
 
 
-def _applied(session: Session, part: list[Numbered], *, payloads: list[bytes], binary: bool, now: datetime) -> Outcome:
+def _applied(session: Session, part: list[Numbered], *, hashes: list[str], now: datetime) -> Outcome:
     """Changes in their place, all at once. Of acknowledgements that follow one another only the last is given."""
     first, last = part[0].seq, part[-1].seq
-    recent = session.recent | {last - back: payload_hash(each, binary=binary) for back, each in enumerate(payloads[: -RECENT_MAX - 1 : -1])}
+    recent = session.recent | dict(enumerate(hashes, last - len(hashes) + 1))
     paid_until = session.paid_until if session.staged is not None else _paid(session, len(part), now=now)
     outcome = run(msgspec.structs.replace(session, heard_at=now, paid_until=paid_until), part, now=now)
     replies: list[Reply] = []

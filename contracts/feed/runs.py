@@ -16,6 +16,7 @@ from contracts.feed.table import Attested, Entry, life, stands
 from contracts.feed.wire import attested_bytes, is_signed, offer_hash
 
 OneOffer = Announce | Price | Capacity | Withdraw
+ONE_OFFER = (Announce, Price, Capacity, Withdraw)
 
 
 class Numbered(msgspec.Struct, frozen=True):

@@ -5,21 +5,44 @@ are hashed as they came, JSON or MessagePack, and read after that: nothing betwe
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from contracts.feed.messages import ATTRIBUTES_BYTES_MAX, Announce, Message, SealedBatch, Unsigned
-from contracts.feed.wire import DEPTH_MAX, WIRE_BYTES_MAX, canonical, encode, is_deeper, key_id, offer_hash, public_key_of, seal, text_of
+from contracts.feed.wire import (
+    DEPTH_MAX,
+    SORTED,
+    WIRE_BYTES_MAX,
+    NotPlain,
+    canonical,
+    encode,
+    is_deeper,
+    key_id,
+    offer_hash,
+    plain_number,
+    plain_offer_hash,
+    public_key_of,
+    seal,
+    text_of,
+)
 from contracts.terms.errors import BadInput
 
 MESSAGES_MAX = 1_000
-# Whole numbers beyond 2^53 have at least sixteen digits: without such a row of them there is none, and nothing needs counting.
-LONG_NUMBER = re.compile(rb"\d{16}")
+# Whole numbers beyond 2^53 have at least sixteen digits: without such a row of them there is none.
+LONG_NUMBER = b"0" * 16
+DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
 # One byte of a message may become six of canonical text: a control character in MessagePack.
 GROWTH_MAX = 6
+
+
+def _fraction(text: str) -> float:
+    return plain_number(float(text))
+
+
+PLAIN_MESSAGES = msgspec.json.Decoder(list[Message], float_hook=_fraction)
+PLAIN_PAYLOAD = msgspec.json.Decoder(dict[str, object], float_hook=_fraction)
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -28,11 +51,13 @@ class Contents(msgspec.Struct, frozen=True):
     payloads  each still encoded
     messages  each read; None where one of them is malformed or long, and each has to be judged alone
     hashes    the content hash of each announce, empty for the others
+    is_plain  whether their sorted text is their canonical text, which is almost always so and quick to hash
     """
 
     payloads: list[bytes]
     messages: list[Message] | None
     hashes: list[str]
+    is_plain: bool
 
 
 def seal_batch(said: Sequence[Unsigned], key: Ed25519PrivateKey, *, binary: bool = False) -> bytes:
@@ -89,14 +114,17 @@ def contents_of(batch: SealedBatch, *, binary: bool = False) -> Contents:
         longest = max(map(len, payloads), default=0)
         if not 0 < len(payloads) <= MESSAGES_MAX or longest > WIRE_BYTES_MAX:
             raise BadInput(f"a batch has 1 to {MESSAGES_MAX} messages of at most {WIRE_BYTES_MAX} bytes", found=len(payloads))
-        messages = _messages(batch.messages, binary=binary) if longest * GROWTH_MAX <= ATTRIBUTES_BYTES_MAX else None
-        hashes = [_hash_of(message) for message in messages or ()]
-        if messages is None or binary or LONG_NUMBER.search(batch.messages):
+        messages, is_plain = _messages(batch.messages, binary=binary, plain=not binary and _is_plain(batch.messages, payloads=payloads))
+        if not is_plain:
             for each in payloads:
-                payload_hash(each, binary=binary)
+                _general_hash(each, binary=binary)
     except (ValueError, RecursionError, TypeError, msgspec.DecodeError) as fault:
         raise BadInput(f"the batch cannot be read: {fault}") from fault
-    return Contents(payloads, messages, hashes)
+    if longest * GROWTH_MAX > ATTRIBUTES_BYTES_MAX:
+        messages = None
+    content = plain_offer_hash if is_plain else offer_hash
+    hashes = [content(message) if isinstance(message, Announce) else "" for message in messages or ()]
+    return Contents(payloads, messages, hashes, is_plain)
 
 
 def payload_of(data: bytes, *, binary: bool = False) -> dict[str, object]:
@@ -106,27 +134,42 @@ def payload_of(data: bytes, *, binary: bool = False) -> dict[str, object]:
     return payload
 
 
-def _messages(data: msgspec.Raw, *, binary: bool) -> list[Message] | None:
-    """The messages, read; None where one of them is malformed."""
+def payload_hashes(found: Contents, *, first: int, end: int, binary: bool = False) -> list[str]:
+    """The hashes of the payloads in the places [first, end)."""
+    sent = found.payloads[first:end]
+    if found.is_plain:
+        try:
+            return [hashlib.sha256(SORTED.encode(PLAIN_PAYLOAD.decode(each))).hexdigest() for each in sent]
+        except NotPlain:  # a fraction in a member nobody reads
+            pass
+    return [_general_hash(each, binary=binary) for each in sent]
+
+
+def _is_plain(data: msgspec.Raw, *, payloads: list[bytes]) -> bool:
+    """Whether canonical text differs from sorted text in its numbers at most: ASCII, no escapes, nothing long or deep."""
+    text = bytes(data)
+    shallow = max(each.count(b"{") + each.count(b"[") for each in payloads) <= DEPTH_MAX
+    return shallow and text.isascii() and b"\\" not in text and LONG_NUMBER not in text.translate(DIGITS_ALIKE)
+
+
+def _messages(data: msgspec.Raw, *, binary: bool, plain: bool) -> tuple[list[Message] | None, bool]:
+    """The messages, read, or None where one of them is malformed; and whether they are plain after all, by their fractions."""
+    if plain:
+        try:
+            return PLAIN_MESSAGES.decode(data), True
+        except msgspec.ValidationError:
+            return None, False
+        except NotPlain:
+            pass
     coder = msgspec.msgpack if binary else msgspec.json
     try:
         found: list[Message] = coder.decode(data, type=list[Message])
     except msgspec.ValidationError:
-        return None
-    return found
+        return None, False
+    return found, False
 
 
-def _hash_of(message: Message) -> str:
-    """The content hash of an announce."""
-    if not isinstance(message, Announce):
-        return ""
-    if is_deeper(message.attributes, DEPTH_MAX - 1):
-        raise BadInput(f"a message is nested at most {DEPTH_MAX} deep")
-    return offer_hash(message)
-
-
-def payload_hash(data: bytes, *, binary: bool = False) -> str:
-    """The hash of a payload as sent. Raises BadInput or ValueError for one that could not travel in an envelope."""
+def _general_hash(data: bytes, *, binary: bool = False) -> str:
     payload = payload_of(data, binary=binary)
     if is_deeper(payload, DEPTH_MAX):
         raise BadInput(f"a message is nested at most {DEPTH_MAX} deep")

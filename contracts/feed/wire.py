@@ -6,6 +6,7 @@ Signing is deterministic; keys come from the edge.
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import rfc8785
@@ -30,16 +31,19 @@ class NotPlain(Exception):
 def canonical(value: object) -> bytes:
     """The one text of a JSON value, RFC 8785.
 
-    Raises ValueError for what JSON cannot say alike everywhere: NaN, whole numbers beyond 2^53, names that are not text.
+    Raises ValueError for what JSON cannot say alike everywhere: NaN, whole numbers beyond 2^53, names that are not text. Almost all there
+    is to say is plain, and the encoder in C writes it as the RFC wants it, once whole numbers are written as such.
     """
-    return text_of(msgspec.to_builtins(value))
+    try:
+        return SORTED.encode(_plain(value))
+    except NotPlain:
+        return rfc8785.dumps(msgspec.to_builtins(value))
 
 
 def text_of(value: object) -> bytes:
     """The canonical text of what was read from JSON or MessagePack.
 
-    Raises ValueError and TypeError for values that only MessagePack has, bytes and moments, and like `canonical`. Almost all there is to
-    say is plain, and the encoder in C writes it as the RFC wants it, once whole numbers are written as such.
+    Raises ValueError and TypeError for values that only MessagePack has, bytes and moments, and like `canonical`.
     """
     try:
         return SORTED.encode(_plain(value))
@@ -47,25 +51,28 @@ def text_of(value: object) -> bytes:
         return rfc8785.dumps(value)  # type: ignore[arg-type]  # anything that is no JSON value is refused there
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> object:
     """The same value with its whole numbers as such. Raises NotPlain where the two ways of writing it may differ."""
     kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return value
-    if kind is int and -WHOLE_LIMIT < value < WHOLE_LIMIT:  # type: ignore[operator]  # the kind is known
-        return value
     if kind is float:
-        return _number(value)  # type: ignore[arg-type]  # the kind is known
-    if isinstance(value, dict):
-        if not all(type(name) is str and name.isascii() for name in value):
-            raise NotPlain
-        return {name: one if type(one) is str else _plain(one) for name, one in value.items()}
+        return plain_number(value)
+    if kind is str or kind is bool or value is None or (kind is int and -WHOLE_LIMIT < value < WHOLE_LIMIT):
+        return value
     if kind is list:
-        return [_plain(one) for one in value]  # type: ignore[attr-defined]  # the kind is known
-    raise NotPlain
+        return [one if type(one) is str else _plain(one) for one in value]
+    if kind is not dict:
+        raise NotPlain
+    try:
+        names = "".join(value)
+    except TypeError as fault:
+        raise NotPlain from fault
+    if not names.isascii():
+        raise NotPlain
+    return {name: one if type(one) is str else _plain(one) for name, one in value.items()}
 
 
-def _number(value: float) -> float:
+def plain_number(value: float) -> float:
+    """A fraction as it is, a whole number as such. Raises NotPlain for what the RFC may write otherwise than everybody else."""
     if -FRACTION_MAX < value < FRACTION_MAX:
         if value == int(value):
             return int(value)
@@ -81,7 +88,16 @@ def sha256(value: object) -> str:
 
 def offer_hash(offer: Announce) -> str:
     """Hash of what an offer says. The time to live is left out: each side counts its own."""
-    facts = {
+    return sha256(_said(offer))
+
+
+def plain_offer_hash(offer: Announce) -> str:
+    """The same hash, for an offer that is known to be plain: read from ASCII without escapes, its whole numbers as such."""
+    return hashlib.sha256(SORTED.encode(_said(offer))).hexdigest()
+
+
+def _said(offer: Announce) -> dict[str, object]:
+    return {
         "offer_id": offer.offer_id,
         "version": offer.version,
         "quantity": offer.quantity,
@@ -89,7 +105,6 @@ def offer_hash(offer: Announce) -> str:
         "attributes": offer.attributes,
         "attestations": offer.attestations or [],
     }
-    return sha256(facts)
 
 
 def table_hash(offer_hashes: Iterable[str]) -> str:
