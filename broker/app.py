@@ -68,6 +68,7 @@ from broker.treasury import Treasury
 from contracts.payout_runs import PayoutPolicy
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.ids import fresh_id
+from contracts.terms.quotes import QuotePolicy
 
 PR_SET_PDEATHSIG = 1
 
@@ -110,12 +111,14 @@ class Market:
     shown_keys     keys that open nothing but a demo, for its sign-in page to show; none in a real market
     processor      what statements are collected through; None leaves them to be collected otherwise
     payout_policy  what every payout run keeps to
+    quote_policy   what every quote keeps to
     archive        where closed usage is copied to; None leaves it in the store alone
     inside         whether webhooks may go to this machine and its networks, and without TLS: never in a real market
     """
 
     processor: Processor | None = None
     payout_policy: PayoutPolicy = POLICY
+    quote_policy: QuotePolicy = QuotePolicy()
     archive: UsageArchive | None = None
     inside: bool = False
 
@@ -221,6 +224,7 @@ class Market:
             next_gate=table.gate_after,
             over=table.over,
             new_id=lambda: fresh_id("quo", os.urandom(16)),
+            policy=self.quote_policy,
         )
 
     def _collector(self) -> Collector | None:

@@ -124,7 +124,7 @@ def _indicate(request: BidRequest, now: MarketNow, *, console: Console) -> None:
     console.print(
         f"{request.width:,} accelerators, {request.hours:g} hours in all, {when(request.window_start)} to {when(request.window_end)}"
     )
-    table = plain_table(("class", "tier"), ("last price", "your limit", f"{now.currency} a reference hour; the last price binds nobody"))
+    table = plain_table(("class", "tier"), ("last price", "your limit", ""))
     for tier, limit in request.limits.items():
         for price in now.prices:
             if limit is not None and price.tier == tier and price.hardware in request.hardware:
@@ -134,6 +134,7 @@ def _indicate(request: BidRequest, now: MarketNow, *, console: Console) -> None:
     if not table.rows:
         console.print("Nothing of these classes and tiers was offered at the last gate, so no price is known.")
     else:
+        console.print(f"{now.currency} a reference hour; the last price binds nobody:")
         console.print(table)
     console.print(f"[bold]{_worst(request, now)}[/]")
 

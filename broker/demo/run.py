@@ -6,15 +6,17 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import msgspec
 from rich.console import Console
 
-from broker.app import clearing_worker, open_market
+from broker.app import Market, clearing_worker, open_market
 from broker.closing import CloseReport
 from broker.cycle import CycleReport
 from broker.demo.fed_grid import feed_address
 from broker.demo.money import DemoMoney, MoneyReport
 from broker.demo.parties import FINANCE, shown_keys
+from broker.demo.quoting import take_a_quote
 from broker.demo.stages import CLOSE_DELAY, FIRST_MONTH, DemoMarket, WorldReport, catalogue, demo_clock, demo_timetable
 from broker.demo.story import Story, Teller, summary
 from broker.files.artefacts import write_artefacts
@@ -27,14 +29,21 @@ from broker.store.repositories.cycles import CycleRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.sole import sole_runner
 from broker.store.unit_of_work import open_sessions, unit_of_work
+from broker.telling import WebhookSender
 from contracts.terms.errors import MarketError
+from contracts.terms.quotes import QuotePolicy
 from contracts.terms.time import iso
 from pricing.explain import explain
 
-STAGES = 7
+STAGES = 8
 PROCESSOR_LOG = "processor.jsonl"
 HOUR = timedelta(hours=1)
 HEADLINES = 3
+TELLING_SECONDS = 1.0
+# Market hours pass in seconds here, so a quote stands until the next gate: a person can read it before it is over.
+QUOTES = QuotePolicy(lifetime=timedelta(days=1))
+# Where nobody else can have the demo call: webhooks may go to this machine.
+INSIDE = ("127.0.0.1", "localhost", "::1")
 REFUSED = "bid_ziekenhuis-ct"
 INVOICED = "acct_meridian"
 
@@ -87,6 +96,7 @@ async def _demo_market(dsn: str) -> AsyncIterator[DemoMarket]:
             ) as market,
             feed_address(market) as address,
         ):
+            market.inside, market.quote_policy = True, QUOTES
             yield DemoMarket(market, clock, worker, feed=address)
 
 
@@ -136,6 +146,8 @@ async def _tell(demo: DemoMarket, teller: Teller, *, plan: DemoPlan, money: Demo
     with teller.stage("collect and pay out") as said:
         paid = [await money.settle(each.closed.period) for each in closes]
         said.extend(paid[0].words)
+    with teller.stage("a quote between gates") as said:
+        said.extend((await take_a_quote(demo.market, demo.address)).words)
     return await _story(demo, world=world, cycles=cycles, closed=(closes[0], paid[0]))
 
 
@@ -193,8 +205,10 @@ async def _keep_trading(run: tuple[DemoMarket, DemoMoney], settings: Settings, *
         f"\n[bold]Portal[/bold]  http://{settings.host}:{port}   [dim]API  http://{settings.host}:{port}/schema   stop with Ctrl-C[/dim]"
     )
     await demo.resume()
+    demo.market.inside = settings.host in INSIDE
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_trade(demo, plan, money=money, console=console))
+        tasks.create_task(_keep_telling(demo.market))
         tasks.create_task(serve(demo.market, host=settings.host, port=port))
 
 
@@ -220,6 +234,17 @@ async def _trade(demo: DemoMarket, plan: DemoPlan, *, money: DemoMoney, console:
         except MarketError as error:
             console.print(f"[red]{iso(moment)}  {error}; the market keeps its last result[/red]")
             demo.pass_to(moment)
+
+
+async def _keep_telling(market: Market) -> None:
+    """Send what is in the outbox, and end quotes whose time is over, every second of ours until cancelled."""
+    async with httpx.AsyncClient() as client:
+        sender = WebhookSender(market.sessions, clock=market.clock, client=client, inside=market.inside)
+        while True:
+            async with market.services() as services:
+                await services.quotes.expire()
+            await sender.send_due()
+            await asyncio.sleep(TELLING_SECONDS)
 
 
 def _next_hour(now: datetime) -> datetime:

@@ -18,7 +18,7 @@ from broker.cycle import CycleReport, Timetable
 from broker.delivery import DeliveryReport, SimulatedGrid
 from broker.demo.demand import first_bids, returning_bids
 from broker.demo.fed_grid import GRID, FedGrid
-from broker.demo.parties import FINANCE, FINANCE_SCOPES, PLANS, SELLER, buyers, finance_keys, grids, keys
+from broker.demo.parties import FINANCE, FINANCE_SCOPES, PLANS, SELLER, buyers, finance_keys, grids, keys, seller_keys
 from broker.services.accounts import key_digest
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.bids import BidRepository
@@ -62,11 +62,12 @@ class WorldReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DemoMarket:
-    """The market of the demo, moved through its days."""
+    """The market of the demo, moved through its days; its API answers at `address`."""
 
     def __init__(self, market: Market, clock: SimulatedClock, worker: Executor, *, feed: str) -> None:
         self.market = market
         self.clock = clock
+        self.address = feed
         self.day = shipped_book(FIRST_SLOT)
         self._fed = FedGrid(market, self.day.offers, address=feed)
         self._told = first_bids(self.day)
@@ -104,6 +105,8 @@ class DemoMarket:
                 await accounts.add_key(account_id, key_digest(key), scopes=scopes, at=self.clock.now())
             for name, key in finance_keys().items():
                 await accounts.add_staff(name, key_digest(key), name=name.title(), scopes=FINANCE_SCOPES, at=self.clock.now())
+            for provider, key in seller_keys().items():
+                await accounts.add_provider_key(provider, key_digest(key), scopes=["provider:read"], at=self.clock.now())
             entered = msgspec.structs.replace(self.day, offers=self.day.offers.filter(pl.col("provider") != GRID))
             await supply.add_supply(entered, providers=await supply.providers(), at=self.clock.now())
             await supply.add_facts(self.day)
