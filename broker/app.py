@@ -35,6 +35,7 @@ from broker.services.explanations import ExplanationService
 from broker.services.finance import FinanceService
 from broker.services.leases import LeaseService
 from broker.services.market import MarketService
+from broker.services.members import MemberService
 from broker.services.offers import OfferService
 from broker.services.orders import OrderService
 from broker.services.providers import Answers, ProviderService
@@ -43,6 +44,7 @@ from broker.services.quotes import QuoteService
 from broker.services.receivables import MeterService, ReceivableService, ReconciliationService
 from broker.services.replies import ReplyService
 from broker.services.search import SearchService
+from broker.services.signing_in import SignInService, SignUpTerms
 from broker.services.usage import UsageService
 from broker.services.views import ShownKey
 from broker.services.webhooks import WebhookService
@@ -55,7 +57,9 @@ from broker.store.repositories.cleared_books import ClearedBookRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.market import MarketRepository
+from broker.store.repositories.members import MemberRepository
 from broker.store.repositories.offers import OfferSearchRepository
+from broker.store.repositories.people import PeopleRepository
 from broker.store.repositories.provider_desk import ProviderRepository
 from broker.store.repositories.quotes import QuoteRepository
 from broker.store.repositories.reconciling import MeterRepository, ReconciliationRepository
@@ -87,6 +91,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     finance: FinanceService
     leases: LeaseService
     market: MarketService
+    members: MemberService
     meters: MeterService
     offers: OfferService
     orders: OrderService
@@ -96,6 +101,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     reconciliation: ReconciliationService
     replies: ReplyService
     search: SearchService
+    signing_in: SignInService
     treasury: Treasury
     usage: UsageService
     webhooks: WebhookService
@@ -112,12 +118,14 @@ class Market:
     processor      what statements are collected through; None leaves them to be collected otherwise
     payout_policy  what every payout run keeps to
     quote_policy   what every quote keeps to
+    sign_up        what an organisation that signs itself up begins with
     archive        where closed usage is copied to; None leaves it in the store alone
     inside         whether webhooks may go to this machine and its networks, and without TLS: never in a real market
     """
 
     processor: Processor | None = None
     payout_policy: PayoutPolicy = POLICY
+    sign_up: SignUpTerms = SignUpTerms()
     quote_policy: QuotePolicy = QuotePolicy()
     archive: UsageArchive | None = None
     inside: bool = False
@@ -150,6 +158,7 @@ class Market:
     def on(self, work: WorkSession) -> Services:
         """The services on a transaction somebody else has opened."""
         accounts, journal, leases = AccountRepository(work), JournalRepository(work), LeaseRepository(work)
+        people, members = PeopleRepository(work), MemberRepository(work)
         acts, settlements = ActRepository(work), SettlementRepository(work)
         corrections = CorrectionService(acts, journal, clock=self.clock)
         disputes = DisputeService(acts, settlements, closes=settlements, corrections=corrections, clock=self.clock)
@@ -169,6 +178,7 @@ class Market:
             finance=FinanceService(settlements, journal),
             leases=holding,
             market=MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval),
+            members=MemberService(people, members, clock=self.clock, entropy=os.urandom),
             meters=MeterService(MeterRepository(work), leases, clock=self.clock),
             offers=offers,
             orders=orders,
@@ -178,6 +188,7 @@ class Market:
             reconciliation=ReconciliationService(ReconciliationRepository(work)),
             replies=ReplyService(ReplyRepository(work), self.clock),
             search=SearchService(self.book, offers, reader=OfferSearchRepository(work), clock=self.clock),
+            signing_in=SignInService(people, members, clock=self.clock, entropy=os.urandom, terms=self.sign_up),
             treasury=Treasury(self.close(), self.collection(), self.payouts()),
             usage=UsageService(UsageRepository(work), clock=self.clock),
             webhooks=WebhookService(WebhookRepository(work), clock=self.clock, entropy=os.urandom, plain=self.inside),

@@ -35,6 +35,7 @@ from pricing.clearing import clear
 from tests.fake_access import FakeAccess
 from tests.fake_finance import fake_finance
 from tests.fake_leases import FakeLeases
+from tests.fake_people import fake_people
 from tests.fake_provider import PROVIDER, fake_providers
 from tests.fake_quotes import FakeQuotes
 from tests.fake_search import fake_search
@@ -389,6 +390,7 @@ class FakeMarket:
             usage=FakeUsage(),
             session=None,
             **fake_finance(clock),
+            **fake_people(clock),
         )
 
     @asynccontextmanager

@@ -18,13 +18,14 @@ from broker.world import catalogue
 from contracts.terms.errors import MarketError, NotFound, NotSignedIn
 from web import i18n
 from web.formats import FILTERS
-from web.pages import finance, finance_lines, finance_money
+from web.pages import finance, finance_lines, finance_money, provider
 from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.finance import refused
 from web.pages.find import find
 from web.pages.leases import lease_list, lease_page, release_lease
 from web.pages.market import chart_svg, market_now, next_gate, table, table_csv
 from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
+from web.pages.quotes import QuoteRefused, accept_quote, hold_quote, leave_quote, quote_page, quote_refused
 from web.pages.refusals import no_buyer, problem_page, refusal_page
 from web.pages.signing import sign_in, sign_in_form, sign_out, to_sign_in
 from web.pages.statements import statement_csv, statement_list, statement_page, statement_paper
@@ -37,6 +38,10 @@ OWN_PAGES = (
     bid_list,
     bid_page,
     withdraw_bid,
+    hold_quote,
+    quote_page,
+    accept_quote,
+    leave_quote,
     lease_list,
     lease_page,
     release_lease,
@@ -68,6 +73,14 @@ FINANCE_PAGES = (
     finance_money.trail_page,
     finance_money.trail_csv,
 )
+PROVIDER_PAGES = (
+    provider.desk,
+    provider.offer_page,
+    provider.income_page,
+    provider.statement_page,
+    provider.statement_paper,
+    provider.feed_page,
+)
 
 
 class OpensServices(Protocol):
@@ -87,7 +100,11 @@ class OpensServices(Protocol):
 def site(market: OpensServices) -> Litestar:
     """The API and the portal of one market."""
     static = create_static_files_router(path="/static", directories=[HERE / "static"], include_in_schema=False)
-    own = Router("/", route_handlers=OWN_PAGES, exception_handlers={NotSignedIn: to_sign_in, BackToForm: back_to_form, NotFound: no_buyer})
+    own = Router(
+        "/",
+        route_handlers=OWN_PAGES,
+        exception_handlers={NotSignedIn: to_sign_in, BackToForm: back_to_form, QuoteRefused: quote_refused, NotFound: no_buyer},
+    )
     state = State(
         {
             "countries": dict(catalogue.countries().select("country", "name").iter_rows()),
@@ -97,9 +114,10 @@ def site(market: OpensServices) -> Litestar:
         }
     )
     desk = Router("/", route_handlers=FINANCE_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: refused})
+    sellers = Router("/", route_handlers=PROVIDER_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: provider.refused})
     whole = application(
         market.services,
-        [*PAGES, own, desk, static],
+        [*PAGES, own, desk, sellers, static],
         plugins=[HTMXPlugin()],
         refusal_page=refusal_page,
         configure={"template_config": _templates(), "state": state},

@@ -126,6 +126,24 @@ def hours(seconds: int | None) -> str:
     return NOTHING if seconds is None else _grouped(f"{half_up(seconds * 100, HOUR) / 100:.2f}")
 
 
+def hours_of(number: float | None) -> str:
+    """Accelerator-hours, whole ones without decimals.
+
+    >>> hours_of(1264.0), hours_of(0.5)
+    ('1,264', '0.5')
+    """
+    return NOTHING if number is None else _grouped(f"{number:.0f}" if number == round(number) else f"{number:.1f}")
+
+
+def percent(bps: int | None) -> str:
+    """A share, given in hundredths of a per cent.
+
+    >>> percent(9907), percent(None)
+    ('99.1 %', '–')
+    """
+    return NOTHING if bps is None else f"{_grouped(f'{bps / 100:.1f}')} %"
+
+
 def duration(seconds: int) -> str:
     """A span in hours and minutes.
 
@@ -165,9 +183,11 @@ FILTERS = {
     "duration": duration,
     "exact": exact,
     "hours": hours,
+    "hours_of": hours_of,
     "moment": moment,
     "money": money,
     "month": month,
+    "percent": percent,
     "person": person,
     "quantity": quantity,
     "rate": rate,

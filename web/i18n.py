@@ -104,8 +104,8 @@ def locale_of(name: str) -> Locale:
 
 
 def gettext(message: str, **values: object) -> str:
-    """A sentence in the reader's language, its `%(name)s` filled in; a percent sign in it is written twice."""
-    return found(message) % values
+    """A sentence in the reader's language, its `%(name)s` filled in; where there are any, a percent sign is written twice."""
+    return found(message) % values if values else found(message)
 
 
 def ngettext(one: str, many: str, *, num: int, **values: object) -> str:

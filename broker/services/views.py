@@ -119,12 +119,13 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose key a request was signed with; `provider_id` where that is a provider grid."""
+    """Who asks: the holder of a key, or a person for a party; `provider_id` where that is a provider grid, `person_id` who that is."""
 
     account_id: str
     account_name: str
     scopes: frozenset[str]
     provider_id: str | None = None
+    person_id: str | None = None
 
 
 class ShownKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,16 +51,18 @@ def _of_templates() -> Iterator[Said]:
     for path in sorted((WEB / "templates").rglob("*.html")):
         with path.open("rb") as file:
             for line, _, message, _ in babel_extract(file, list(KEYWORDS), (), options):
-                yield _said(message, path, line=line)
+                yield from _said(message, path, line=line)
 
 
 def _of_pages() -> Iterator[Said]:
     for path in sorted(each for each in WEB.rglob("*.py") if "node_modules" not in each.parts):
         with path.open("rb") as file:
             for line, message, _, _ in extract("python", file, keywords=KEYWORDS):
-                yield _said(message, path, line=line)
+                yield from _said(message, path, line=line)
 
 
-def _said(message: str | tuple[str | None, ...], path: Path, *, line: int) -> Said:
+def _said(message: str | tuple[str | None, ...] | None, path: Path, *, line: int) -> Iterator[Said]:
+    """The sentence, unless it is looked up by a name: then it was marked where the name was given."""
     parts = [part for part in (message if isinstance(message, tuple) else (message,)) if part]
-    return Said(one=parts[0], many=parts[1] if len(parts) > 1 else None, desk=desk_of(path), place=f"{path.name}:{line}")
+    if parts:
+        yield Said(one=parts[0], many=parts[1] if len(parts) > 1 else None, desk=desk_of(path), place=f"{path.name}:{line}")

@@ -46,7 +46,8 @@ def test_a_catalogue_holds_nothing_the_pages_do_not_say_and_leaves_nothing_open(
         for form in forms:
             assert form, f"{one!r} is not translated"
             assert set(BLANK.findall(form)) <= set(BLANK.findall(one + (many or ""))), f"{form!r} names what {one!r} does not know"
-            assert form % dict.fromkeys(BLANK.findall(form), "x")
+            if blanks := BLANK.findall(form):
+                assert form % dict.fromkeys(blanks, "x")
 
 
 @pytest.mark.parametrize("language", TRANSLATED)

@@ -1,8 +1,7 @@
-"""*Find compute*: what a person needs, in a person's order; offers compared all-in; why the others are out."""
+"""*Find compute*: what a person needs, in a person's order; offers compared all-in, with what else there is; why the rest is out."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import msgspec
@@ -12,12 +11,36 @@ from litestar.plugins.htmx import HTMXRequest
 from litestar.response import Template
 
 from broker.app import Services
-from broker.services.market_views import OfferQuery, OfferSearch
-from broker.services.queries import read_query, write_query
+from broker.services.market_views import OfferView
+from broker.services.queries import write_query
+from broker.services.search_views import BookSearch, SearchQuery
 from contracts.terms.errors import BadInput
-from contracts.terms.money import MICROS, half_up
+from contracts.terms.time import EPOCH
+from web.i18n import gettext
+from web.pages.alternatives import alternatives
 from web.pages.order_form import Factor, Fields, proposal
-from web.pages.words import REASON_FIELDS, REASONS
+from web.pages.quotes import SLOT_SECONDS, offer_mark
+from web.pages.signing import NO_STORE, marks
+from web.pages.wishes import search_fields, wanted
+from web.pages.words import REASON_FIELDS, REASONS, country_names
+
+SLOT = timedelta(seconds=SLOT_SECONDS)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer as the table shows it.
+
+    carbon_g   grams of CO2 a reference hour; null where nobody knows
+    starts_at  when work could begin there: the next slot, the data moved first
+    mark       what its quote button sends
+    bid        the address of a bid for its class
+    """
+
+    offer: OfferView
+    carbon_g: float | None
+    starts_at: datetime
+    mark: str
+    bid: str
 
 
 class Excluded(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,60 +62,68 @@ async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Tem
     fault = None
     try:
         query = wanted(given)
-        found = await services.offers.search(query)
+        found = await services.search.search(query)
     except (BadInput, msgspec.ValidationError) as error:
         fault = str(error)
-        query = OfferQuery()
-        found = await services.offers.search(msgspec.structs.replace(query, limit=1))
+        query = SearchQuery()
+        found = await services.search.search(msgspec.structs.replace(query, limit=1))
+    factor = services.offers.factor
     context = {
         "given": given,
         "wanted": query,
         "found": found,
         "fault": fault,
         "excluded": excluded(found, given),
-        "call": f"{str(request.base_url).rstrip('/')}/v1/offers" + _question(write_query(query)),
+        "rows": [] if fault else rows(found, query, given=given, factor=factor),
+        "instead": [] if fault else await alternatives(services, query, given=given, found=found),
+        "marks": marks(request),
+        "search_fields": search_fields(given),
+        "call": f"{str(request.base_url).rstrip('/')}/v1/search" + _question(write_query(query)),
         "more": _question([*_pairs(given, leave=("cursor",)), ("cursor", found.next_cursor)]) if found.next_cursor else None,
         "first": _question(_pairs(given, leave=("cursor",))) if query.cursor else None,
         "reset": "/find",
-        "countries": request.app.state.countries,
+        "countries": country_names(request.app.state.countries),
         "places": request.app.state.places,
         "stacks": request.app.state.stacks,
-        "bids": {} if fault else bids(found, given, factor=services.offers.factor),
+        "bid": None if fault else bid_address(found, given, factor=factor),
         "data_countries": sorted({value.value for value in found.facets["countries"]} | {*given.get("data_country", ())}),
     }
     name = "_find.html" if request.htmx else "find.html"
-    return Template(name, context=context, headers={"Vary": "HX-Request", "Cache-Control": "no-cache"})
+    return Template(name, context=context, headers=NO_STORE | {"Vary": "HX-Request"})
 
 
-def wanted(given: Fields) -> OfferQuery:
-    """The form's fields as a search. Raises BadInput or msgspec.ValidationError naming the field.
-
-    `budget` is in currency units; `ready_by` without a zone is UTC, as the form says beside it.
-    """
-    fields = {name: list(values) for name, values in given.items()}
-    if budget := fields.pop("budget", None):
-        fields["rate_max_micros"] = [str(_micros(budget[-1]))]
-    if ready_by := fields.pop("ready_by", None):
-        fields["ready_by"] = [_utc(ready_by[-1])]
-    return read_query(fields, OfferQuery)
-
-
-def bids(found: OfferSearch, given: Fields, *, factor: Factor) -> dict[str, str]:
-    """The address of a bid for each offer's class, by offer; under `""` for the classes asked for, or the first offer's."""
-
-    def address(hardware: Sequence[str], all_in_micros: int) -> str:
-        return "/bids/new" + _question(proposal(given, hardware=hardware, all_in_micros=all_in_micros, factor=factor))
-
-    addresses = {offer.offer_id: address([offer.hardware], offer.all_in_micros) for offer in found.offers}
-    first = found.offers[0] if found.offers else None
-    return addresses | ({"": address(given.get("hardware") or [first.hardware], first.all_in_micros)} if first else {})
+def rows(found: BookSearch, query: SearchQuery, *, given: Fields, factor: Factor) -> list[Row]:
+    """The offers of one page."""
+    next_slot = EPOCH + -((EPOCH - found.as_of) // SLOT) * SLOT
+    return [
+        Row(
+            offer=each.offer,
+            carbon_g=each.carbon_g,
+            starts_at=max(next_slot, found.as_of + timedelta(seconds=each.offer.arrival_seconds)),
+            mark=offer_mark(each.offer.offer_id, each.offer.factor, reference_hours=query.hours),
+            bid=_bid(given, [each.offer.hardware], all_in_micros=each.offer.all_in_micros, factor=factor),
+        )
+        for each in found.offers
+    ]
 
 
-def excluded(found: OfferSearch, given: Fields) -> list[Excluded]:
+def bid_address(found: BookSearch, given: Fields, *, factor: Factor) -> str | None:
+    """The address of a bid for the classes asked for, else for the first offer's; None where nothing was found."""
+    if not found.offers:
+        return None
+    first = found.offers[0].offer
+    return _bid(given, given.get("hardware") or [first.hardware], all_in_micros=first.all_in_micros, factor=factor)
+
+
+def _bid(given: Fields, hardware: Sequence[str], *, all_in_micros: int, factor: Factor) -> str:
+    return "/bids/new" + _question(proposal(given, hardware=hardware, all_in_micros=all_in_micros, factor=factor))
+
+
+def excluded(found: BookSearch, given: Fields) -> list[Excluded]:
     """The account of what was left out, each reason with the way to drop it."""
     return [
         Excluded(
-            words=REASONS[row.reason],
+            words=gettext(REASONS[row.reason]),
             offers=row.offers,
             alone=row.alone,
             best_all_in_micros=row.best_all_in_micros,
@@ -103,24 +134,6 @@ def excluded(found: OfferSearch, given: Fields) -> list[Excluded]:
         )
         for row in found.exclusions
     ]
-
-
-def _micros(text: str) -> int:
-    try:
-        amount = Decimal(text.replace(",", "."))
-    except InvalidOperation as error:
-        raise BadInput("the budget is a number, such as 2.50", found=text) from error
-    if not amount.is_finite() or not 0 <= amount <= MICROS:
-        raise BadInput("the budget is between 0 and 1,000,000 an hour", found=text)
-    return half_up(*(amount * MICROS).as_integer_ratio())
-
-
-def _utc(text: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInput("ready by is a date and a time, such as 2027-01-31T18:00", found=text) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 def _pairs(given: Fields, *, leave: Sequence[str] = ()) -> list[tuple[str, str]]:

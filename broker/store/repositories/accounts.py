@@ -56,6 +56,7 @@ class AccountRepository:
     async def add_key(self, account_id: str, digest: bytes, *, scopes: list[str], at: datetime) -> None:
         """Register a key by its digest, once."""
         key = {"id": derived_id("key", digest.hex()), "account_id": account_id, "digest": digest, "scopes": scopes, "created_at": at}
+        key |= {"name": "", "made_by": ""}
         await self._session.execute(insert(ApiKeyRow).values(key).on_conflict_do_nothing())
 
     async def add_provider_key(self, provider_id: str, digest: bytes, *, scopes: list[str], at: datetime) -> None:

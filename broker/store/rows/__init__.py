@@ -13,7 +13,19 @@ from broker.store.rows.leases import FailoverRow, LeaseEventRow, LeaseRow, Lease
 from broker.store.rows.ledger import CloseRow, InvoiceLineRow, InvoiceRow, JournalEntryRow, PayoutRow, PostingRow
 from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferHourRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
 from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderKeyRow, ProviderRow, SellerRow, StaffRow
+from broker.store.rows.people import (
+    FailedSignInRow,
+    InvitationRow,
+    KnownElsewhereRow,
+    MembershipRow,
+    PasswordLinkRow,
+    PersonActRow,
+    PersonRow,
+    RecoveryCodeRow,
+    SessionRow,
+)
 from broker.store.rows.quotes import QuoteRow
+from broker.store.rows.requests import RequestRow
 from broker.store.rows.webhooks import WebhookDeliveryRow, WebhookEndpointRow, WebhookMessageRow
 
 __all__ = [
@@ -26,22 +38,29 @@ __all__ = [
     "CloseRow",
     "CounterReadingRow",
     "CycleRow",
+    "FailedSignInRow",
     "FailoverRow",
     "FeedEventRow",
     "FeedOfferRow",
     "FeedSessionRow",
     "IdempotencyRow",
+    "InvitationRow",
     "InvoiceLineRow",
     "InvoiceRow",
     "JournalEntryRow",
+    "KnownElsewhereRow",
     "LatencyRow",
     "LeaseEventRow",
     "LeaseRow",
     "LeaseSlotRow",
+    "MembershipRow",
     "OfferHourRow",
     "OfferRow",
     "OutcomeRow",
+    "PasswordLinkRow",
     "PayoutRow",
+    "PersonActRow",
+    "PersonRow",
     "PlanRow",
     "PostingRow",
     "PriceRow",
@@ -49,7 +68,10 @@ __all__ = [
     "ProviderRow",
     "QuoteRow",
     "ReceiptRow",
+    "RecoveryCodeRow",
+    "RequestRow",
     "SellerRow",
+    "SessionRow",
     "SetAsideRow",
     "StaffRow",
     "TransferRow",

@@ -71,7 +71,7 @@ class SellerRow(SQLModel, table=True):
 
 
 class ApiKeyRow(SQLModel, table=True):
-    """An API key, known only by its digest."""
+    """An API key, known only by its digest; `made_by` is the address of the person who made it, empty for none."""
 
     __tablename__ = "api_keys"
 
@@ -81,6 +81,9 @@ class ApiKeyRow(SQLModel, table=True):
     scopes: list[str] = texts()
     created_at: datetime = moment()
     revoked_at: datetime | None = moment_or_none()
+    name: str = ""
+    made_by: str = ""
+    used_at: datetime | None = moment_or_none()
 
 
 class ProviderKeyRow(SQLModel, table=True):

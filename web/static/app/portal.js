@@ -30,9 +30,20 @@ function tick() {
     const left = Math.round((Date.parse(clock.dateTime) - Date.parse(clock.dataset.now)) / 1000 - seconds);
     const two = (number) => String(number).padStart(2, "0");
     const hours = Math.floor(left / 3600);
-    clock.textContent = left <= 0 ? "closing" : `in ${hours ? `${hours}:` : ""}${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
+    const span = `${hours ? `${hours}:` : ""}${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
+    clock.textContent = left <= 0 ? clock.dataset.over : clock.dataset.in.replace("{left}", span);
   }
 }
+
+// A form that acts is sent once, however often its button is pressed (the server would act once all the same).
+const sent = new WeakSet();
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (sent.has(event.target)) event.preventDefault();
+  sent.add(event.target);
+});
+// Back from the page it led to, a form may be sent again.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 const typing = (target) => target.closest("input, select, textarea");
 let going = false;

@@ -1,0 +1,135 @@
+"""From a search to a quote, taken or left: signed out and in, sent twice, refused, and what else there is."""
+
+import html
+import re
+from collections.abc import Iterator
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from contracts.terms.errors import BadInput, QuoteMoved
+from tests.fake_market import KEY, FakeMarket
+from tests.web.test_pages import words
+from web.asgi import site
+from web.pages.quotes import offer_mark, quote_request
+from web.pages.wishes import wanted
+
+SEARCH = "/find?hardware=H100-SXM&quantity=8&hours=4&countries=FI&tier=standard"
+
+
+@pytest.fixture
+def market() -> FakeMarket:
+    return FakeMarket()
+
+
+@pytest.fixture
+def client(market: FakeMarket) -> Iterator[TestClient[Litestar]]:
+    with TestClient(site(market)) as client:
+        yield client
+
+
+def signed_in(client: TestClient[Litestar]) -> TestClient[Litestar]:
+    client.post("/sign-in", data={"key": KEY}, follow_redirects=False)
+    return client
+
+
+def fields(page: str, action: str) -> list[tuple[str, str]]:
+    """The hidden fields of a form, and the first button that says something."""
+    form = page.partition(f'action="{action}')[2].partition("</form>")[0]
+    found = [(name, html.unescape(value)) for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)]
+    return found + [("offer", mark) for mark in re.findall(r'<button name="offer" value="([^"]+)"', form)[:1]]
+
+
+def sent(client: TestClient[Litestar], pairs: list[tuple[str, str]], to: str = "/quotes"):
+    grouped: dict[str, list[str]] = {}
+    for name, value in pairs:
+        grouped.setdefault(name, []).append(value)
+    return client.post(to, data=grouped, follow_redirects=False)
+
+
+def test_three_clicks_from_the_market_to_a_lease(client, market):
+    """Find compute, Quote, Take it."""
+    signed_in(client)
+    assert 'href="/find"' in client.get("/").text
+    answer = sent(client, fields(client.get(SEARCH).text, "/quotes"))
+    page = client.get(answer.headers["location"]).text
+    assert "the most you can pay is 16.00 USD before tax" in words(page)
+    (quote,) = market.desk.quotes.kept.values()
+    assert (quote.accelerators, quote.tier) == (8, "standard")
+    taken = sent(client, fields(page, f"/quotes/{quote.quote_id}/accept"), f"/quotes/{quote.quote_id}/accept")
+    assert taken.headers["location"].startswith("/leases/")
+
+
+def test_sent_twice_a_quote_is_held_once_and_another_offer_is_another_quote(client, market):
+    signed_in(client)
+    form = fields(client.get("/find?tier=standard").text, "/quotes")
+    first, second = sent(client, form), sent(client, form)
+    assert first.headers["location"] == second.headers["location"]
+    assert len(market.desk.quotes.kept) == 1
+    sent(client, [pair for pair in form if pair[0] != "offer"] + [("offer", "ofr_other/4")])
+    assert len(market.desk.quotes.kept) == 2
+
+
+def test_a_reader_without_a_key_signs_in_and_comes_back_to_the_search(client, market):
+    answer = sent(client, fields(client.get(SEARCH).text, "/quotes"))
+    assert answer.headers["location"].startswith("/sign-in?next=%2Ffind%3F")
+    assert "countries%3DFI" in answer.headers["location"]
+    assert not market.desk.quotes.kept
+
+
+def test_a_form_made_for_nobody_holds_nothing(client, market):
+    signed_in(client)
+    form = [pair for pair in fields(client.get(SEARCH).text, "/quotes") if pair[0] != "token"]
+    answer = sent(client, [*form, ("token", "guessed")])
+    assert answer.status_code == 403
+    assert "Nothing was ordered" in answer.text
+    assert not market.desk.quotes.kept
+
+
+def test_a_quote_that_moved_says_what_changed_and_the_new_rate(client, market, monkeypatch):
+    signed_in(client)
+    address = sent(client, fields(client.get(SEARCH).text, "/quotes")).headers["location"]
+    (quote,) = market.desk.quotes.kept.values()
+
+    async def moved(quote_id, caller):
+        raise QuoteMoved("what the quote rested on has changed (rate)", changed="rate", rate_micros=2_400_000)
+
+    monkeypatch.setattr(market.desk.quotes, "accept", moved)
+    accept = f"/quotes/{quote.quote_id}/accept"
+    answer = sent(client, fields(client.get(address).text, accept), f"{accept}?search=countries%3DFI")
+    assert answer.status_code == 409
+    assert "2.400" in answer.text
+    assert 'href="/find?countries=FI"' in answer.text
+
+
+def test_a_way_out_leads_nowhere_but_to_a_bid(client):
+    signed_in(client)
+    form = [("bid", "javascript:alert(1)"), ("offer", "none")]
+    page = sent(client, form).text
+    assert "javascript" not in page
+    assert "/bids/new?" in sent(client, [("bid", "/bids/new?hardware=H100-SXM"), ("offer", "none")]).text
+
+
+def test_alternatives_stand_beside_the_answer_with_their_difference(client):
+    """Finland, standard: elsewhere and interruptible there is cheaper, and says by how much."""
+    page = client.get(SEARCH).text
+    beside = words(page.partition('class="instead"')[2].partition("</section>")[0])
+    best = float(re.search(r"from ([\d.]+) per reference hour", words(page))[1])
+    for name in ("with no demand for countries", "Interruptible"):
+        rate, share = re.search(rf"{name}.*? ([\d.]+) −([\d.]+) %", beside).groups()
+        assert float(rate) < best
+        assert abs((1 - float(rate) / best) * 100 - float(share)) < 0.1
+    assert 'class="instead"' not in client.get("/find?sort=rate&tier=standard").text
+
+
+def test_an_hour_on_half_a_reference_class_takes_two():
+    assert offer_mark("ofr_a", 0.5, reference_hours=3) == "ofr_a/6"
+    request = quote_request(wanted({"quantity": ["2"], "tier": ["standard"], "countries": ["FI"]}), "ofr_a/6")
+    assert (request.accelerators, request.hours, request.offer_id, request.countries) == (2, 6.0, "ofr_a", ["FI"])
+
+
+@pytest.mark.parametrize("mark", ["", "ofr_a", "/4", "ofr_a/", "ofr_a/x", "ofr_a/-1", "ofr_a/0", "ofr_a/99999"])
+def test_what_is_no_offer_is_refused(mark):
+    with pytest.raises(BadInput):
+        quote_request(wanted({}), mark)
