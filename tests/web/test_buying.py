@@ -131,7 +131,7 @@ def test_a_search_counts_work_and_a_bid_hours_of_the_slowest_class():
 
 def test_the_needs_of_a_search_go_with_the_bid(client):
     page = client.get("/find?hardware=H100-SXM&quantity=8&hours=4&countries=FI&tier=standard&budget=9.5").text
-    address = html.unescape(re.search(r'class="button primary" href="(/bids/new[^"]*)"', page)[1])
+    address = html.unescape(re.search(r'class="button" href="(/bids/new[^"]*)"', page)[1])
     carried = parse_qs(urlsplit(address).query)
     assert carried == {
         "countries": ["FI"], "quantity": ["8"], "tier": ["standard"], "hardware": ["H100-SXM"], "hours": ["4"], "limit": ["9.5"]
