@@ -46,6 +46,7 @@ COMMANDS = {
     "export": ("broker.commands.export:export_command", "Export a close for cost tools, accountants or people."),
     "world": ("broker.commands.world:world_command", "Write a market directory to start from."),
     "import": ("broker.commands.import_offers:import_app", "Bring in what others publish."),
+    "agent": ("broker.commands.agent:agent_app", "Sell a cluster: announce it, fulfil its leases, meter them."),
     "conformance": ("broker.commands.conformance:conformance_command", "Hold both sides of the feed protocol to its clauses."),
 }
 
