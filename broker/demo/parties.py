@@ -14,6 +14,8 @@ TAX_BPS = {"DE": 1900, "FR": 2000, "NL": 2100, "IT": 2200, "ES": 2100, "SE": 250
 FINANCE = ("ada", "grace")
 FINANCE_STORY = "One of the two people who close a month: who rates it neither reviews nor finalises it."
 FINANCE_SCOPES = ["finance:read", "finance:write", "finance:approve"]
+# Two providers whose desks may be looked at: one whose offers were entered for it, and the one that announces by feed.
+SELLERS = ("prv_hyperstack", "prv_datacrunch")
 PAYS_AHEAD = "acct_lotus"
 # Invented, like every buyer: the bank account is the one that textbooks show.
 SELLER = Seller(
@@ -79,6 +81,11 @@ def buyers(timetable: Timetable) -> list[Account]:
 def finance_keys() -> dict[str, str]:
     """A key for each of the finance team, as little a secret as the buyers'."""
     return {name: f"gf_demo_finance_{name}" for name in FINANCE}
+
+
+def seller_keys() -> dict[str, str]:
+    """A key for somebody of each provider that may be looked at."""
+    return {provider: f"gf_demo_desk_{provider}" for provider in SELLERS}
 
 
 def keys() -> dict[str, str]:
