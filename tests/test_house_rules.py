@@ -13,7 +13,9 @@ FLOORS = ("contracts", "pricing", "broker", "web")
 SKIPPED_FOLDERS = {"node_modules", "vendor", "__pycache__"}
 
 # What may stand though a rule says otherwise: (rule, path) → why. An entry that is no longer needed fails below.
-EXCUSED: dict[tuple[str, str], str] = {}
+EXCUSED: dict[tuple[str, str], str] = {
+    ("effects_have_their_place", "broker/agent/ray_entrance.py"): "runs on a provider's machine, whose devices are told in its environment",
+}
 
 
 def _files(*folders: str, suffix: str = ".py") -> Iterator[Source]:

@@ -18,7 +18,8 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 JobState = Literal["running", "succeeded", "failed", "stopped"]
 OUTPUT_BYTES_MAX = 65_536
 PR_SET_PDEATHSIG = 1
-PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES")
+PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", *DEVICES)
 
 
 class Process(NamedTuple):
