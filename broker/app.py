@@ -145,7 +145,7 @@ class Market:
         self.hardware = hardware
         self.shown_keys = tuple(shown_keys)
         self.backlog = Backlog()
-        self.answers = Answers()
+        self.answers = Answers(timetable.currency)
         self.feeds = FeedDesk(sessions, clock=clock, hardware=hardware)
         self.book = LiveBook(sessions, clock=clock)
 

@@ -26,6 +26,7 @@ from broker.services.finance_views import (
     period_view,
     preview_view,
 )
+from broker.services.providers import provider_of
 from broker.services.views import Caller
 from contracts.close import CloseRecord
 from contracts.periods import CLOSED
@@ -112,6 +113,10 @@ class Treasury:
         """What a provider is owed for a period, as PDF. Raises NotFound."""
         require(caller, "finance:read")
         return await self.collection.advice(period, provider_id, currency=currency)
+
+    async def own_advice_paper(self, period: int, caller: Caller, *, currency: str) -> bytes:
+        """What the provider who asks is owed for a period, as PDF. Raises NotFound; NotPermitted for anybody but a provider."""
+        return await self.collection.advice(period, provider_of(caller), currency=currency)
 
     async def record(self, period: int, caller: Caller) -> CloseRecord | None:
         """What rating a period came to, sum by sum; None before it is rated. Raises NotFound."""

@@ -97,4 +97,4 @@ class FakeFeeds:
 def fake_providers(cycles: int, read: Callable[[int], ClearedBook], *, clock: Clock) -> ProviderService:
     """The service on so many cleared gates, read by number."""
     past = FakePast(cycles, read)
-    return ProviderService(past, FakeProviderReader(past, clock), feeds=FakeFeeds(clock), clock=clock, answers=Answers())
+    return ProviderService(past, FakeProviderReader(past, clock), feeds=FakeFeeds(clock), clock=clock, answers=Answers("USD"))

@@ -16,6 +16,7 @@ FINANCE_STORY = "One of the two people who close a month: who rates it neither r
 FINANCE_SCOPES = ["finance:read", "finance:write", "finance:approve"]
 # Two providers whose desks may be looked at: one whose offers were entered for it, and the one that announces by feed.
 SELLERS = ("prv_hyperstack", "prv_datacrunch")
+SELLER_STORY = "A provider: sees why its offers sell or not, what another rate would have done, what it earned."
 PAYS_AHEAD = "acct_lotus"
 # Invented, like every buyer: the bank account is the one that textbooks show.
 SELLER = Seller(
@@ -97,9 +98,13 @@ def keys() -> dict[str, str]:
 
 
 def shown_keys(timetable: Timetable, *, first: str) -> list[ShownKey]:
-    """The same keys for the sign-in page: one account's first, then the rest by name, then those of the finance team."""
+    """The same keys for the sign-in page: one account's first, then the rest by name, then finance, then providers."""
     known = keys()
     accounts_by_name = sorted(buyers(timetable), key=lambda account: (account.id != first, account.name))
     shown = [ShownKey(account_name=account.name, story=account.story, key=known[account.id]) for account in accounts_by_name]
     team = finance_keys().items()
-    return shown + [ShownKey(account_name=f"{name.title()}, finance team", story=FINANCE_STORY, key=key) for name, key in team]
+    shown += [ShownKey(account_name=f"{name.title()}, finance team", story=FINANCE_STORY, key=key) for name, key in team]
+    names = {each.id: each.name for each in grids()}
+    return shown + [
+        ShownKey(account_name=f"{names[seller]}, provider", story=SELLER_STORY, key=key) for seller, key in seller_keys().items()
+    ]

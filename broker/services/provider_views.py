@@ -75,6 +75,7 @@ class SalesView(msgspec.Struct, frozen=True, kw_only=True):
     """How a provider's offers fared at the last gates, the latest first."""
 
     provider: str
+    currency: str
     as_of: datetime
     gates: list[GateSales]
     offers: list[OfferSalesView]

@@ -109,10 +109,12 @@ class Papers(Protocol):
 class Answers:
     """What was worked out of past gates, which do not change any more; and whose turn it is to have books cleared again.
 
-    turn  one question at a time, so that questions do not keep the market waiting
+    currency  of the market
+    turn      one question at a time, so that questions do not keep the market waiting
     """
 
-    def __init__(self) -> None:
+    def __init__(self, currency: str) -> None:
+        self.currency = currency
         self.turn = asyncio.Lock()
         self._sales: dict[tuple[int, str], list[OfferSales]] = {}
 
@@ -152,6 +154,7 @@ class ProviderService:
             offers.append(msgspec.structs.replace(_over_gates(name, own, now=now.get(name)), state=state, reason=reason))
         return SalesView(
             provider=provider,
+            currency=self._answers.currency,
             as_of=self._clock.now(),
             gates=[GateSales(number=gate.number, gate_at=gate.at, sums=_added(sold)) for gate, sold in looked_at],
             offers=sorted(offers, key=lambda each: (each.site, each.hardware, each.offer_id)),

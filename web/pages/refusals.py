@@ -4,7 +4,7 @@ from litestar import Request, Response, get
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from broker.services.accounts import STAFF
+from broker.services.accounts import PROVIDER, STAFF
 from contracts.terms.errors import BadInput, MarketError, NotFound
 
 
@@ -26,9 +26,10 @@ def refusal_page(refusal: MarketError) -> Template:
 
 
 def no_buyer(request: Request[object, object, object], refusal: NotFound) -> Response[None] | Template:  # type: ignore[type-var]
-    """Lead somebody of the finance team, who has no account, from a buyer's page to the desk; show others what is not there."""
-    staff = str(refusal.facts.get("account_id", "")).startswith(STAFF)
-    return Redirect("/finance", status_code=303) if staff and request.method == "GET" else refusal_page(refusal)
+    """Lead whoever has a desk and no account from a buyer's page to it; show others what is not there."""
+    who = str(refusal.facts.get("account_id", ""))
+    desk = "/finance" if who.startswith(STAFF) else "/provider" if who.startswith(PROVIDER) else ""
+    return Redirect(desk, status_code=303) if desk and request.method == "GET" else refusal_page(refusal)
 
 
 def _title(code: str) -> str:
