@@ -1,5 +1,7 @@
 """The kit passes our two sides, and finds every fault that was planted."""
 
+from pathlib import Path
+
 import pytest
 
 from broker.commands import conformance
@@ -28,6 +30,17 @@ def test_a_faulty_provider_is_found(faulty, clause: str):
     marks = {mark.name: mark for mark in report_card(Sides(provider=faulty))}
     assert marks[clause].found
     assert not marks[clause].found.startswith("it broke"), "found by accident, not by looking"
+
+
+def test_the_card_that_is_kept_is_of_today(capsys, tmp_path):
+    run(capsys, "conformance", "--out", str(tmp_path / "card.md"))
+    kept = Path(__file__).resolve().parents[3] / "infra" / "docs" / "feed-card.md"
+    assert kept.read_text() == (tmp_path / "card.md").read_text(), "make it anew: gridfare conformance --out infra/docs/feed-card.md"
+
+
+def test_one_side_at_a_time_and_with_its_keys(capsys):
+    assert "one side at a time" in run(capsys, "conformance", "--broker", "http://127.0.0.1:1", "--provider").err
+    assert "--signing-key" in run(capsys, "conformance", "--broker", "http://127.0.0.1:1").err
 
 
 def test_a_broken_clause_is_said_and_ends_with_3(capsys, monkeypatch):
