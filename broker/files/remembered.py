@@ -14,9 +14,9 @@ from typing import Self
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from broker.files.cells import NAMES, Block, Columns, block_of, cells_at
 from broker.files.digests import file_digest
 from broker.files.replacing import replace_file
 from broker.files.usage_parts import UsageParts
@@ -38,18 +38,7 @@ from contracts.usage_stream import (
 
 FOLDER = "remembered"
 MANIFEST = "memory.json"
-CELLS = np.dtype(
-    [
-        ("second", "<u8"),
-        ("rev", "<i8"),
-        ("start", "<i8"),
-        ("end", "<i8"),
-        ("accelerator_seconds", "<i8"),
-        ("received_at", "<i8"),
-        ("lease", "<u4"),
-        ("status", "u1"),
-    ]
-)
+WINDOW = 2**18
 
 
 class FileSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,14 +64,14 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     engine          what the keys were made with: they mean nothing to another version
     periods         month_start, month_end, closes_at of the periods settled, microseconds
     figures         numbers of the reading, by name
-    pieces          rows of each file of cells, in order of the rows
+    pieces          the blocks of each file of rows, in order of the rows
     """
 
     engine: str
     periods: tuple[tuple[int, int, int], ...]
     files: tuple[FileSeen, ...]
     figures: dict[str, int]
-    pieces: tuple[int, ...]
+    pieces: tuple[tuple[Block, ...], ...]
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,13 +116,13 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
         """The rows remembered of some usage_ids (usage_id, key, second, in order of key); by the lease numbers of this memory."""
         keys, second = (ids[name].to_numpy() for name in ("key", "second"))
         found = [pl.DataFrame(schema=BATCH)]
-        for number, height in enumerate(self.memory.pieces):
-            if height:
+        for number, blocks in enumerate(self.memory.pieces):
+            if sum(block.rows for block in blocks):
                 index = np.memmap(self.folder / _piece("index", number), dtype=np.uint64, mode="r")
                 which, at = _places(index, keys)
-                cells = _cells(self.folder / _piece("rows", number), at)
-                same = cells["second"] == second[which]
-                found.append(_frame(cells[same], ids["usage_id"].gather(which[same])))
+                cells = cells_at(self.folder / _piece("rows", number), blocks, at)
+                same = cells["second"] == second[which].view(np.int64)
+                found.append(_frame(cells, ids["usage_id"].gather(which)).filter(pl.Series(same)))
         return pl.concat(found)
 
 
@@ -145,19 +134,21 @@ class MemoryWriter:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         self._pieces = earlier.memory.pieces if earlier else ()
+        self._blocks: list[Block] = []
         for number in range(len(self._pieces)):
             for name in (_piece("index", number), _piece("rows", number)):
                 _same_file(earlier.folder / name, self._folder / name)  # type: ignore[union-attr]
 
     def watching(self, batches: Iterator[UsageBatch]) -> Iterator[UsageBatch]:
         """The batches as they come, each kept in passing."""
-        with (self._folder / _piece("rows", len(self._pieces))).open("wb") as rows:
+        with (self._folder / _piece("rows", len(self._pieces))).open("wb") as file:
             for batch in batches:
-                cells = np.empty(batch.rows.height, dtype=CELLS)
-                cells["second"] = batch.rows.select(second_keys("usage_id")).to_series().to_numpy()
-                for name in CELLS.names[1:]:  # type: ignore[index]
-                    cells[name] = batch.rows[name].to_numpy()
-                cells.tofile(rows)
+                rows = batch.rows.with_columns(
+                    second=second_keys("usage_id").reinterpret(signed=True), length=pl.col("end") - pl.col("start")
+                )
+                block, content = block_of({name: rows[name].to_numpy().astype(np.int64, copy=False) for name in NAMES})
+                self._blocks.append(block)
+                file.write(content)
                 yield batch
 
     def finish(self, reading: Reading, unsettled: pl.DataFrame, *, keys: Keys, parts: UsageParts, memory: Memory) -> None:
@@ -167,7 +158,7 @@ class MemoryWriter:
         reading.conflicts.write_ipc(self._folder / "conflicts.arrow")
         unsettled.write_ipc(self._folder / "unsettled.arrow")
         parts.leases.write_ipc(self._folder / "leases.arrow")
-        whole = msgspec.structs.replace(memory, pieces=(*self._pieces, len(keys)))
+        whole = msgspec.structs.replace(memory, pieces=(*self._pieces, tuple(self._blocks)))
         replace_file(self._folder / MANIFEST, msgspec.json.encode(whole))
         shutil.rmtree(self._place, ignore_errors=True)
         self._folder.rename(self._place)
@@ -191,25 +182,35 @@ def _index(keys: Keys) -> Keys:
 
 
 def _places(index: Keys, keys: Keys) -> tuple[Ints, Ints]:
-    """Where keys, in order, may be among the rows of an index: which of them, and the number of a row; by the row."""
+    """Where keys, in order, may be among the rows of an index: which of them, and the number of a row; by the row.
+
+    The index is walked through in windows: to search it as a whole is to jump about in a file that no memory may hold.
+    """
     bits = _place_bits(len(index))
+    firsts = keys >> bits << bits
+    which, at = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for start in range(0, len(index), WINDOW):
+        window = index[start : start + WINDOW]
+        low, high = (np.searchsorted(firsts, edge >> bits << bits, side) for edge, side in ((window[0], "left"), (window[-1], "right")))  # type: ignore[call-overload]
+        if low < high:
+            found, row = _places_in(window, keys[low:high], bits)
+            which.append(found + low)
+            at.append(row)
+    rows = np.concatenate(at)
+    order = np.argsort(rows)
+    return np.concatenate(which)[order], rows[order]
+
+
+def _places_in(window: Keys, keys: Keys, bits: np.uint64) -> tuple[Ints, Ints]:
+    """The same of a part of an index, by the key."""
     rest = 2**bits - np.uint64(1)
-    first = np.searchsorted(index, keys >> bits << bits)
-    there = np.flatnonzero(index[np.minimum(first, len(index) - 1)] >> bits == keys >> bits)
+    first = np.searchsorted(window, keys >> bits << bits)
+    there = np.flatnonzero(window[np.minimum(first, len(window) - 1)] >> bits == keys >> bits)
     first = first[there]
-    times = np.searchsorted(index, keys[there] | rest, side="right") - first
+    times = np.searchsorted(window, keys[there] | rest, side="right") - first
     which = np.repeat(there, times)
     entry = np.arange(len(which)) + np.repeat(first - (np.cumsum(times) - times), times)
-    at = (index[entry] & rest).astype(np.int64)
-    order = np.argsort(at)
-    return which[order], at[order]
-
-
-def _cells(path: Path, at: Ints) -> npt.NDArray[np.void]:
-    """Some rows of a file of cells, one by one: they lie far apart, and mapping would fetch all that is around them."""
-    size = CELLS.itemsize
-    with path.open("rb", buffering=0) as file:
-        return np.frombuffer(b"".join([os.pread(file.fileno(), size, place) for place in (at * size).tolist()]), dtype=CELLS)
+    return which, (window[entry] & rest).astype(np.int64)
 
 
 def second_keys(column: str) -> pl.Expr:
@@ -299,6 +300,6 @@ def _renumbered(then: pl.DataFrame, now: pl.DataFrame) -> pl.Expr:
     return pl.lit(numbers).gather(pl.col("lease")).alias("lease")
 
 
-def _frame(rows: npt.NDArray[np.void], ids: pl.Series) -> pl.DataFrame:
-    cells = {name: np.ascontiguousarray(rows[name]) for name in BATCH if name != "usage_id"}
-    return pl.DataFrame({"usage_id": ids, **cells}).cast(BATCH)  # type: ignore[arg-type]
+def _frame(cells: Columns, ids: pl.Series) -> pl.DataFrame:
+    ends = cells | {"end": cells["start"] + cells["length"]}
+    return pl.DataFrame({"usage_id": ids} | {name: ends[name] for name in BATCH if name != "usage_id"}).cast(BATCH)  # type: ignore[arg-type]
