@@ -85,9 +85,12 @@ class FakePeople:
     async def add_password_link(self, person_id, digest, *, expires_at):
         self.links = {each: link for each, link in self.links.items() if link[0] != person_id} | {digest: (person_id, expires_at)}
 
-    async def take_password_link(self, digest, *, now):
-        person_id, expires_at = self.links.pop(digest, (None, now))
+    async def password_link(self, digest, *, now):
+        person_id, expires_at = self.links.get(digest, (None, now))
         return person_id if expires_at > now else None
+
+    async def drop_password_links(self, person_id):
+        self.links = {each: link for each, link in self.links.items() if link[0] != person_id}
 
     async def failures(self, subject, *, since):
         return [at for each, at in self.failed if each == subject and at > since]

@@ -63,8 +63,12 @@ class People(Protocol):
         """Keep a link that sets a new password, in place of those before."""
         ...
 
-    async def take_password_link(self, digest: bytes, *, now: datetime) -> str | None:
-        """Use a link up: whose password it sets, None when it is unknown, used or over."""
+    async def password_link(self, digest: bytes, *, now: datetime) -> str | None:
+        """Whose password a link sets, None when it is unknown, used or over; nobody else reads it until the transaction ends."""
+        ...
+
+    async def drop_password_links(self, person_id: str) -> None:
+        """No link sets this person's password any more."""
         ...
 
     async def failures(self, subject: bytes, *, since: datetime) -> list[datetime]:

@@ -220,11 +220,12 @@ class SignInService:
 
     async def set_password(self, link: str, password: str, *, agent: str) -> Entry:
         """Use a link to set a password, end every session, and begin one. A link that is over is an answer. Raises BadInput."""
-        person_id = await self._people.take_password_link(digest_of(link), now=self._clock.now())
+        person_id = await self._people.password_link(digest_of(link), now=self._clock.now())
         if person_id is None:
             return Entry(fault="This link was used, or its day is over; ask for another.")
         person = await self._people.person(person_id, locked=True)
         await self._set_password(person, password)
+        await self._people.drop_password_links(person.id)
         await self._people.end_sessions(person.id, at=self._clock.now())
         waits = person.totp_since is not None
         return Entry(

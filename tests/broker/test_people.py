@@ -281,7 +281,6 @@ async def test_a_password_link_sets_a_password_once_and_ends_every_session(desk)
     assert (await desk.signing_in.set_password(first, "another long walk", agent="")).fault
     with pytest.raises(BadInput):
         await desk.signing_in.set_password(link, "short", agent="")
-    link = await desk.members.password_link(nobody.person_id, ada)
     entry = await desk.signing_in.set_password(link, "another long walk", agent="")
     await desk.signing_in.caller(entry.token)
     with pytest.raises(NotSignedIn):

@@ -1,12 +1,13 @@
-"""Signing in with an API key, and telling our own forms from others'.
+"""Who reads a page: a person with a session, or the holder of an API key; and telling our own forms from others'.
 
-The key is kept in a cookie that scripts cannot read and other sites cannot send; nothing is kept on our side.
-Every form that acts also carries a token only the holder of the key could have been given.
+The session's token, or the key, is kept in a cookie that scripts cannot read and other sites cannot send. Every form that acts
+also carries a token only the holder of the cookie could have been given.
 """
 
 import hashlib
 import hmac
 import secrets
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -21,7 +22,9 @@ from litestar.response import Redirect, Template
 from broker.app import Services
 from broker.services.accounts import STAFF
 from broker.services.replies import RequestKey
+from broker.services.signing_in import SESSION_TOKEN
 from broker.services.views import Caller
+from contracts.people import SESSION_FOR
 from contracts.terms.errors import NotPermitted, NotSignedIn
 
 COOKIE = "gridfare_key"
@@ -54,11 +57,19 @@ class FormMarks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def page_caller(request: AnyRequest, services: Services) -> Caller:
-    """Whose key the browser carries. Raises NotSignedIn."""
-    key = request.cookies.get(COOKIE)
-    if not key:
-        raise NotSignedIn("sign in with an API key to see this")
-    return await services.accounts.authenticate(key)
+    """For whom the browser acts. Raises NotSignedIn, and NotPermitted for a person who belongs to no organisation."""
+    caller = await page_person(request, services)
+    if not caller.account_id:
+        raise NotPermitted("you belong to no organisation yet; take an invitation, or sign up again with an organisation of your own")
+    return caller
+
+
+async def page_person(request: AnyRequest, services: Services) -> Caller:
+    """The same, for pages that people have who belong to no organisation. Raises NotSignedIn."""
+    kept = request.cookies.get(COOKIE)
+    if not kept:
+        raise NotSignedIn("sign in to see this")
+    return await (services.signing_in.caller(kept) if kept.startswith(SESSION_TOKEN) else services.accounts.authenticate(kept))
 
 
 async def page_caller_if_any(request: AnyRequest, services: Services) -> Caller | None:
@@ -109,7 +120,7 @@ def home_of(caller: Caller) -> str:
 @get("/sign-in", include_in_schema=False, sync_to_thread=False)
 def sign_in_form(request: AnyRequest, *, after: After = HOME) -> Template:
     """The form."""
-    return _form(request, after=after)
+    return form(request, after=after)
 
 
 @post("/sign-in", include_in_schema=False, status_code=200)
@@ -117,41 +128,52 @@ async def sign_in(
     data: Annotated[SignIn, Body(media_type=RequestEncodingType.URL_ENCODED)], request: AnyRequest, *, services: NamedDependency[Services]
 ) -> Template | Redirect:
     """Take the key if somebody was given it; say so on the form if nobody was. Raises NotPermitted for another site's form."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        raise NotPermitted("another site sent this form; sign in on our own")
+    from_our_own(request)
     try:
         caller = await services.accounts.authenticate(data.key.strip())
     except NotSignedIn:
-        return _form(request, after=data.after, fault="Nobody was given this key, or it was revoked.")
-    cookie = Cookie(
-        COOKIE,
-        value=data.key.strip(),
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-        max_age=HOURS_SIGNED_IN * 3600,
-        path="/",
-    )
+        return form(request, after=data.after, fault="Nobody was given this key, or it was revoked.")
     after = data.after if data.after != HOME else home_of(caller)
-    return Redirect(_ours(after), status_code=303, cookies=[cookie])
+    return entered(request, data.key.strip(), after=after)
 
 
-@post("/sign-out", include_in_schema=False, status_code=303, sync_to_thread=False)
-def sign_out() -> Response[None]:
-    """Forget the key."""
+@post("/sign-out", include_in_schema=False, status_code=303)
+async def sign_out(request: AnyRequest, services: NamedDependency[Services]) -> Response[None]:
+    """End the session, and forget what the browser keeps."""
+    await services.signing_in.sign_out(request.cookies.get(COOKIE, ""))
     answer: Response[None] = Redirect("/", status_code=303)
     answer.delete_cookie(COOKIE)
     return answer
 
 
-def _form(request: AnyRequest, *, after: str, fault: str | None = None) -> Template:
+def entered(request: AnyRequest, kept: str, *, after: str) -> Redirect:
+    """Have the browser keep a key or a session's token, and lead its reader on."""
+    return Redirect(ours(after), status_code=303, cookies=[kept_cookie(request, kept)])
+
+
+def kept_cookie(request: AnyRequest, kept: str) -> Cookie:
+    """The cookie of a signed-in browser."""
+    lasts = SESSION_FOR if kept.startswith(SESSION_TOKEN) else timedelta(hours=HOURS_SIGNED_IN)
+    secure = request.url.scheme == "https"
+    return Cookie(COOKIE, value=kept, httponly=True, samesite="strict", secure=secure, max_age=int(lasts.total_seconds()), path="/")
+
+
+def from_our_own(request: AnyRequest) -> None:
+    """Raises NotPermitted for a form that another site sent: for forms of readers who have no token yet."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise NotPermitted("another site sent this form; sign in on our own")
+
+
+def form(request: AnyRequest, *, after: str, fault: str | None = None, person_fault: str | None = None, email: str = "") -> Template:
+    """The sign-in page: by address and password, or by key; with what was wrong with either."""
     desk = next((home for home in DESKS if after.startswith(home)), "")
     shown = sorted(request.app.state.shown_keys, key=lambda each: not each.account_name.endswith(DESKS.get(desk, "")))
-    context = {"fault": fault, "after": _ours(after), "shown_keys": shown, "desk": desk.strip("/")}
-    return Template("sign_in.html", context=context, status_code=401 if fault else 200, headers=NO_STORE)
+    context = {"fault": fault, "after": ours(after), "shown_keys": shown, "desk": desk.strip("/")}
+    context |= {"person_fault": person_fault, "email": email}
+    return Template("sign_in.html", context=context, status_code=401 if fault or person_fault else 200, headers=NO_STORE)
 
 
-def _ours(address: str) -> str:
+def ours(address: str) -> str:
     """An address on this site, or the first page of a signed-in reader: sign-in leads nowhere else."""
     elsewhere = not address.startswith("/") or address.startswith(("//", "/\\")) or any(ord(letter) < 32 for letter in address)
     return HOME if elsewhere else address

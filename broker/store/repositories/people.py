@@ -105,18 +105,18 @@ class PeopleRepository:
 
     async def add_password_link(self, person_id: str, digest: bytes, *, expires_at: datetime) -> None:
         """Keep a link that sets a new password, in place of those before."""
-        await self._session.execute(delete(PasswordLinkRow).where(col(PasswordLinkRow.person_id) == person_id))
+        await self.drop_password_links(person_id)
         await self._session.execute(insert(PasswordLinkRow).values(person_id=person_id, digest=digest, expires_at=expires_at))
 
-    async def take_password_link(self, digest: bytes, *, now: datetime) -> str | None:
-        """Use a link up: whose password it sets, None when it is unknown, used or over."""
-        statement = (
-            update(PasswordLinkRow)
-            .where(col(PasswordLinkRow.digest) == digest, col(PasswordLinkRow.used_at).is_(None), col(PasswordLinkRow.expires_at) > now)
-            .values(used_at=now)
-            .returning(col(PasswordLinkRow.person_id))
-        )
-        return (await self._session.execute(statement)).scalar()
+    async def password_link(self, digest: bytes, *, now: datetime) -> str | None:
+        """Whose password a link sets, None when it is unknown, used or over; nobody else reads it until the transaction ends."""
+        statement = select(PasswordLinkRow).where(col(PasswordLinkRow.digest) == digest, col(PasswordLinkRow.expires_at) > now)
+        row = (await self._session.scalars(statement.with_for_update())).first()
+        return row.person_id if row else None
+
+    async def drop_password_links(self, person_id: str) -> None:
+        """No link sets this person's password any more."""
+        await self._session.execute(delete(PasswordLinkRow).where(col(PasswordLinkRow.person_id) == person_id))
 
     async def failures(self, subject: bytes, *, since: datetime) -> list[datetime]:
         """When sign-ins for a subject failed."""

@@ -86,7 +86,6 @@ class PasswordLinkRow(SQLModel, table=True):
     digest: bytes = Field(sa_type=LargeBinary, primary_key=True)
     person_id: str = Field(foreign_key="people.id")
     expires_at: datetime = moment()
-    used_at: datetime | None = moment_or_none()
 
 
 class KnownElsewhereRow(SQLModel, table=True):

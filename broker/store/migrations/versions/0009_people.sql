@@ -72,7 +72,6 @@ CREATE TABLE password_links (
     digest BYTEA NOT NULL,
     person_id VARCHAR NOT NULL,
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    used_at TIMESTAMP WITH TIME ZONE,
     PRIMARY KEY (digest),
     FOREIGN KEY(person_id) REFERENCES people (id)
 );
