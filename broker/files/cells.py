@@ -64,7 +64,7 @@ def block_of(columns: Columns) -> tuple[Block, bytes]:
     return Block(len(columns[NAMES[0]]), tuple(how for how, _ in kept)), b"".join(content for _, content in kept)
 
 
-def cells_at(path: Path, blocks: Sequence[Block], at: Ints) -> Columns:
+def cells_at(path: Path, blocks: Sequence[Block], *, at: Ints) -> Columns:
     """The rows of some numbers, ascending, of a file of blocks; blocks without any of them are passed over.
 
     Raises BadInput for a file cut short.
@@ -80,7 +80,7 @@ def cells_at(path: Path, blocks: Sequence[Block], at: Ints) -> Columns:
                 if not _filled(file.fileno(), buffer[: block.size], offset=offset):
                     would_do = f"the folder {path.parent.name} taken away: everything is then read again"
                     raise BadInput("a file of what was remembered is cut short", file=f"{path.parent.name}/{path.name}", would_do=would_do)
-                for name, values in _unpacked(block, buffer, wanted).items():
+                for name, values in _unpacked(block, buffer, rows=wanted).items():
                     found[name].append(values)
             first, offset = first + block.rows, offset + block.size
     return {name: np.concatenate(parts) for name, parts in found.items()}
@@ -103,7 +103,7 @@ def _filled(file: int, into: memoryview, *, offset: int) -> bool:
     return True
 
 
-def _unpacked(block: Block, content: memoryview, rows: Ints) -> Columns:
+def _unpacked(block: Block, content: memoryview, *, rows: Ints) -> Columns:
     found: Columns = {}
     offset = 0
     for name, column in zip(NAMES, block.columns, strict=True):

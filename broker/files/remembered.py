@@ -120,7 +120,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
             if sum(block.rows for block in blocks):
                 index = np.memmap(self.folder / _piece("index", number), dtype=np.uint64, mode="r")
                 which, at = _places(index, keys)
-                cells = cells_at(self.folder / _piece("rows", number), blocks, at)
+                cells = cells_at(self.folder / _piece("rows", number), blocks, at=at)
                 same = cells["second"] == second[which].view(np.int64)
                 found.append(_frame(cells, ids["usage_id"].gather(which)).filter(pl.Series(same)))
         return pl.concat(found)
@@ -193,7 +193,7 @@ def _places(index: Keys, keys: Keys) -> tuple[Ints, Ints]:
         window = index[start : start + WINDOW]
         low, high = (np.searchsorted(firsts, edge >> bits << bits, side) for edge, side in ((window[0], "left"), (window[-1], "right")))  # type: ignore[call-overload]
         if low < high:
-            found, row = _places_in(window, keys[low:high], bits)
+            found, row = _places_in(window, keys[low:high], bits=bits)
             which.append(found + low)
             at.append(row)
     rows = np.concatenate(at)
@@ -201,7 +201,7 @@ def _places(index: Keys, keys: Keys) -> tuple[Ints, Ints]:
     return np.concatenate(which)[order], rows[order]
 
 
-def _places_in(window: Keys, keys: Keys, bits: np.uint64) -> tuple[Ints, Ints]:
+def _places_in(window: Keys, keys: Keys, *, bits: np.uint64) -> tuple[Ints, Ints]:
     """The same of a part of an index, by the key."""
     rest = 2**bits - np.uint64(1)
     first = np.searchsorted(window, keys >> bits << bits)

@@ -32,7 +32,7 @@ def test_rows_are_found_by_their_numbers(tmp_path_factory, given_blocks, rng):
     path.write_bytes(b"".join(content for _, content in kept))
     rows = [dict(zip(NAMES, row, strict=True)) for block in given_blocks for row in zip(*(block[name] for name in NAMES), strict=True)]
     at = sorted(rng.sample(range(len(rows)), rng.randint(0, len(rows))))
-    found = cells_at(path, [block for block, _ in kept], np.array(at, dtype=np.int64))
+    found = cells_at(path, [block for block, _ in kept], at=np.array(at, dtype=np.int64))
     assert [dict(zip(NAMES, row, strict=True)) for row in zip(*(found[name].tolist() for name in NAMES), strict=True)] == [
         rows[number] for number in at
     ]
@@ -69,4 +69,4 @@ def test_a_file_cut_short_is_not_read_as_if_it_were_whole(tmp_path):
     path = tmp_path / "remembered" / "rows"
     path.write_bytes(content[:-1])
     with pytest.raises(BadInput, match="remembered/rows"):
-        cells_at(path, [block], np.array([0]))
+        cells_at(path, [block], at=np.array([0]))
