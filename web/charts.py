@@ -11,6 +11,8 @@ import vl_convert
 
 from broker.services.market_views import Curve, CurveStep, RegionPrice, SlotPrice
 from contracts.terms.money import MICROS
+from web.formats import quantity, rate, word
+from web.i18n import gettext
 
 Spec = dict[str, object]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -31,8 +33,8 @@ def curve_chart(curve: Curve, currency: str) -> Spec:
     top = _rate_in_sight(curve) * 1.08 / MICROS
     supplied = max((step.quantity_to for step in curve.steps if step.side == "supply"), default=1)
     lines = [{**point, "side": side} for side in ("supply", "demand") for point in _staircase(curve.steps, side)]
-    x = _axis("quantity", "accelerators", top=max(supplied, curve.clearing_quantity) * 1.02)
-    y = _axis("rate", f"{currency} per accelerator-hour", top=top)
+    x = _axis("quantity", gettext("accelerators"), top=max(supplied, curve.clearing_quantity) * 1.02)
+    y = _axis("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
     layers: list[Spec] = [
         {
             "data": {"values": lines},
@@ -61,9 +63,9 @@ def region_chart(regions: Sequence[RegionPrice], currency: str, *, names: Mappin
     top = max((region.rate_micros for region in regions), default=MICROS) * 1.5 / MICROS
     values: list[Spec] = [
         {
-            "country": names.get(region.country or "", region.country or "unknown"),
+            "country": names.get(region.country or "", region.country or gettext("unknown")),
             "rate": region.rate_micros / MICROS,
-            "label": f"{region.rate_micros / MICROS:.3f}" + ("" if region.traded else "  no trade"),
+            "label": f"{region.rate_micros / MICROS:.3f}" + ("" if region.traded else "  " + gettext("no trade")),
             "traded": region.traded,
             "sold": region.sold_hours,
         }
@@ -76,7 +78,7 @@ def region_chart(regions: Sequence[RegionPrice], currency: str, *, names: Mappin
         "title": None,
         "axis": {"ticks": False, "domain": False, "labelPadding": 8, "labelLimit": 130, "grid": False},
     }
-    x = _axis("rate", f"{currency} per accelerator-hour", top=top)
+    x = _axis("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
     hollow = {"test": "!datum.traded", "value": "transparent"}
     bars: Spec = {
         "mark": {"type": "bar", "height": {"band": 0.56}, "stroke": "role:supply", "strokeWidth": 1},
@@ -84,7 +86,7 @@ def region_chart(regions: Sequence[RegionPrice], currency: str, *, names: Mappin
             "x": x,
             "y": y,
             "color": {"condition": hollow, "value": "role:supply"},
-            "tooltip": _told("country", label="rate", sold="sold, acc-h"),
+            "tooltip": _told(country=gettext("country"), label=gettext("rate"), sold=gettext("sold, acc-h")),
         },
     }
     labels: Spec = {
@@ -104,10 +106,10 @@ def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
         "field": "start",
         "type": "temporal",
         "timeUnit": "utcyearmonthdatehoursminutes",
-        "title": "slot, UTC",
+        "title": gettext("slot, UTC"),
         "axis": {"format": "%H:%M", "tickCount": 8, "grid": False},
     }
-    y = _axis("rate", f"{currency} per accelerator-hour", top=top)
+    y = _axis("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
     layers: list[Spec] = []
     ends = {tier: mine[-1] for tier in TIER_LINES if (mine := [value for value in values if value["tier"] == tier])}
     for tier, (role, dash) in TIER_LINES.items():
@@ -115,13 +117,13 @@ def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
         line: Spec = {"type": "line", "interpolate": "step-after", "strokeWidth": 2, "strokeDash": dash, "color": f"role:{role}"}
         layers.append({"data": {"values": mine}, "mark": line, "encoding": {"x": x, "y": y}})
     touch: Spec = {"type": "point", "size": 260, "opacity": 0, "filled": True}
-    seen = _told("tier", "rate", sold="sold, accelerators")
+    seen = _told(tier=gettext("tier"), rate=gettext("rate"), sold=gettext("sold, accelerators"))
     layers.append({"data": {"values": values}, "mark": touch, "encoding": {"x": x, "y": y, "tooltip": seen}})
     name: Spec = {"type": "text", "align": "left", "dx": 6, "fontWeight": 500}
     for tier, height in _apart({tier: slot.rate_micros / MICROS for tier, slot in _last(slots).items()}, top * LABEL_GAP).items():
         role = TIER_LINES[tier][0]
         value = {**ends[tier], "at": height}
-        place = {"x": x, "y": {**y, "field": "at"}, "text": {"value": tier}}
+        place = {"x": x, "y": {**y, "field": "at"}, "text": {"value": word(tier)}}
         layers.append({"data": {"values": [value]}, "mark": {**name, "color": f"role:{role}"}, "encoding": place})
     return _framed(layers, height=220) | {"padding": {"left": 2, "top": 6, "bottom": 2, "right": 76}}
 
@@ -175,7 +177,7 @@ def _line_label(steps: Sequence[CurveStep], side: str, *, x: Spec, y: Spec, top:
         return {"data": {"values": []}, "mark": "text"}
     step = mine[-1] if side == "supply" else mine[0]
     quantity = step.quantity_to if side == "supply" else step.quantity_from
-    value = {"quantity": quantity, "rate": step.rate_micros / MICROS, "name": side}
+    value = {"quantity": quantity, "rate": step.rate_micros / MICROS, "name": word(side)}
     mark = {
         "type": "text",
         "align": "right" if side == "supply" else "left",
@@ -189,7 +191,7 @@ def _line_label(steps: Sequence[CurveStep], side: str, *, x: Spec, y: Spec, top:
 
 def _clearing_point(curve: Curve, *, x: Spec, y: Spec) -> list[Spec]:
     clearing = (curve.clearing_rate_micros or 0) / MICROS
-    text = f"cleared {curve.clearing_quantity:,} at {clearing:.3f}"
+    text = gettext("cleared %(count)s at %(rate)s", count=quantity(curve.clearing_quantity), rate=rate(curve.clearing_rate_micros))
     data = {"values": [{"quantity": curve.clearing_quantity, "rate": clearing, "name": text}]}
     rule = {"type": "rule", "color": "role:muted", "strokeWidth": 1, "strokeDash": [1, 3]}
     far = curve.clearing_quantity > 0.6 * max((step.quantity_to for step in curve.steps), default=0)

@@ -87,7 +87,7 @@ def test_a_faster_class_makes_the_worst_case_dearer_as_it_does_the_work():
         ({"quantity": "1.5"}, "quantity", "a whole number"),
         ({"hours": "-1"}, "hours", "more than 0"),
         ({"end": "2027-01-15T06:00"}, "end", "the end comes after the start"),
-        ({"start": "2027-01-14T00:00", "end": "2027-01-15T00:30"}, "end", "the next gate sells hours from 2027-01-15 01:00 UTC"),
+        ({"start": "2027-01-14T00:00", "end": "2027-01-15T00:30"}, "end", "the next gate sells hours from 15 Jan 2027, 01:00 UTC"),
         ({"hours": "13"}, "end", "13 hours do not fit"),
         ({"start": "soon"}, "start", "a date and a time"),
         ({"tier": "gold"}, "tier", "one of guaranteed, standard, spot"),

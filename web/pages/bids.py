@@ -13,6 +13,7 @@ from broker.app import Services
 from broker.services.views import BidView
 from web.pages.life import life
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
+from web.pages.words import country_names
 
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 Cursor = Annotated[str | None, QueryParameter(max_length=200)]
@@ -42,7 +43,7 @@ async def bid_page(bid_id: FromPath[str], request: HTMXRequest, *, services: Nam
         "gate": await services.market.gate(),
         "marks": marks(request),
         "origin": str(request.base_url).rstrip("/"),
-        "countries": request.app.state.countries,
+        "countries": country_names(request.app.state.countries),
     }
     name = "_bid.html" if request.htmx else "bid.html"
     return Template(name, context=context, headers=NO_STORE | {"Vary": "HX-Request"})

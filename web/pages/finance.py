@@ -17,7 +17,8 @@ from broker.services.views import Caller
 from contracts.ageing import Ageing
 from contracts.review import BillChange
 from contracts.terms.errors import MarketError, NotFound, NotPermitted
-from web.formats import cents, moment
+from web.formats import cents, moment, month
+from web.i18n import gettext, later
 from web.pages.finance_words import CLOSED, FORMATS, collection, steps, turn, waits
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
 
@@ -93,7 +94,7 @@ async def period_page(period: Period, request: AnyRequest, *, services: NamedDep
         "record": await services.treasury.record(period, caller),
         "invoices": [(each, collection(each, debts)) for each in await services.finance.issued(period, caller)],
         "advices": await services.finance.advices(period, caller),
-        "formats": FORMATS,
+        "formats": [(code, name, gettext(meaning)) for code, name, meaning in FORMATS],
         "marks": marks(request),
         "origin": origin(request),
     }
@@ -106,13 +107,22 @@ async def preview(period: Period, data: SentForm, *, request: AnyRequest, servic
     caller = await page_caller(request, services)
     key = act_key(request, caller, sent=data.marks)
     found = await services.replies.once(lambda: services.treasury.preview(period, caller), PreviewView, request=key)
-    totals = ", ".join(f"{cents(amount)} {currency}" for currency, amount in sorted(found.payable_cents.items())) or "nothing"
-    against = "This is the first preview." if found.before is None else f"Changes are since the preview of {moment(found.before)}."
+    totals = ", ".join(f"{cents(amount)} {currency}" for currency, amount in sorted(found.payable_cents.items())) or gettext("nothing")
+    against = (
+        gettext("This is the first preview.")
+        if found.before is None
+        else gettext("Changes are since the preview of %(time)s.", time=moment(found.before))
+    )
     answer = Answer(
-        title=f"Preview of {(await services.treasury.period(period, caller)).month_start:%B %Y}",
-        finding=f"With what is known now it would bill {totals}. {against} Figures outside their bounds: {len(found.outliers)}. "
-        "Nothing is decided by looking.",
-        headings=("Account", "Currency", "Payable", "Change"),
+        title=gettext("Preview of %(month)s", month=month((await services.treasury.period(period, caller)).month_start)),
+        finding=gettext(
+            "With what is known now it would bill %(totals)s. %(against)s Figures outside their bounds: %(outliers)s. "
+            "Nothing is decided by looking.",
+            totals=totals,
+            against=against,
+            outliers=len(found.outliers),
+        ),
+        headings=(gettext("Account"), gettext("Currency"), gettext("Payable"), gettext("Change")),
         rows=tuple((each.bill.account_id, each.bill.currency, cents(each.bill.payable_cents), _change(each)) for each in found.changes),
         numbers=2,
         back=f"{DESK}/periods/{period}",
@@ -129,9 +139,16 @@ async def collect(period: Period, data: SentForm, *, request: AnyRequest, servic
     found = await services.replies.once(lambda: services.treasury.collect(period, caller), list[Collected], request=key)
     refused = sum(bool(each.refusal) for each in found)
     answer = Answer(
-        title=f"Collected, period {period}",
-        finding=f"{len(found)} statements brought to their buyers; {refused} refused. What failed may be tried again.",
-        headings=("Statement", "State", "Refusal", "Payable", "Prepaid", "Paid"),
+        title=gettext("Collected, period %(period)s", period=period),
+        finding=gettext(
+            "%(count)s statements brought to their buyers; %(refused)s refused. What failed may be tried again.",
+            count=len(found),
+            refused=refused,
+        ),
+        headings=tuple(
+            gettext(name)
+            for name in (later("Statement"), later("State"), later("Refusal"), later("Payable"), later("Prepaid"), later("Paid"))
+        ),
         rows=tuple(
             (each.statement_id, each.status, each.refusal, cents(each.payable_cents), cents(each.prepaid_cents), cents(each.paid_cents))
             for each in found
@@ -161,7 +178,12 @@ def refused(request: AnyRequest, refusal: MarketError) -> Template:
     parts = request.url.path.strip("/").split("/")
     acting = request.method == "POST"
     context = {
-        "title": "Not done" if acting else "The finance desk" if isinstance(refusal, NotPermitted) else "Not there",
+        "title": gettext("Not done")
+        if acting
+        else gettext("The finance desk")
+        if isinstance(refusal, NotPermitted)
+        else gettext("Not there"),
+        "acting": acting,
         "meaning": str(refusal),
         "not_permitted": isinstance(refusal, NotPermitted) and not acting,
         "back": "/" + "/".join(parts[:3] if parts[1:2] == ["periods"] and acting else parts[:2] if acting else parts[:1]),
@@ -185,7 +207,7 @@ def _step(services: Services, caller: Caller, *, act: str, form: StepForm) -> Ca
 
 
 def _change(change: BillChange) -> str:
-    return "first seen" if change.before_cents is None else cents(change.change_cents)
+    return gettext("first seen") if change.before_cents is None else cents(change.change_cents)
 
 
 def _owed(ages: Sequence[Ageing]) -> list[tuple[str, int]]:

@@ -15,7 +15,8 @@ from broker.app import Services
 from broker.services.views import StatementLine
 from contracts.terms.errors import NotFound
 from contracts.tracing import Trace, TracedRecord
-from web.formats import cents, exact, hours
+from web.formats import cents, exact, hours, quantity
+from web.i18n import gettext, later, ngettext
 from web.pages.finance import AnyRequest, Period, origin
 from web.pages.finance_words import collection
 from web.pages.signing import NO_STORE, FormMarks, act_key, page_caller
@@ -25,12 +26,12 @@ RECORDS_SHOWN = 100
 LineNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 Lease = Annotated[str | None, QueryParameter(max_length=200)]
 FIGURES = {
-    "unit_price_micros": "Unit price, micros a PF-day",
-    "fee_micros": "Monthly fee, micros",
-    "fair_use_units": "Fair use, units",
-    "commit_micros": "Commitment, micros a month",
-    "grant_units": "Grant, units",
-    "take_bps": "Broker’s take, basis points",
+    "unit_price_micros": later("Unit price, micros a PF-day"),
+    "fee_micros": later("Monthly fee, micros"),
+    "fair_use_units": later("Fair use, units"),
+    "commit_micros": later("Commitment, micros a month"),
+    "grant_units": later("Grant, units"),
+    "take_bps": later("Broker’s take, basis points"),
 }
 
 
@@ -116,7 +117,7 @@ async def line_page(
         "finding": trace_finding(trace, billed, currency=invoice.currency),
         "proofs": proofs(trace, billed),
         "rounded": cents(billed.amount_cents) != exact(billed.amount_micros),
-        "figures": [(FIGURES[name], figure) for name, figure in trace.figures.items()],
+        "figures": [(gettext(FIGURES[name]), figure) for name, figure in trace.figures.items()],
         "lease": lease,
         "records": chosen[:RECORDS_SHOWN],
         "more": max(0, len(chosen) - RECORDS_SHOWN),
@@ -155,7 +156,7 @@ def proofs(trace: Trace, billed: StatementLine) -> list[Proof]:
     """What must agree: the seconds of a usage line, and the amount of any."""
     found = [
         Proof(
-            what="Amount, worked out again from the records",
+            what=gettext("Amount, worked out again from the records"),
             line=exact(billed.amount_micros),
             records=exact(trace.amount_micros),
             holds=billed.amount_micros == trace.amount_micros,
@@ -164,7 +165,7 @@ def proofs(trace: Trace, billed: StatementLine) -> list[Proof]:
     if billed.quantity_seconds is not None:
         holds = billed.quantity_seconds == trace.seconds
         seconds = Proof(
-            what="Accelerator-hours of the records", line=hours(billed.quantity_seconds), records=hours(trace.seconds), holds=holds
+            what=gettext("Accelerator-hours of the records"), line=hours(billed.quantity_seconds), records=hours(trace.seconds), holds=holds
         )
         found.insert(0, seconds)
     return found
@@ -175,11 +176,28 @@ def trace_finding(trace: Trace, billed: StatementLine, *, currency: str) -> str:
     agrees = all(each.holds for each in proofs(trace, billed))
     amount = f"{exact(billed.amount_micros)} {currency}"
     if not trace.records:
-        return f"No usage record is behind this line: {trace.rule}. It comes to {amount}{'' if agrees else ', and not again'}."
-    records = "1 usage record" if len(trace.records) == 1 else f"{len(trace.records):,} usage records"
-    leases = "1 lease" if len(trace.leases) == 1 else f"{len(trace.leases):,} leases"
-    verdict = "and come to it again" if agrees else "but do not come to it: the books and the records disagree"
-    return f"{records} of {leases}, {hours(trace.seconds)} accelerator-hours in all, are behind {amount}, {verdict}."
+        said = (
+            later("No usage record is behind this line: %(rule)s. It comes to %(amount)s.")
+            if agrees
+            else later("No usage record is behind this line: %(rule)s. It comes to %(amount)s, and not again.")
+        )
+        return gettext(said, rule=trace.rule, amount=amount)
+    count = quantity(len(trace.records))
+    said = (
+        later("%(records)s of %(leases)s, %(hours)s accelerator-hours in all, are behind %(amount)s, and come to it again.")
+        if agrees
+        else later(
+            "%(records)s of %(leases)s, %(hours)s accelerator-hours in all, are behind %(amount)s, but do not come to it: the "
+            "books and the records disagree."
+        )
+    )
+    return gettext(
+        said,
+        records=ngettext("%(count)s usage record", "%(count)s usage records", num=len(trace.records), count=count),
+        leases=ngettext("%(count)s lease", "%(count)s leases", num=len(trace.leases), count=quantity(len(trace.leases))),
+        hours=hours(trace.seconds),
+        amount=amount,
+    )
 
 
 def record_rows(trace: Trace) -> bytes:

@@ -19,7 +19,8 @@ from broker.services.disputes import Decision, DisputeView
 from broker.services.finance_views import PayoutRunView, PeriodView
 from contracts.ageing import BANDS, Notice
 from contracts.terms.errors import BadInput, NotFound
-from web.formats import money
+from web.formats import money, month
+from web.i18n import gettext, ngettext
 from web.pages.finance import DESK, Answer, AnyRequest, SentForm, origin
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
 
@@ -57,7 +58,7 @@ async def receivables_page(request: AnyRequest, services: NamedDependency[Servic
     context = {
         "caller": caller,
         "ages": await services.receivables.ageing(caller),
-        "bands": [f"over {first - 1}" if last is None else f"{first}–{last}" for first, last in BANDS],
+        "bands": [gettext("over %(days)s", days=first - 1) if last is None else f"{first}–{last}" for first, last in BANDS],
         "disputes": (await services.disputes.disputes(caller))[::-1],
         "corrections": (await services.corrections.corrections(caller))[::-1],
         "may_write": "finance:write" in caller.scopes,
@@ -75,9 +76,15 @@ async def dun(data: SentForm, *, request: AnyRequest, services: NamedDependency[
     key = act_key(request, caller, sent=data.marks)
     found = await services.replies.once(lambda: services.receivables.dun(caller), list[Notice], request=key)
     answer = Answer(
-        title="Dunning",
-        finding=f"{len(found)} notices are to be sent; each step is taken once." if found else "Nobody owes long enough for another step.",
-        headings=("Account", "Currency", "Step", "Days", "Owed"),
+        title=gettext("Dunning"),
+        finding=ngettext(
+            "%(num)s notice is to be sent; each step is taken once.",
+            "%(num)s notices are to be sent; each step is taken once.",
+            num=len(found),
+        )
+        if found
+        else gettext("Nobody owes long enough for another step."),
+        headings=(gettext("Account"), gettext("Currency"), gettext("Step"), gettext("Days"), gettext("Owed")),
         rows=tuple((each.account_id, each.currency, each.words, str(each.days), money(each.micros)) for each in found),
         numbers=2,
         back=f"{DESK}/receivables",
@@ -209,7 +216,7 @@ def trail(periods: Sequence[PeriodView], runs: Sequence[PayoutRunView], *, dispu
         ActRow(
             at=act.at,
             actor=act.actor,
-            what=f"period {each.period}, {each.month_start:%B %Y}",
+            what=gettext("period %(period)s, %(month)s", period=each.period, month=month(each.month_start)),
             act=act.act,
             note=act.note,
             link=f"{DESK}/periods/{each.period}",
@@ -219,7 +226,12 @@ def trail(periods: Sequence[PeriodView], runs: Sequence[PayoutRunView], *, dispu
     ]
     found += [
         ActRow(
-            at=act.at, actor=act.actor, what=f"payout run {run.currency} {run.number}", act=act.act, note=act.note, link=f"{DESK}/payouts"
+            at=act.at,
+            actor=act.actor,
+            what=gettext("payout run %(currency)s %(number)s", currency=run.currency, number=run.number),
+            act=act.act,
+            note=act.note,
+            link=f"{DESK}/payouts",
         )
         for run in runs
         for act in run.history
@@ -228,7 +240,7 @@ def trail(periods: Sequence[PeriodView], runs: Sequence[PayoutRunView], *, dispu
         ActRow(
             at=event.at,
             actor=event.actor,
-            what=f"dispute {each.dispute_id}",
+            what=gettext("dispute %(dispute)s", dispute=each.dispute_id),
             act=event.act,
             note=event.words,
             link=f"{DESK}/receivables",

@@ -9,21 +9,45 @@ import msgspec
 from broker.services.finance_views import ActView, PeriodView
 from broker.services.views import Caller, StatementView
 from contracts.ageing import OpenDebt
-from web.formats import moment, person
+from web.formats import moment, person, word
+from web.i18n import gettext, later, ngettext
 from web.pages.life import Standing, Step
 
 CLOSED = ("finalised", "exported")
-STEPS = (("Frozen", "frozen"), ("Rated", "rated"), ("Reviewed", "reviewed"), ("Finalised", "finalised"), ("Exported", "exported"))
-MEANT = ("what arrived by then counts", "settled, nothing billed yet", "by another person", "invoices and entries written", "given out")
+STEPS = (
+    (later("Frozen"), "frozen"),
+    (later("Rated"), "rated"),
+    (later("Reviewed"), "reviewed"),
+    (later("Finalised"), "finalised"),
+    (later("Exported"), "exported"),
+)
+MEANT = (
+    later("what arrived by then counts"),
+    later("settled, nothing billed yet"),
+    later("by another person"),
+    later("invoices and entries written"),
+    later("given out"),
+)
+# Words the desk shows as they come: states of periods, payout runs, disputes and corrections, and acts.
+VOCABULARY = (
+    later("frozen"), later("rated"), later("returned"), later("reviewed"), later("finalised"), later("exported"), later("proposed"),
+    later("approved"), later("rejected"), later("paid"), later("paying"), later("ended"), later("ready"), later("opened"),
+    later("evidenced"), later("upheld"), later("dismissed"), later("posted"), later("previewed"), later("collected"), later("waits"),
+)  # fmt: skip
+FREEZABLE = later("somebody to freeze it")
+SOMEBODY_ELSE = {
+    "review": later("You rated it, so somebody else has to review it: two pairs of eyes."),
+    "finalise": later("You rated it, so somebody else has to finalise it: two pairs of eyes."),
+}
 REACHED = {"open": 0, "frozen": 1, "returned": 1, "rated": 2, "reviewed": 3, "finalised": 4, "exported": 5}
 FORMATS = (
-    ("focus", "FOCUS", "cost and usage for FinOps tools"),
-    ("beancount", "Beancount", "the books, for accountants"),
-    ("hledger", "hledger", "the same books, for hledger"),
-    ("statements", "Statements", "every invoice and payout advice, as text and PDF"),
-    ("pain001", "pain.001", "payments to providers, for the bank"),
-    ("ubl", "UBL", "e-invoices; parties need an address and a VAT number"),
-    ("close", "Tables", "the published tables, and those they can be settled from again"),
+    ("focus", "FOCUS", later("cost and usage for FinOps tools")),
+    ("beancount", "Beancount", later("the books, for accountants")),
+    ("hledger", "hledger", later("the same books, for hledger")),
+    ("statements", "Statements", later("every invoice and payout advice, as text and PDF")),
+    ("pain001", "pain.001", later("payments to providers, for the bank")),
+    ("ubl", "UBL", later("e-invoices; parties need an address and a VAT number")),
+    ("close", "Tables", later("the published tables, and those they can be settled from again")),
 )
 NEXT: dict[str, tuple[Literal["freeze", "rate", "review", "finalise"], str]] = {
     "open": ("freeze", "finance:write"),
@@ -54,21 +78,21 @@ def waits(period: PeriodView, periods: Sequence[PeriodView], *, now: datetime) -
     rater = person(done_by(period, "rated"))
     match period.state:
         case "open" if now < period.month_end:
-            return f"the end of its month, {moment(period.month_end)}"
+            return gettext("the end of its month, %(end)s", end=moment(period.month_end))
         case "open" if before is not None and before.state not in CLOSED:
-            return f"period {before.period}, which is {before.state}: periods close in order"
+            return gettext("period %(period)s, which is %(state)s: periods close in order", period=before.period, state=word(before.state))
         case "open":
-            return "somebody to freeze it"
+            return gettext(FREEZABLE)
         case "frozen":
-            return "somebody to rate it"
+            return gettext("somebody to rate it")
         case "returned":
-            return f"being rated again: {person(done_by(period, 'returned'))} sent it back"
+            return gettext("being rated again: %(who)s sent it back", who=person(done_by(period, "returned")))
         case "rated":
-            return f"a review by somebody other than {rater}"
+            return gettext("a review by somebody other than %(who)s", who=rater)
         case "reviewed":
-            return f"somebody other than {rater} to finalise it"
+            return gettext("somebody other than %(who)s to finalise it", who=rater)
         case _:
-            return "nothing"
+            return gettext("nothing")
 
 
 def turn(period: PeriodView, caller: Caller, *, waiting: str) -> Turn | None:
@@ -76,12 +100,12 @@ def turn(period: PeriodView, caller: Caller, *, waiting: str) -> Turn | None:
     if period.state not in NEXT:
         return None
     act, scope = NEXT[period.state]
-    if act == "freeze" and waiting != "somebody to freeze it":
-        return Turn(act=act, obstacle=f"It waits for {waiting}.")
+    if act == "freeze" and waiting != gettext(FREEZABLE):
+        return Turn(act=act, obstacle=gettext("It waits for %(what)s.", what=waiting))
     if scope not in caller.scopes:
-        return Turn(act=act, obstacle=f"Your key may look and not do this: it lacks the scope {scope}.")
+        return Turn(act=act, obstacle=gettext("Your key may look and not do this: it lacks the scope %(scope)s.", scope=scope))
     if act in ("review", "finalise") and done_by(period, "rated") == caller.account_id:
-        return Turn(act=act, obstacle=f"You rated it, so somebody else has to {act} it: two pairs of eyes.")
+        return Turn(act=act, obstacle=gettext(SOMEBODY_ELSE[act]))
     return Turn(act=act)
 
 
@@ -92,8 +116,8 @@ def steps(period: PeriodView) -> list[Step]:
     for number, ((name, act), meant) in enumerate(zip(STEPS, MEANT, strict=True)):
         standing: Standing = "done" if number < reached else "now" if number == reached else "ahead"
         did = latest(period.history, act)
-        finding = f"{person(did.actor)}, {moment(did.at)}" if did and standing == "done" else meant
-        found.append(Step(name=name, standing=standing, finding=finding))
+        finding = f"{person(did.actor)}, {moment(did.at)}" if did and standing == "done" else gettext(meant)
+        found.append(Step(name=gettext(name), standing=standing, finding=finding))
     return found
 
 
@@ -111,9 +135,14 @@ def latest(history: Sequence[ActView], act: str) -> ActView | None:
 def collection(invoice: StatementView, debts: dict[str, OpenDebt]) -> Collection:
     """What became of an invoice, from what the ledger says is still open of it."""
     if invoice.payable_cents <= 0:
-        return Collection(words="credit note" if invoice.payable_cents else "nothing to pay", open_micros=0)
+        return Collection(words=gettext("credit note") if invoice.payable_cents else gettext("nothing to pay"), open_micros=0)
     debt = debts.get(f"settle:{invoice.account_id}:{invoice.period}")
     if debt is None:
-        return Collection(words="settled", open_micros=0)
-    part = "" if debt.micros == invoice.payable_cents * 10_000 else " in part"
-    return Collection(words=f"open{part}, {debt.days} {'day' if debt.days == 1 else 'days'}", open_micros=debt.micros)
+        return Collection(words=gettext("settled"), open_micros=0)
+    whole = debt.micros == invoice.payable_cents * 10_000
+    words = (
+        ngettext("open, %(num)s day", "open, %(num)s days", num=debt.days)
+        if whole
+        else ngettext("open in part, %(num)s day", "open in part, %(num)s days", num=debt.days)
+    )
+    return Collection(words=words, open_micros=debt.micros)

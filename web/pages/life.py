@@ -7,7 +7,8 @@ import msgspec
 
 from broker.services.views import BidView, LeaseView, StatementView
 from contracts.terms.leases import IN_FORCE
-from web.formats import hours, moment, money, quantity
+from web.formats import hours, moment, money, month, quantity, word
+from web.i18n import gettext, ngettext
 
 Standing = Literal["done", "now", "ahead", "ended"]
 
@@ -23,7 +24,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 def life(bid: BidView, leases: Sequence[LeaseView], *, statements: Sequence[StatementView]) -> list[Step]:
     """The five steps. A step is done when nothing about it is left to come."""
     return [
-        Step(name="Submitted", standing="done", finding=moment(bid.entered_at)),
+        Step(name=gettext("Submitted"), standing="done", finding=moment(bid.entered_at)),
         _awarded(bid),
         _leased(bid, leases),
         _delivered(bid, leases),
@@ -32,42 +33,67 @@ def life(bid: BidView, leases: Sequence[LeaseView], *, statements: Sequence[Stat
 
 
 def _awarded(bid: BidView) -> Step:
-    got = f"{quantity(bid.hours_awarded)} of {quantity(bid.request.hours)} accelerator-hours"
+    amounts = {"got": quantity(bid.hours_awarded), "asked": quantity(bid.request.hours)}
     if bid.status == "open":
-        return Step(name="Awarded", standing="now", finding=f"{got} so far; the rest waits for the next gate")
+        return Step(
+            name=gettext("Awarded"),
+            standing="now",
+            finding=gettext("%(got)s of %(asked)s accelerator-hours so far; the rest waits for the next gate", **amounts),
+        )
     if bid.hours_awarded:
-        return Step(name="Awarded", standing="done", finding=f"{got}, at {money(bid.paid_micros)} {bid.currency}")
-    return Step(name="Awarded", standing="ended", finding=f"{bid.status}: nothing was awarded")
+        return Step(
+            name=gettext("Awarded"),
+            standing="done",
+            finding=gettext(
+                "%(got)s of %(asked)s accelerator-hours, at %(paid)s %(currency)s",
+                paid=money(bid.paid_micros),
+                currency=bid.currency,
+                **amounts,
+            ),
+        )
+    return Step(name=gettext("Awarded"), standing="ended", finding=gettext("%(status)s: nothing was awarded", status=word(bid.status)))
 
 
 def _leased(bid: BidView, leases: Sequence[LeaseView]) -> Step:
     if leases:
         sites = len({lease.site for lease in leases})
-        finding = f"{len(leases)} {'lease' if len(leases) == 1 else 'leases'} at {sites} {'site' if sites == 1 else 'sites'}"
-        return Step(name="Leased", standing="done", finding=finding)
-    return Step(name="Leased", standing=_waits(bid), finding="an award becomes a lease at once")
+        finding = gettext(
+            "%(leases)s at %(sites)s",
+            leases=ngettext("%(num)s lease", "%(num)s leases", num=len(leases)),
+            sites=ngettext("%(num)s site", "%(num)s sites", num=sites),
+        )
+        return Step(name=gettext("Leased"), standing="done", finding=finding)
+    return Step(name=gettext("Leased"), standing=_waits(bid), finding=gettext("an award becomes a lease at once"))
 
 
 def _delivered(bid: BidView, leases: Sequence[LeaseView]) -> Step:
     if not leases:
-        return Step(name="Delivered", standing=_waits(bid), finding="when the slots come")
+        return Step(name=gettext("Delivered"), standing=_waits(bid), finding=gettext("when the slots come"))
     delivered, failed = sum(lease.delivered_seconds for lease in leases), sum(lease.failed_seconds for lease in leases)
-    finding = f"{hours(delivered)} accelerator-hours" + (f", {hours(failed)} failed" if failed else "")
+    finding = gettext("%(hours)s accelerator-hours", hours=hours(delivered))
+    if failed:
+        finding = gettext("%(hours)s accelerator-hours, %(failed)s failed", hours=hours(delivered), failed=hours(failed))
     if any(lease.state in IN_FORCE for lease in leases):
         begun = delivered or failed or any(lease.state == "active" for lease in leases)
         first = min(lease.starts_at for lease in leases)
-        return Step(name="Delivered", standing="now" if begun else "ahead", finding=finding if begun else f"from {moment(first)}")
-    return Step(name="Delivered", standing="done", finding=finding)
+        return Step(
+            name=gettext("Delivered"),
+            standing="now" if begun else "ahead",
+            finding=finding if begun else gettext("from %(start)s", start=moment(first)),
+        )
+    return Step(name=gettext("Delivered"), standing="done", finding=finding)
 
 
 def _settled(bid: BidView, leases: Sequence[LeaseView], *, statements: Sequence[StatementView]) -> Step:
     if not leases:
-        return Step(name="Settled", standing=_waits(bid), finding="when its month is closed")
+        return Step(name=gettext("Settled"), standing=_waits(bid), finding=gettext("when its month is closed"))
     last = max(lease.ends_at for lease in leases)
     closed = [statement for statement in statements if statement.month_end >= last]
     if closed:
-        return Step(name="Settled", standing="done", finding=f"on the statement of {closed[0].month_start:%B %Y}")
-    return Step(name="Settled", standing="ahead", finding=f"when {last:%B %Y} is closed")
+        return Step(
+            name=gettext("Settled"), standing="done", finding=gettext("on the statement of %(month)s", month=month(closed[0].month_start))
+        )
+    return Step(name=gettext("Settled"), standing="ahead", finding=gettext("when %(month)s is closed", month=month(last)))
 
 
 def _waits(bid: BidView) -> Standing:

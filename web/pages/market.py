@@ -23,12 +23,13 @@ from contracts.terms.hardware import REFERENCE_CLASS
 from contracts.terms.tables import TIERS
 from web import charts
 from web.formats import moment
+from web.i18n import gettext, later
 from web.pages import words
 
 Hardware = Annotated[str | None, QueryParameter(max_length=100)]
 Slot = Annotated[datetime | None, QueryParameter()]
 Seen = Annotated[int | None, QueryParameter()]
-RATE = "rate, micros per accelerator-hour"
+RATE = later("rate, micros per accelerator-hour")
 Cell = str | int | float | bool | datetime | None
 
 
@@ -200,21 +201,23 @@ def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
     return [
         Figure(
             name="curve",
-            title="Supply and demand",
+            title=gettext("Supply and demand"),
             finding=words.curve_finding(shown.curve),
             spec=charts.curve_chart(shown.curve, currency),
-            note="All tiers and places together. Policy, distance and tiers keep some orders from meeting, and a bid that accepts "
-            "several classes is counted in each, so lines may cross away from the point.",
+            note=gettext(
+                "All tiers and places together. Policy, distance and tiers keep some orders from meeting, and a bid that accepts "
+                "several classes is counted in each, so lines may cross away from the point."
+            ),
         ),
         Figure(
             name="regions",
-            title="By country, all tiers",
+            title=gettext("By country, all tiers"),
             finding=words.region_finding(shown.regions, state.countries),
-            spec=charts.region_chart(shown.regions, currency, names=state.countries),
+            spec=charts.region_chart(shown.regions, currency, names=words.country_names(state.countries)),
         ),
         Figure(
             name="slots",
-            title="Through the day",
+            title=gettext("Through the day"),
             finding=words.slot_finding(shown.slots),
             spec=charts.slot_chart(shown.slots, currency),
         ),
@@ -227,20 +230,22 @@ async def _data(name: str, services: Services, *, hardware: str, slot: datetime 
         case "curve":
             curve = await services.market.curve(hardware, slot)
             return DataTable(
-                title=f"Supply and demand of {hardware}, slot of {curve.slot_start:%d %b %H:%M} UTC",
-                headings=["side", RATE, "from, accelerators", "to, accelerators"],
+                title=gettext(
+                    "Supply and demand of %(hardware)s, slot of %(slot)s UTC", hardware=hardware, slot=moment(curve.slot_start, "day")
+                ),
+                headings=[later("side"), RATE, later("from, accelerators"), later("to, accelerators")],
                 rows=[[step.side, step.rate_micros, step.quantity_from, step.quantity_to] for step in curve.steps],
             )
         case "regions":
             return DataTable(
-                title=f"Price of {hardware} by country",
+                title=gettext("Price of %(hardware)s by country", hardware=hardware),
                 headings=[
-                    "country",
+                    later("country"),
                     RATE,
-                    "traded",
-                    "sold, accelerator-hours",
-                    "offered, accelerator-hours",
-                    "sites",
+                    later("traded"),
+                    later("sold, accelerator-hours"),
+                    later("offered, accelerator-hours"),
+                    later("sites"),
                 ],
                 rows=[
                     [region.country, region.rate_micros, region.traded, region.sold_hours, region.offered_hours, region.sites]
@@ -249,14 +254,14 @@ async def _data(name: str, services: Services, *, hardware: str, slot: datetime 
             )
         case "slots":
             return DataTable(
-                title=f"Price of {hardware} by slot and tier",
+                title=gettext("Price of %(hardware)s by slot and tier", hardware=hardware),
                 headings=[
-                    "slot, UTC",
-                    "tier",
+                    later("slot, UTC"),
+                    later("tier"),
                     RATE,
-                    "traded",
-                    "sold, accelerators",
-                    "offered, accelerators",
+                    later("traded"),
+                    later("sold, accelerators"),
+                    later("offered, accelerators"),
                 ],
                 rows=[
                     [each.slot_start, each.tier, each.rate_micros, each.traded, each.sold, each.offered]

@@ -19,6 +19,8 @@ from contracts.terms.bids import BidRequest
 from contracts.terms.errors import BadInput
 from contracts.terms.money import MICROS, half_up, micros_text
 from contracts.terms.tables import TIERS
+from web.formats import moment, quantity
+from web.i18n import gettext
 
 T = TypeVar("T")
 Fields = Mapping[str, Sequence[str]]
@@ -122,8 +124,8 @@ def draft(given: Fields, *, gate: GateView, factor: Factor) -> Draft:
 def missing(found: Draft) -> dict[str, str]:
     """What a bid that was to be entered still lacks, a sentence by field."""
     wanted = {
-        "hardware": "choose at least one class",
-        "limit": "say the most you would pay for a reference hour, such as 2.50",
+        "hardware": gettext("choose at least one class"),
+        "limit": gettext("say the most you would pay for a reference hour, such as 2.50"),
     }
     return {name: sentence for name, sentence in wanted.items() if not found.values.get(name) and name not in found.faults}
 
@@ -157,7 +159,7 @@ def _demands(values: Fields, factor: Factor, *, faults: dict[str, str]) -> tuple
     for name in values.get("hardware", ()):
         found = factor(name, demands.stack)
         if found is None:
-            faults["hardware"] = f"no throughput is on record for {name}; choose another class"
+            faults["hardware"] = gettext("no throughput is on record for %(name)s; choose another class", name=name)
         else:
             worth[name] = float(found)
     return demands, worth
@@ -165,17 +167,20 @@ def _demands(values: Fields, factor: Factor, *, faults: dict[str, str]) -> tuple
 
 def _window_fault(start: datetime, end: datetime, *, hours: Decimal | None, gate: GateView) -> str | None:
     if end <= start:
-        return "the end comes after the start"
+        return gettext("the end comes after the start")
     if gate.first_slot_at and end <= gate.first_slot_at:
-        return f"the next gate sells hours from {_local(gate.first_slot_at).replace('T', ' ')} UTC on; end later"
+        return gettext("the next gate sells hours from %(start)s on; end later", start=moment(gate.first_slot_at))
     if hours is not None and (end - start) / HOUR < hours:
-        return f"{hours.normalize():f} hours do not fit between start and end; end later, or use more accelerators for fewer hours"
+        return gettext(
+            "%(hours)s hours do not fit between start and end; end later, or use more accelerators for fewer hours",
+            hours=f"{hours.normalize():f}",
+        )
     return None
 
 
 def _whole(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= QUANTITY_MAX:
-        raise ValueError(f"a whole number from 1 to {QUANTITY_MAX:,}, was {text}")
+        raise ValueError(gettext("a whole number from 1 to %(most)s, was %(text)s", most=quantity(QUANTITY_MAX), text=text))
     return int(text)
 
 
@@ -183,30 +188,30 @@ def _number(text: str, form: str) -> Decimal:
     try:
         number = Decimal(text.replace(",", "."))
     except InvalidOperation as error:
-        raise ValueError(f"{form}, was {text}") from error
+        raise ValueError(gettext("%(form)s, was %(text)s", form=form, text=text)) from error
     if not number.is_finite():
-        raise ValueError(f"{form}, was {text}")
+        raise ValueError(gettext("%(form)s, was %(text)s", form=form, text=text))
     return number
 
 
 def _hours(text: str) -> Decimal:
-    number = _number(text, "a number of hours, such as 24")
+    number = _number(text, gettext("a number of hours, such as 24"))
     if not 0 < number <= HOURS_MAX:
-        raise ValueError(f"more than 0 and at most {HOURS_MAX:,} hours, was {text}")
+        raise ValueError(gettext("more than 0 and at most %(most)s hours, was %(text)s", most=quantity(HOURS_MAX), text=text))
     return number
 
 
 def _micros(text: str) -> int:
-    amount = _number(text, "a rate, such as 2.50")
+    amount = _number(text, gettext("a rate, such as 2.50"))
     micros = half_up(*(amount * MICROS).as_integer_ratio()) if abs(amount) <= MICROS else 0
     if micros < 1:
-        raise ValueError(f"more than 0 and at most {MICROS:,}, was {text}")
+        raise ValueError(gettext("more than 0 and at most %(most)s, was %(text)s", most=quantity(MICROS), text=text))
     return micros
 
 
 def _tier(text: str) -> str:
     if text not in TIERS:
-        raise ValueError(f"one of {', '.join(TIERS)}, was {text}")
+        raise ValueError(gettext("one of %(tiers)s, was %(text)s", tiers=", ".join(TIERS), text=text))
     return text
 
 
@@ -214,7 +219,7 @@ def _utc(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"a date and a time, such as 2027-01-31T18:00, was {text}") from error
+        raise ValueError(gettext("a date and a time, such as 2027-01-31T18:00, was %(text)s", text=text)) from error
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

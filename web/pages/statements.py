@@ -12,9 +12,15 @@ from litestar.response import Template
 from broker.app import Services
 from broker.services.views import StatementLine, StatementView
 from contracts.terms.time import month_of
+from web.i18n import gettext, later
 from web.pages.signing import NO_STORE, page_caller
 
-KINDS = {"fee": "Monthly fee", "take": "Broker’s take", "trueup": "Commitment true-up", "credit": "Credit for what failed"}
+KINDS = {
+    "fee": later("Monthly fee"),
+    "take": later("Broker’s take"),
+    "trueup": later("Commitment true-up"),
+    "credit": later("Credit for what failed"),
+}
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 Period = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 
@@ -83,4 +89,4 @@ def statement_rows(found: StatementView) -> bytes:
 
 def line_words(line: StatementLine) -> str:
     """What a line is for."""
-    return f"{line.hardware} accelerators" if line.hardware else KINDS.get(line.kind, line.kind)
+    return gettext("%(hardware)s accelerators", hardware=line.hardware) if line.hardware else gettext(KINDS.get(line.kind, line.kind))

@@ -7,6 +7,7 @@ from broker.services.queries import read_query
 from broker.services.search_views import SearchQuery
 from contracts.terms.errors import BadInput
 from contracts.terms.money import MICROS, half_up
+from web.i18n import gettext
 from web.pages.order_form import Fields
 
 # Fields of a search that its form takes as a person writes them.
@@ -36,9 +37,9 @@ def _micros(text: str) -> int:
     try:
         amount = Decimal(text.replace(",", "."))
     except InvalidOperation as error:
-        raise BadInput("the budget is a number, such as 2.50", found=text) from error
+        raise BadInput(gettext("the budget is a number, such as 2.50"), found=text) from error
     if not amount.is_finite() or not 0 <= amount <= MICROS:
-        raise BadInput("the budget is between 0 and 1,000,000 an hour", found=text)
+        raise BadInput(gettext("the budget is between 0 and 1,000,000 an hour"), found=text)
     return half_up(*(amount * MICROS).as_integer_ratio())
 
 
@@ -46,5 +47,5 @@ def _utc(text: str) -> str:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadInput("ready by is a date and a time, such as 2027-01-31T18:00", found=text) from error
+        raise BadInput(gettext("ready by is a date and a time, such as 2027-01-31T18:00"), found=text) from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()

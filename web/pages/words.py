@@ -14,6 +14,7 @@ VOCABULARY = (
     later("spot"), later("standard"), later("guaranteed"), later("community"), later("verified"), later("certified"),
     later("open"), later("filled"), later("expired"), later("withdrawn"), later("accepted"), later("awarded"), later("active"),
     later("completed"), later("failed"), later("released"), later("reclaimed"), later("preparing"), later("provisioning"),
+    later("supply"), later("demand"),
 )  # fmt: skip
 REASONS: dict[str, str] = {
     "hardware": later("another class of accelerator"),

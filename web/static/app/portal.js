@@ -35,16 +35,15 @@ function tick() {
   }
 }
 
-// A form that acts is sent once, however often its button is pressed (the server would act once all the same).
+// A form that acts is sent once a moment, however often its button is pressed (the server would act once all the same).
 const sent = new WeakSet();
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
   if (sent.has(event.target)) event.preventDefault();
   sent.add(event.target);
+  // A form may also answer with a file and stay: it can be sent again in a moment.
+  setTimeout(() => sent.delete(event.target), 3000);
 });
-// Back from the page it led to, a form may be sent again.
-addEventListener("pageshow", (event) => event.persisted && location.reload());
-
 const typing = (target) => target.closest("input, select, textarea");
 let going = false;
 
