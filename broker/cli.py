@@ -33,6 +33,8 @@ COMMANDS = {
     "quote": ("broker.commands.quote:quote_command", "Ask for a firm rate between gates, and take it or leave it."),
     "bid": ("broker.commands.bid:bid_command", "Bid for the next gate, from the line or a file."),
     "lease": ("broker.commands.lease:lease_app", "List, show, watch, extend and release your leases."),
+    "outlet": ("broker.commands.outlet:outlet_app", "Use leases from SkyPilot and dstack."),
+    "submit": ("broker.commands.submit:submit_command", "Run a command on a lease, and wait for its end."),
     "usage": ("broker.commands.usage:usage_command", "Say what your leases delivered."),
     "statements": ("broker.commands.statements:statements_command", "Show what closed months came to, and print one."),
     "explain": ("broker.commands.explain:explain_command", "Say why a price is what it is, or a bid got what it got."),
