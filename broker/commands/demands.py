@@ -46,6 +46,17 @@ def read_demands(wants: list[str], into: type[T], *, example: str, base: Mapping
         raise BadInput(f"{name}: {sentence}" if name else sentence, **found, would_do=example) from fault
 
 
+def assignments(words: list[str]) -> dict[str, str]:
+    """`NAME=VALUE` as a mapping; the last of a name counts. Raises BadInput."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise BadInput("a variable has a name and a value", found=word, would_do="EPOCHS=3")
+        found[name] = value
+    return found
+
+
 def _read(values: list[str], hint: Any, *, name: str, amount: bool) -> object:
     origin = get_origin(hint)
     if origin is list:

@@ -96,6 +96,24 @@ def show_command(lease: Id, url: Url = None, profile: Kept = None, json: Json = 
     console.print(f"At these rates {money(cost_micros(found))} in all, before fee and tax.")
 
 
+@lease_app.command("access")
+def access_command(lease: Id, url: Url = None, profile: Kept = None, json: Json = False) -> None:
+    """Where a lease is reached and the token that is let in there. The token is as good as the lease: keep it to yourself.
+
+    Example: gridfare lease access lse_01 --json
+    """
+    with market_at(url, profile) as market:
+        access = market.send(calls.get_lease_access(lease))
+    if json:
+        say_json(access)
+        return
+    console = terminal()
+    console.print(f"{access.protocol} at {escape(access.endpoint)}, until {when(access.valid_until)}")
+    console.print(f"token {escape(access.token)}")
+    if access.protocol == "jobs":
+        console.print(f"Run something: gridfare submit {escape(access.lease_id)} -- python -c 'print(1)'")
+
+
 @lease_app.command("extend")
 def extend_command(
     lease: Id, more: Hours, accept: Accept = False, yes: Yes = False, url: Url = None, profile: Kept = None, json: Json = False
