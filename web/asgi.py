@@ -18,7 +18,7 @@ from broker.world import catalogue
 from contracts.terms.errors import MarketError, NotFound, NotSignedIn
 from web import i18n
 from web.formats import FILTERS
-from web.pages import account, coming_in, finance, finance_lines, finance_money, provider
+from web.pages import account, account_entry, finance, finance_lines, finance_money, provider
 from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.finance import refused
 from web.pages.find import find
@@ -117,7 +117,7 @@ def site(market: OpensServices) -> Litestar:
     sellers = Router("/", route_handlers=PROVIDER_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: provider.refused})
     people = Router(
         "/",
-        route_handlers=[*coming_in.PAGES, *account.PAGES],
+        route_handlers=[*account_entry.PAGES, *account.PAGES],
         exception_handlers={NotSignedIn: to_sign_in, MarketError: account.account_refused},
     )
     whole = application(

@@ -22,6 +22,17 @@ from web.pages.signing import COOKIE, NO_STORE, AnyRequest, FormMarks, act_key, 
 FORM = RequestEncodingType.URL_ENCODED
 ACCOUNT, MEMBERS = "/account", "/account/members"
 QR_SCALE = 5
+# What the market says in English and these pages look up.
+SAID = (
+    later("owner"), later("buyer"), later("reader"), later("finance"), later("operator"),
+    later("opened"), later("invited"), later("joined"), later("left"), later("removed"), later("changed a role"),
+    later("withdrew an invitation"), later("made a password link"), later("second factor on"), later("second factor off"),
+    later("No person has this address and password."),
+    later("That is not the code of this minute, nor a recovery code you have left."),
+    later("This address has a person already: sign in, or ask an owner of your organisation for a new password."),
+    later("This link was used, or its day is over; ask for another."),
+    later("That is not your password as it is now."),
+)  # fmt: skip
 SentMarks = Annotated[FormMarks, Body(media_type=FORM)]
 
 
@@ -80,16 +91,14 @@ async def confirm_second_factor(data: Sent, request: AnyRequest, *, services: Na
     caller = await _acting(request, services, sent=data.marks)
     codes = await services.signing_in.confirm_second_factor(caller, data.code)
     if not codes:
-        return await _account(
-            request, services, caller=caller, fault=_("That is not the code of this minute; look again and give the next.")
-        )
+        return await _account(request, services, caller=caller, fault=_("That is not the code of this minute."))
     context = {
         "title": _("Keep these codes"),
         "meaning": _("Each opens once, when your authenticator is lost. They are not shown again."),
         "lines": codes,
         "back": ACCOUNT,
     }
-    return Template("shown_once.html", context=context, headers=NO_STORE)
+    return Template("account_once.html", context=context, headers=NO_STORE)
 
 
 @post("/account/second-factor/end", include_in_schema=False, status_code=200)
@@ -205,12 +214,14 @@ async def _members(request: AnyRequest, services: Services, *, caller: Caller) -
         "roles": list(roles_of(party_of(caller))),
         "may": "members" in caller.scopes,
     }
-    return Template("members.html", context=context, headers=NO_STORE)
+    return Template("account_members.html", context=context, headers=NO_STORE)
 
 
 def _link(request: AnyRequest, path: str, *, title: str, meaning: str) -> Template:
     address = str(request.base_url).rstrip("/") + path
-    return Template("shown_once.html", context={"title": title, "meaning": meaning, "lines": [address], "back": MEMBERS}, headers=NO_STORE)
+    return Template(
+        "account_once.html", context={"title": title, "meaning": meaning, "lines": [address], "back": MEMBERS}, headers=NO_STORE
+    )
 
 
 PAGES = (

@@ -96,7 +96,7 @@ async def sign_up(
     except BadInput as wrong:
         return await _sign_up(request, services, sent=data, fault=wrong.message, field=str(wrong.facts.get("column", "")))
     if entry.token is None:
-        return await _sign_up(request, services, sent=data, fault=_(entry.fault or ""), field="email")
+        return await _sign_up(request, services, sent=data, fault=_(entry.fault) if entry.fault else None, field="email")
     if data.invitation:
         party = await services.members.accept(data.invitation, await services.signing_in.caller(entry.token))
         await services.signing_in.act_for(entry.token, party)
@@ -118,7 +118,7 @@ async def sign_in_person(
 @get("/sign-in/code", include_in_schema=False, sync_to_thread=False)
 def code_form(*, after: After = HOME) -> Template:
     """The form for the second factor."""
-    return Template("sign_code.html", context={"after": ours(after)}, headers=NO_STORE)
+    return Template("account_code.html", context={"after": ours(after)}, headers=NO_STORE)
 
 
 @post("/sign-in/code", include_in_schema=False, status_code=200)
@@ -133,7 +133,7 @@ async def give_code(
         return Redirect(sign_in_address(ours(data.after)), status_code=303)
     if entry.fault:
         context = {"after": ours(data.after), "fault": entry.fault}
-        return Template("sign_code.html", context=context, status_code=401, headers=NO_STORE)
+        return Template("account_code.html", context=context, status_code=401, headers=NO_STORE)
     return _on(request, entry, after=data.after)
 
 
@@ -148,7 +148,7 @@ async def invitation_page(token: Link, request: AnyRequest, *, services: NamedDe
         "token": token,
         "sign_in": sign_in_address(f"/invitations/{token}"),
     }
-    return Template("invitation.html", context=context, headers=NO_STORE)
+    return Template("account_invitation.html", context=context, headers=NO_STORE)
 
 
 @post("/invitations/{token:str}", include_in_schema=False, status_code=303)
@@ -166,13 +166,13 @@ async def take_invitation(
 def new_password_refused(request: AnyRequest, wrong: BadInput) -> Template:
     """The form again, when the password may not be taken: the transaction that used the link is undone."""
     context = {"token": request.path_params.get("token", ""), "fault": wrong.message}
-    return Template("new_password.html", context=context, status_code=400, headers=NO_STORE)
+    return Template("account_password.html", context=context, status_code=400, headers=NO_STORE)
 
 
 @get("/passwords/{token:str}", include_in_schema=False, sync_to_thread=False)
 def new_password_form(token: Link) -> Template:
     """The form for a new password."""
-    return Template("new_password.html", context={"token": token}, headers=NO_STORE)
+    return Template("account_password.html", context={"token": token}, headers=NO_STORE)
 
 
 @post("/passwords/{token:str}", include_in_schema=False, status_code=200, exception_handlers={BadInput: new_password_refused})
@@ -183,7 +183,7 @@ async def set_new_password(
     from_our_own(request)
     entry = await services.signing_in.set_password(token, data.password, agent=_agent(request))
     if entry.token is None:
-        return Template("new_password.html", context={"token": token, "fault": entry.fault}, status_code=400, headers=NO_STORE)
+        return Template("account_password.html", context={"token": token, "fault": entry.fault}, status_code=400, headers=NO_STORE)
     return _on(request, entry, after=ACCOUNT)
 
 
@@ -202,7 +202,7 @@ async def _sign_up(request: AnyRequest, services: Services, *, sent: SignUpForm,
         "countries": sorted(request.app.state.countries.items(), key=lambda each: each[1]),
         "invited": await services.members.invited(sent.invitation) if sent.invitation else None,
     }
-    return Template("sign_up.html", context=context, status_code=400 if fault else 200, headers=NO_STORE)
+    return Template("account_sign_up.html", context=context, status_code=400 if fault else 200, headers=NO_STORE)
 
 
 async def _person_if_any(request: AnyRequest, services: Services) -> Caller | None:
