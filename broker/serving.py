@@ -4,6 +4,7 @@ The site stands above the broker, so it is named, not imported, as every applica
 """
 
 import asyncio
+import gc
 import socket
 from importlib import import_module
 
@@ -15,6 +16,8 @@ from contracts.terms.errors import BadInput
 
 SITE = "web.asgi:site"
 PORTS_TRIED = 20
+# Objects made and not yet gone; then how many of the younger collections before an older one.
+COLLECT_AFTER = (50_000, 20, 50)
 
 
 def free_port(host: str, port: int) -> int:
@@ -39,10 +42,22 @@ def any_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
+def settle_memory() -> None:
+    """Tell the collector of cycles that what is loaded now stays, and to look for more only now and then.
+
+    A broker holds a hundred thousand offers that refer to nothing but themselves: going through all of them after every few hundred
+    new objects, as is usual, takes a fifth of the time that taking announcements does, and makes readers wait meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+
+
 async def serve(market: Market, *, host: str, port: int) -> None:
     """Serve until cancelled."""
     module, name = SITE.split(":")
     site = getattr(import_module(module), name)(market)
+    settle_memory()
     server = Server(site, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     try:

@@ -10,27 +10,26 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
-import polars as pl
 
 from broker.clock import Clock
+from broker.feeds.judging import Judge, judge
 from broker.feeds.listeners import Listeners, Told
 from broker.feeds.reclaiming import call_back
 from broker.services.feed_views import FeedKey, FeedOffer, FeedView
-from broker.store.repositories.feed import ENTRY_SCHEMA, OFFER_COLUMNS, FeedHead, FeedRepository
+from broker.store.repositories.feed import FeedHead, FeedRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
-from contracts.feed.attributes import Norms, OfferAttributes, attributes_of, doubt
 from contracts.feed.batches import take
 from contracts.feed.messages import Reply
 from contracts.feed.session import Effect, LeaseReclaimed, OfferChanged, Outcome, Session, open_session, silent_seconds, standing, tick
 from contracts.feed.table import Entry, FeedTerms
 from contracts.terms.errors import Conflict, NotFound
 from contracts.terms.hardware import HardwareClass
-from contracts.terms.tables import OFFERS
 
 TRUST = "community"
-LISTED = {name: dtype for name, dtype in {"id": pl.String(), **OFFERS.schema}.items() if name in OFFER_COLUMNS}
+ENTRY = msgspec.json.Encoder()
 Changed = Mapping[str, tuple[Entry | None, Entry]]
 
 
@@ -51,6 +50,7 @@ class FeedDesk:
         self._hardware = {each.name: each for each in hardware}
         self._terms = terms or FeedTerms()
         self._kept: dict[str, Kept] = {}
+        self._judge = Judge(self._hardware)
         self.listeners = Listeners()
 
     async def register(self, provider_id: str, public_key: str, *, trust: str = TRUST) -> FeedKey:
@@ -93,7 +93,7 @@ class FeedDesk:
                 outcome = tick(kept.session, now)
                 after = await self._write(feeds, kept, outcome=outcome, now=now) if _differ(kept.session, outcome.session) else kept
             self._kept[provider_id] = after
-            self.listeners.tell(provider_id, [_told(effect) for effect in outcome.effects])
+            self._tell(provider_id, outcome)
 
     async def view(self, provider_id: str, *, after: str | None = None, limit: int = 100) -> FeedView:
         """A feed as it stands: where it is, and its offers by id, those after a given one. Raises NotFound before `register`."""
@@ -113,6 +113,10 @@ class FeedDesk:
             offers=[_shown(kept, name, said=standings[name], now=now) for name in page[:limit]],
             next_cursor=page[limit - 1] if len(page) > limit else None,
         )
+
+    def _tell(self, provider_id: str, outcome: Outcome) -> None:
+        if self.listeners.count(provider_id):
+            self.listeners.tell(provider_id, [*map(_told, outcome.replies), *map(_told, outcome.effects)])
 
     async def kept(self, provider_id: str) -> Kept:
         """A session as it was left. Raises NotFound before `register`."""
@@ -142,41 +146,52 @@ class FeedDesk:
         if before == after and not outcome.effects:
             return kept
         changed: Changed = {name: (before.entries.get(name), e) for name, e in after.entries.items() if before.entries.get(name) is not e}
-        suspects = {name: suspect for name, suspect in kept.suspects.items() if name in after.entries}
-        suspects |= await self._follow(feeds, kept, changed=changed, now=now)
-        suspects = {name: suspect for name, suspect in suspects.items() if suspect}
-        await _put(feeds, after.provider, entries={name: entry for name, (_, entry) in changed.items()}, suspects=suspects)
+        judged = await self._follow(feeds, kept, changed=changed, now=now)
+        suspects = {name: suspect for name, suspect in {**kept.suspects, **judged}.items() if suspect and name in after.entries}
+        entries = {name: entry for name, (_, entry) in changed.items()}
+        await _put(feeds, after.provider, entries=entries, over=[name for name in changed if name in before.entries], suspects=suspects)
         if gone := before.entries.keys() - after.entries.keys():
             await feeds.forget_entries(after.provider, sorted(gone), staged=False)
         await _stage(feeds, before, after=after)
-        for effect in outcome.effects:
+        told = [effect.offer_id for effect in outcome.effects if isinstance(effect, OfferChanged)]
+        for effect in outcome.effects if len(told) < len(outcome.effects) else ():
             if not isinstance(effect, OfferChanged):
                 await feeds.add_event(after.provider, _told(effect).event, facts=_told(effect).data, digest=_identity(effect), at=now)
-        head = msgspec.structs.replace(kept.head, revision=kept.head.revision + 1, state=_encoded(after))
-        silent_at = after.heard_at + timedelta(seconds=after.hold_seconds) if after.heard_at else None
-        await feeds.write(head, silent_at=silent_at)
-        return Kept(head, after, suspects)
+        return await self._stamp(feeds, Kept(kept.head, after, suspects), changed=told)
+
+    async def _stamp(self, feeds: FeedRepository, kept: Kept, *, changed: Sequence[str]) -> Kept:
+        """The session's row under its next revision, and which offers that changed."""
+        session = kept.session
+        head = msgspec.structs.replace(kept.head, revision=kept.head.revision + 1, state=_encoded(session))
+        silent_at = session.heard_at + timedelta(seconds=session.hold_seconds) if session.heard_at else None
+        await feeds.write(head, silent_at=silent_at, changed=changed)
+        return Kept(head, session, kept.suspects)
 
     async def _follow(self, feeds: FeedRepository, kept: Kept, *, changed: Changed, now: datetime) -> dict[str, str]:
         """Bring the market's offers after the table; what is held against each offer that was judged."""
         provider = kept.session.provider
         anew = {name: entry for name, (old, entry) in changed.items() if _is_there(entry) and not _is_same(old, entry)}
         gone = [name for name, (old, entry) in changed.items() if _is_there(old) and not _is_there(entry)]
-        if anew or gone:
-            await feeds.supersede(provider, sorted([*anew, *gone]), at=now)
+        if not anew and not gone:
+            return {}
+        held = [name for name, (old, _) in changed.items() if old is not None and (name in anew or _is_there(old))]
+        known = await feeds.known(held, provider_id=provider) if held else {}
+        if over := [name for name, there in known.items() if there.is_current]:
+            await feeds.supersede(provider, over, at=now)
         if not anew:
             return {}
-        norms = Norms(hardware=self._hardware, rates=await feeds.usual_rates(without=provider))
-        strangers = await feeds.strangers(sorted(anew), provider_id=provider)
-        suspects, rows = {}, []
-        for name, entry in anew.items():
-            read = attributes_of(entry.offer) if name not in strangers else "another provider's offer has this id"
-            suspects[name] = read if isinstance(read, str) else doubt(entry.offer, read, norms=norms)
-            if not isinstance(read, str):
-                rows.append(_row(entry, read, provider=provider, trust=kept.head.trust))
-        if rows:
-            await feeds.list_offers(pl.DataFrame(rows, schema=LISTED, orient="row"), at=now)
-        return suspects
+        norms = await self._judge.norms(feeds, without=provider, now=now)
+        listing = {"provider": provider, "trust": kept.head.trust, "observed_at": now}
+        judged = judge(anew, norms=norms, known=known, listing=listing)
+        # An id that is new to a feed is new to the market, almost always; the table's key says when it is not.
+        if judged.rows and not await feeds.list_offers(judged.rows):
+            known |= await feeds.known([name for name in anew if name not in known], provider_id=provider)
+            if over := [name for name, there in known.items() if there.is_current and name not in over]:
+                await feeds.supersede(provider, over, at=now)
+            judged = judge(anew, norms=norms, known=known, listing=listing)
+            entered = not judged.rows or await feeds.list_offers(judged.rows)
+            assert entered, "every id is known now, and each version follows the last"
+        return judged.suspects
 
 
 def _is_there(entry: Entry | None) -> bool:
@@ -187,12 +202,6 @@ def _is_there(entry: Entry | None) -> bool:
 def _is_same(old: Entry | None, entry: Entry) -> bool:
     """Whether an offer that is there was there before, and says what it said."""
     return old is not None and _is_there(old) and old.hash == entry.hash
-
-
-def _row(entry: Entry, listed: OfferAttributes, *, provider: str, trust: str) -> list[object]:
-    offer = entry.offer
-    facts = {"id": offer.offer_id, "provider": provider, "trust": trust, "quantity": offer.quantity, "rate_micros": offer.rate_micros}
-    return [facts[name] if name in facts else getattr(listed, name) for name in LISTED]
 
 
 def _encoded(session: Session) -> bytes:
@@ -209,15 +218,23 @@ def _differ(before: Session, after: Session) -> bool:
 
 
 async def _put(
-    feeds: FeedRepository, provider: str, *, entries: Mapping[str, Entry], suspects: Mapping[str, str], staged: bool = False
+    feeds: FeedRepository, provider: str, *, entries: Mapping[str, Entry], over: Sequence[str], suspects: Mapping[str, str] | None
 ) -> None:
+    """Write entries, those of the ids in `over` in place of what is there; staged ones where there is nothing to hold against them."""
     if not entries:
         return
-    rows = [
-        (provider, staged, name, msgspec.json.encode(entry), entry.until, *_said(entry), suspects.get(name, ""))
-        for name, entry in entries.items()
-    ]
-    await feeds.put_entries(pl.DataFrame(rows, schema=ENTRY_SCHEMA, orient="row"))
+    said = [_said(entry) for entry in entries.values()]
+    columns: dict[str, list[Any]] = {
+        "provider_id": [provider] * len(entries),
+        "staged": [suspects is None] * len(entries),
+        "offer_id": list(entries),
+        "entry": [ENTRY.encode(entry) for entry in entries.values()],
+        "until": [entry.until for entry in entries.values()],
+        "state": [state for state, _ in said],
+        "reason": [reason for _, reason in said],
+        "suspect": [(suspects or {}).get(name, "") for name in entries],
+    }
+    await feeds.put_entries(columns, over=over)
 
 
 def _said(entry: Entry) -> tuple[str, str]:
@@ -232,9 +249,8 @@ async def _stage(feeds: FeedRepository, before: Session, *, after: Session) -> N
     new = after.staged.entries if after.staged is not None else {}
     if gone := [name for name in old if name not in new]:
         await feeds.forget_entries(after.provider, gone, staged=True)
-    await _put(
-        feeds, after.provider, entries={name: entry for name, entry in new.items() if old.get(name) is not entry}, suspects={}, staged=True
-    )
+    entries = {name: entry for name, entry in new.items() if old.get(name) is not entry}
+    await _put(feeds, after.provider, entries=entries, over=[name for name in entries if name in old], suspects=None)
 
 
 def _told(item: Reply | Effect) -> Told:

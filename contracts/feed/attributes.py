@@ -5,7 +5,7 @@ takes, or the offer is shown with the reason and not listed. What can be read ma
 others ask for the same chips, more memory than the chip has, a chip from another country than its maker's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated
 
@@ -22,7 +22,7 @@ Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
 Countries = Annotated[tuple[Country, ...], msgspec.Meta(max_length=300)]
 
 
-class OfferAttributes(msgspec.Struct, frozen=True, kw_only=True):
+class OfferAttributes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The attributes the market reads; the others are kept and shown. Names, units and defaults are those of the table `offers`.
 
     The trust class of an operator is not among them: that is for the broker to say, not for a provider.
@@ -56,13 +56,21 @@ class Norms(msgspec.Struct, frozen=True, kw_only=True):
     hardware  the catalogue by class name
     rates     by class: the median of providers' own medians, micros per accelerator-hour, and how many providers those are. A
               provider that floods the market moves it no more than another
+    usual     by class: the rate found from those, where it has been worked out already
     """
 
     hardware: Mapping[str, HardwareClass]
     rates: Mapping[str, tuple[int, int]] = {}
+    usual: Mapping[str, int | None] = {}
+
+    def settled(self, names: Iterable[str]) -> "Norms":
+        """The same norms with the usual rates of these classes worked out, for many offers to be judged by."""
+        return msgspec.structs.replace(self, usual={name: self.usual_rate(name) for name in set(names)})
 
     def usual_rate(self, hardware: str) -> int | None:
         """What a class usually costs: its own median where three providers or more ask one, else what chips cost by their throughput."""
+        if hardware in self.usual:
+            return self.usual[hardware]
         median, providers = self.rates.get(hardware, (0, 0))
         if providers >= FEW:
             return median
@@ -79,6 +87,20 @@ def attributes_of(offer: Announce) -> OfferAttributes | str:
         found = msgspec.convert(offer.attributes, OfferAttributes)
     except msgspec.ValidationError as fault:
         return f"its attributes cannot be read: {fault}"
+    return _completed(offer, found)
+
+
+def attributes_of_all(offers: Sequence[Announce]) -> list[OfferAttributes | str]:
+    """The same for many offers, which are read at once where all of them can be."""
+    try:
+        found = msgspec.convert([offer.attributes for offer in offers], list[OfferAttributes])
+    except msgspec.ValidationError:
+        return [attributes_of(offer) for offer in offers]
+    return list(map(_completed, offers, found))
+
+
+def _completed(offer: Announce, found: OfferAttributes) -> OfferAttributes:
+    """An operator nobody names is of the site's country, and a parent nobody names of the operator's."""
     operator = found.operator_country if "operator_country" in offer.attributes else found.country
     parent = found.parent_country if "parent_country" in offer.attributes else operator
     return msgspec.structs.replace(found, operator_country=operator, parent_country=parent)

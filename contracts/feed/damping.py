@@ -26,7 +26,7 @@ class Damping(msgspec.Struct, frozen=True, kw_only=True):
     half_life_seconds: int = 900
 
 
-class Penalty(msgspec.Struct, frozen=True):
+class Penalty(msgspec.Struct, frozen=True, gc=False):
     """Points as they stood at a moment, and whether they had passed the threshold."""
 
     points: int

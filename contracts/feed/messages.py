@@ -94,7 +94,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     capabilities: tuple[str, ...] = ()
 
 
-class Announce(msgspec.Struct, frozen=True, kw_only=True, tag="announce"):
+class Announce(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="announce"):
     """An offer, whole. The same version and content again renews its time to live.
 
     version       rises whenever anything in the offer changes
@@ -114,14 +114,14 @@ class Announce(msgspec.Struct, frozen=True, kw_only=True, tag="announce"):
     attestations: tuple[Attestation, ...] = ()
 
 
-class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
+class Withdraw(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="withdraw"):
     """The offer is gone. Leases on it go on."""
 
     offer_id: Name
     reason: Reason = ""
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True, tag="price"):
+class Price(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="price"):
     """A new version of an offer in which only the rate differs, micro-currency per accelerator-hour."""
 
     offer_id: Name
@@ -129,7 +129,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, tag="price"):
     rate_micros: Micros
 
 
-class Capacity(msgspec.Struct, frozen=True, kw_only=True, tag="capacity"):
+class Capacity(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="capacity"):
     """A new version of an offer in which only the quantity differs, accelerators."""
 
     offer_id: Name
@@ -218,7 +218,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     offers_max: int
 
 
-class Ack(msgspec.Struct, frozen=True, kw_only=True, tag="ack"):
+class Ack(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ack"):
     """Everything up to `seq` has been taken."""
 
     epoch: int

@@ -19,7 +19,7 @@ OneOffer = Announce | Price | Capacity | Withdraw
 ONE_OFFER = (Announce, Price, Capacity, Withdraw)
 
 
-class Numbered(msgspec.Struct, frozen=True):
+class Numbered(msgspec.Struct, frozen=True, gc=False):
     """A change under its number; `hash` is the content hash of an announce, empty for the others."""
 
     seq: int
@@ -152,10 +152,9 @@ def _version_fault(entry: Entry, version: int, *, content: str) -> str:
 
 def _entry(session: Session, old: Entry | None, *, offer: Announce, content: str, now: datetime) -> Entry:
     """The entry an offer would have: its penalty carried on, and charged for what changed."""
-    damping = session.terms.damping
     penalty = Penalty(0, now) if old is None else old.penalty
     if old is not None and not old.gone and content != old.hash:
-        penalty = charged(penalty, _points(session, old.offer, new=offer), now=now, damping=damping)
+        penalty = charged(penalty, _points(session, old.offer, new=offer), now=now, damping=session.terms.damping)
     return Entry(
         offer=offer,
         hash=content,

@@ -15,6 +15,7 @@ from contracts.feed.wire import key_id, table_hash
 
 RECENT_MAX = 256
 SECOND = timedelta(seconds=1)
+LIVE: tuple[State, str] = ("live", "")
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     asked: tuple[Resync, datetime] | None = None
 
 
-class OfferChanged(msgspec.Struct, frozen=True, kw_only=True, tag="offer_changed"):
+class OfferChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="offer_changed"):
     """An offer, or its standing, is not what it was: the store and the book follow these."""
 
     offer_id: str
@@ -128,7 +129,7 @@ def _standing_of(session: Session, entry: Entry, *, whole: tuple[State, str] | N
         return "paused", "maintenance"
     if entry.penalty.suppressed and is_damped(entry.penalty, now, damping=session.terms.damping):
         return "damped", "it changed too often"
-    return "live", ""
+    return LIVE
 
 
 def _standing_of_all(session: Session, now: datetime) -> tuple[State, str] | None:
@@ -217,9 +218,13 @@ def told_of(
     """The session with these entries, which are its own from now on; each change of standing among them, or among some, is told once."""
     changes: list[Effect] = []
     whole = _standing_of_all(session, now)
+    plain = whole is None and not session.maintenance
     for offer_id in tuple(entries) if only is None else only:
         entry = entries[offer_id]
-        state, reason = _standing_of(session, entry, whole=whole, now=now)
+        if plain and not entry.gone and now < entry.until and not entry.penalty.suppressed:
+            state, reason = LIVE
+        else:
+            state, reason = _standing_of(session, entry, whole=whole, now=now)
         mark = (state, f"{entry.hash}:{reason}")
         if mark != entry.shown:
             entries[offer_id] = msgspec.structs.replace(entry, shown=mark)

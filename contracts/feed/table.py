@@ -31,7 +31,7 @@ class Attested(msgspec.Struct, frozen=True, kw_only=True):
     verified: bool
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One offer in the table.
 
     hash      of what it says

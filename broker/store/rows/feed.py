@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Identity, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from broker.store.rows.columns import key, moment, moment_or_none
+from broker.store.rows.columns import key, moment, moment_or_none, texts
 
 
 class FeedSessionRow(SQLModel, table=True):
@@ -46,6 +46,16 @@ class FeedOfferRow(SQLModel, table=True):
     state: str
     reason: str
     suspect: str
+
+
+class FeedChangeRow(SQLModel, table=True):
+    """Which offers a revision of a feed changed. Kept while a view of the book may be that far behind."""
+
+    __tablename__ = "feed_changes"
+
+    provider_id: str = key()
+    revision: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    offer_ids: list[str] = texts()
 
 
 class FeedEventRow(SQLModel, table=True):

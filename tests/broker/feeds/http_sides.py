@@ -107,7 +107,7 @@ async def fed_market(sessions: Sessions, *, provider: str, public_key: str) -> M
 async def forget(market: Market, *, provider: str, public_key: str) -> None:
     """Everything that was ever said in a feed."""
     async with unit_of_work(market.sessions) as work:
-        await work.execute(text("TRUNCATE feed_sessions, feed_offers, feed_events"))
+        await work.execute(text("TRUNCATE feed_sessions, feed_offers, feed_changes, feed_events"))
         await work.execute(text("DELETE FROM offers WHERE provider = :provider"), {"provider": provider})
     await market.feeds.register(provider, public_key)
 
