@@ -37,6 +37,7 @@ from broker.services.leases import LeaseService
 from broker.services.market import MarketService
 from broker.services.members import MemberService
 from broker.services.offers import OfferService
+from broker.services.operators import OperatorService
 from broker.services.orders import OrderService
 from broker.services.providers import Answers, ProviderService
 from broker.services.quote_ports import QuoteRules
@@ -59,6 +60,7 @@ from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.market import MarketRepository
 from broker.store.repositories.members import MemberRepository
 from broker.store.repositories.offers import OfferSearchRepository
+from broker.store.repositories.operator_desk import OperatorRepository
 from broker.store.repositories.people import PeopleRepository
 from broker.store.repositories.provider_desk import ProviderRepository
 from broker.store.repositories.quotes import QuoteRepository
@@ -94,6 +96,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     members: MemberService
     meters: MeterService
     offers: OfferService
+    operators: OperatorService
     orders: OrderService
     providers: ProviderService
     quotes: QuoteService
@@ -181,6 +184,7 @@ class Market:
             members=MemberService(people, members, clock=self.clock, entropy=os.urandom),
             meters=MeterService(MeterRepository(work), leases, clock=self.clock),
             offers=offers,
+            operators=self._operators(work),
             orders=orders,
             providers=self._providers(work),
             quotes=QuoteService(QuoteRepository(work), orders=orders, leases=holding, rules=self._quote_rules(), clock=self.clock),
@@ -193,6 +197,11 @@ class Market:
             usage=UsageService(UsageRepository(work), clock=self.clock),
             webhooks=WebhookService(WebhookRepository(work), clock=self.clock, entropy=os.urandom, plain=self.inside),
             session=work,
+        )
+
+    def _operators(self, work: WorkSession) -> OperatorService:
+        return OperatorService(
+            ClearedBookRepository(work), MarketRepository(work), reader=OperatorRepository(work), clock=self.clock, answers=self.answers
         )
 
     def _providers(self, work: WorkSession) -> ProviderService:

@@ -17,6 +17,7 @@ from broker.api.leases import LeaseLifeController
 from broker.api.market import MarketController, OfferController
 from broker.api.metrics import metrics
 from broker.api.openapi import openapi_config
+from broker.api.operator import OperatorController
 from broker.api.orders import BidController, LeaseController, StatementController
 from broker.api.paying import DisputeController, PrepaidController, ReadingController, statement_pdf, stripe_webhook
 from broker.api.problems import answer, refusal_of
@@ -56,6 +57,7 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     UsageController,
     FeedController,
     ProviderController,
+    OperatorController,
     PrepaidController,
     DisputeController,
     ReadingController,

@@ -26,7 +26,7 @@ from broker.services.views import BidView, Caller, CreditView, LeaseView, Page, 
 from broker.services.webhooks import WebhookService
 from broker.world import catalogue, shipped_book
 from contracts.statements import PayoutAdvice
-from contracts.terms.accounts import Account
+from contracts.terms.accounts import Account, Staff
 from contracts.terms.bids import BidRequest
 from contracts.terms.clearing import Certificate, Check, Clearing
 from contracts.terms.errors import CreditExceeded, NotFound
@@ -35,6 +35,7 @@ from pricing.clearing import clear
 from tests.fake_access import FakeAccess
 from tests.fake_finance import fake_finance
 from tests.fake_leases import FakeLeases
+from tests.fake_operator import fake_operators
 from tests.fake_people import fake_people
 from tests.fake_provider import PROVIDER, fake_providers
 from tests.fake_quotes import FakeQuotes
@@ -45,7 +46,7 @@ DAY = datetime(2027, 1, 15, tzinfo=UTC)
 GATE = DAY - timedelta(minutes=15)
 NOW = GATE + timedelta(minutes=4)
 GATES_EVERY = timedelta(hours=1)
-KEY, OTHER_KEY, PROVIDER_KEY = "gf_buyer", "gf_other", "gf_provider"
+KEY, OTHER_KEY, PROVIDER_KEY, OPERATOR_KEY = "gf_buyer", "gf_other", "gf_provider", "gf_operator"
 CREDIT = 1_000_000_000
 FINANCE = ("finance:read", "finance:write", "finance:approve")
 
@@ -243,8 +244,8 @@ class FakeAccounts:
         scopes = frozenset({"provider:read"})
         return (PROVIDER, "Hyperstack", scopes) if digest == key_digest(PROVIDER_KEY) else None
 
-    async def staff_by_key_digest(self, digest: bytes) -> None:
-        return None
+    async def staff_by_key_digest(self, digest: bytes) -> Staff | None:
+        return Staff(id="hedy", name="Hedy", scopes=frozenset({"operator"})) if digest == key_digest(OPERATOR_KEY) else None
 
 
 class FakeOrders:
@@ -381,6 +382,7 @@ class FakeMarket:
             leases=FakeLeases(leases, clock),
             market=MarketService(FakeMarketReader(cycles=cycles), clock, currency="USD", gate_interval=GATES_EVERY),
             offers=offers,
+            operators=fake_operators(cycles, cleared_book, market=FakeMarketReader(cycles=cycles), clock=clock),
             orders=self.orders,
             providers=fake_providers(cycles, cleared_book, clock=clock),
             quotes=FakeQuotes(clock),

@@ -14,6 +14,9 @@ TAX_BPS = {"DE": 1900, "FR": 2000, "NL": 2100, "IT": 2200, "ES": 2100, "SE": 250
 FINANCE = ("ada", "grace")
 FINANCE_STORY = "One of the two people who close a month: who rates it neither reviews nor finalises it."
 FINANCE_SCOPES = ["finance:read", "finance:write", "finance:approve"]
+# Who runs the demo's market.
+OPERATOR, OPERATOR_SCOPES = "hedy", ["operator"]
+OPERATOR_STORY = "Runs the market: cycles and their certificates, providers, what is not believed, what broke."
 # Two providers whose desks may be looked at: one whose offers were entered for it, and the one that announces by feed.
 SELLERS = ("prv_hyperstack", "prv_datacrunch")
 SELLER_STORY = "A provider: sees why its offers sell or not, what another rate would have done, what it earned."
@@ -84,6 +87,11 @@ def finance_keys() -> dict[str, str]:
     return {name: f"gf_demo_finance_{name}" for name in FINANCE}
 
 
+def operator_keys() -> dict[str, str]:
+    """A key for the operator of the market."""
+    return {OPERATOR: f"gf_demo_operator_{OPERATOR}"}
+
+
 def seller_keys() -> dict[str, str]:
     """A key for somebody of each provider that may be looked at."""
     return {provider: f"gf_demo_desk_{provider}" for provider in SELLERS}
@@ -98,13 +106,14 @@ def keys() -> dict[str, str]:
 
 
 def shown_keys(timetable: Timetable, *, first: str) -> list[ShownKey]:
-    """The same keys for the sign-in page: one account's first, then the rest by name, then finance, then providers."""
+    """The same keys for the sign-in page: one account's first, then the rest by name, then finance, providers, the operator."""
     known = keys()
     accounts_by_name = sorted(buyers(timetable), key=lambda account: (account.id != first, account.name))
     shown = [ShownKey(account_name=account.name, story=account.story, key=known[account.id]) for account in accounts_by_name]
     team = finance_keys().items()
     shown += [ShownKey(account_name=f"{name.title()}, finance team", story=FINANCE_STORY, key=key) for name, key in team]
     names = {each.id: each.name for each in grids()}
+    shown += [ShownKey(account_name=f"{names[seller]}, provider", story=SELLER_STORY, key=key) for seller, key in seller_keys().items()]
     return shown + [
-        ShownKey(account_name=f"{names[seller]}, provider", story=SELLER_STORY, key=key) for seller, key in seller_keys().items()
+        ShownKey(account_name=f"{name.title()}, operator", story=OPERATOR_STORY, key=key) for name, key in operator_keys().items()
     ]

@@ -18,7 +18,19 @@ from broker.cycle import CycleReport, Timetable
 from broker.delivery import DeliveryReport, SimulatedGrid
 from broker.demo.demand import first_bids, returning_bids
 from broker.demo.fed_grid import GRID, FedGrid
-from broker.demo.parties import FINANCE, FINANCE_SCOPES, PLANS, SELLER, buyers, finance_keys, grids, keys, seller_keys
+from broker.demo.parties import (
+    FINANCE,
+    FINANCE_SCOPES,
+    OPERATOR_SCOPES,
+    PLANS,
+    SELLER,
+    buyers,
+    finance_keys,
+    grids,
+    keys,
+    operator_keys,
+    seller_keys,
+)
 from broker.services.accounts import key_digest
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.bids import BidRepository
@@ -105,6 +117,8 @@ class DemoMarket:
                 await accounts.add_key(account_id, key_digest(key), scopes=scopes, at=self.clock.now())
             for name, key in finance_keys().items():
                 await accounts.add_staff(name, key_digest(key), name=name.title(), scopes=FINANCE_SCOPES, at=self.clock.now())
+            for name, key in operator_keys().items():
+                await accounts.add_staff(name, key_digest(key), name=name.title(), scopes=OPERATOR_SCOPES, at=self.clock.now())
             for provider, key in seller_keys().items():
                 await accounts.add_provider_key(provider, key_digest(key), scopes=["provider:read"], at=self.clock.now())
             entered = msgspec.structs.replace(self.day, offers=self.day.offers.filter(pl.col("provider") != GRID))

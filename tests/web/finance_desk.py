@@ -290,11 +290,11 @@ class Sums:
 class Team(FakeAccounts):
     """The buyers' keys, and those of the finance team."""
 
-    async def staff_by_key_digest(self, digest: bytes) -> Staff | None:  # type: ignore[override]
+    async def staff_by_key_digest(self, digest: bytes) -> Staff | None:
         for key, (name, shown, scopes) in STAFF.items():
             if key_digest(key) == digest:
                 return Staff(id=name, name=shown, scopes=scopes)
-        return None
+        return await super().staff_by_key_digest(digest)
 
 
 async def with_finance(market: FakeMarket, *, empty: bool = False, off: int = 0) -> FakeMarket:

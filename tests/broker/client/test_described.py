@@ -45,6 +45,7 @@ REQUESTS: dict[str, object] = {
 # What a buyer's client leaves out, by the beginning of the address or by name, and why.
 LEFT_OUT = {
     "/v1/finance/": "the broker's own finance team, which has its desk and `gridfare close`",
+    "/v1/operator/": "whoever runs the market, at the operator desk",
     "/v1/provider/": "providers ask, of their own trade, at their desk",
     "/v1/feed": "providers announce with a client of the protocol, which has a memory",
     "/v1/deliveries": "what a provider's agent asks and tells",
