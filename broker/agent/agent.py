@@ -16,14 +16,14 @@ import msgspec
 from broker.agent import calls
 from broker.agent.announcer import Announcer
 from broker.agent.cluster import Cluster, ClusterAway
-from broker.agent.deciding import Steps, steps
+from broker.agent.deciding import Steps, slot_at, steps
 from broker.agent.grid import Grid
 from broker.agent.memory import recall, remember
 from broker.agent.metering import reports, seen
 from broker.client import AsyncGridfare
 from broker.clock import Clock
 from broker.services.access import token_digest
-from broker.services.access_views import Delivery, Progress
+from broker.services.access_views import Delivery, DeliverySlot, Progress
 from broker.services.leases import Failure
 from broker.services.usage_views import UsageReport
 from contracts.terms.errors import Conflict, MarketError, NotSignedIn
@@ -57,13 +57,14 @@ class Agent:
         """What is owed, as last told."""
         return self._memory.deliveries
 
-    def admit(self, lease_id: str, token: str) -> Delivery:
-        """The lease whose token this is. Raises NotSignedIn for any other, and Conflict between two of its slots."""
+    def admit(self, lease_id: str, token: str) -> tuple[Delivery, DeliverySlot]:
+        """The lease whose token this is, and its slot under way. Raises NotSignedIn for any other, Conflict between two slots."""
         digest = token_digest(token)
         for each in self._memory.deliveries:
             if each.lease_id == lease_id and each.token_digest is not None and hmac.compare_digest(digest, each.token_digest):
-                if any(slot.start <= self.now < slot.end for slot in each.slots):
-                    return each
+                slot = slot_at(each, self.now)
+                if slot is not None:
+                    return each, slot
                 ahead = [slot.start for slot in each.slots if slot.start > self.now]
                 if ahead:
                     raise Conflict(f"this lease pauses until {ahead[0].isoformat()}", lease_id=lease_id)
@@ -78,6 +79,8 @@ class Agent:
     async def turn(self) -> None:
         """Everything that is due now."""
         await self._tried("what is owed", self._hear)
+        if not self._memory.heard:
+            return
         now = self.now
         try:
             holds = await asyncio.to_thread(self.cluster.holds, now)
@@ -111,17 +114,17 @@ class Agent:
             if cursor is None:
                 break
         mine = tuple(each for each in found if self._grid.accelerator_of(each.offer_id) is not None)
-        self._remember(deliveries=mine, ahead=page.now - self._clock.now())
+        self._remember(deliveries=mine, ahead=page.now - self._clock.now(), heard=True)
 
     def _hold(self, todo: Steps) -> None:
         """On the cluster: let go first, so that there is room."""
-        for lease_id, quantity in todo.stop:
-            self.cluster.stop(lease_id, quantity=quantity)
+        for held in todo.stop:
+            self.cluster.stop(held)
         offers = {each.lease_id: each.offer_id for each in self._memory.deliveries}
-        for lease_id, quantity in todo.start:
-            accelerator = self._grid.accelerator_of(offers[lease_id])
+        for want in todo.start:
+            accelerator = self._grid.accelerator_of(offers[want.lease_id])
             assert accelerator is not None, "deliveries are those of our offers"
-            self.cluster.start(lease_id, accelerator=accelerator, quantity=quantity)
+            self.cluster.start(want, accelerator)
 
     async def _tell(self, todo: Steps) -> None:
         """Tell the broker; a lease that is open is told so again by an agent that has just started: its door may have moved."""

@@ -4,7 +4,7 @@ The words are the agent's; each kind of cluster has one file that speaks them.
 """
 
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -21,6 +21,13 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     accelerator: str
+    quantity: int
+
+
+class Want(NamedTuple):
+    """Accelerators for a lease: what names a hold."""
+
+    lease_id: str
     quantity: int
 
 
@@ -69,23 +76,23 @@ class Cluster(Protocol):
         """What is held for leases, by lease and quantity; a hold found ready for the first time is so since `now`."""
         ...
 
-    def start(self, lease_id: str, *, accelerator: str, quantity: int) -> None:
-        """Begin to hold accelerators for a lease. What is held already is left alone; what has no room waits."""
+    def start(self, want: Want, accelerator: str) -> None:
+        """Begin to hold accelerators of a kind for a lease. What is held already is left alone; what has no room waits."""
         ...
 
-    def stop(self, lease_id: str, *, quantity: int) -> None:
+    def stop(self, held: Want) -> None:
         """Let go of them, and of whatever runs on them. What is not held is no fault."""
         ...
 
-    def submit(self, lease_id: str, command: Command, *, job_id: str) -> Job:
-        """Run a command on everything held for a lease. Raises NotHeld."""
+    def submit(self, held: Want, command: Command, *, job_id: str) -> Job:
+        """Run a command on everything that is held; under a name once. Raises NotHeld."""
         ...
 
-    def job(self, lease_id: str, job_id: str) -> Job | None:
+    def job(self, held: Want, job_id: str) -> Job | None:
         """A command of a lease; None for an unknown one. Raises NotHeld."""
         ...
 
-    def stop_job(self, lease_id: str, job_id: str) -> Job | None:
+    def stop_job(self, held: Want, job_id: str) -> Job | None:
         """Stop a command of a lease; None for an unknown one. Raises NotHeld."""
         ...
 

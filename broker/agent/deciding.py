@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from broker.agent.cluster import Hold
+from broker.agent.cluster import Hold, Want
 from broker.agent.metering import Span
 from broker.services.access_views import Delivery, DeliverySlot
 from contracts.terms.leases import HOLDING, IN_FORCE
@@ -24,13 +24,6 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     lead_seconds: int = 20
     room_seconds: int = 120
-
-
-class Want(NamedTuple):
-    """Accelerators for a lease."""
-
-    lease_id: str
-    quantity: int
 
 
 class Loss(NamedTuple):
@@ -62,31 +55,30 @@ def steps(deliveries: Sequence[Delivery], holds: Sequence[Hold], *, spans: Seque
     """What to do now, each list by lease id. A hold for what nobody is owed is let go of, whoever began it."""
     by_id = {each.lease_id: each for each in deliveries}
     held = {Want(hold.lease_id, hold.quantity): hold for hold in holds}
-    wanted = {Want(each.lease_id, slot.quantity) for each in deliveries if (slot := _next(each, now=now, patience=patience)) is not None}
-    ready = {want.lease_id for want, hold in held.items() if hold.state == "ready" and want in wanted}
-    under_way = {lease_id for lease_id in ready if _slot_at(by_id[lease_id], now) is not None}
+    wanted = {Want(each.lease_id, slot.quantity) for each in deliveries for slot in _due(each, now=now, patience=patience)}
+    under_way = {Want(each.lease_id, slot.quantity) for each in deliveries if (slot := slot_at(each, now)) is not None}
+    ready = {want.lease_id for want in under_way & wanted if want in held and held[want].state == "ready"}
     lost = _lost(deliveries, ready, last=_last_seen(spans), now=now, patience=patience)
     given_up = {each.lease_id for each in lost}
     return Steps(
         start=tuple(sorted(want for want in wanted - held.keys() if want.lease_id not in given_up)),
         stop=tuple(sorted(want for want, hold in held.items() if want not in wanted or hold.state == "lost" or want.lease_id in given_up)),
-        open=tuple(sorted(under_way - given_up)),
+        open=tuple(sorted(ready - given_up)),
         provisioning=tuple(sorted(w.lease_id for w in wanted if by_id[w.lease_id].state == "awarded" and w.lease_id not in given_up)),
         completed=tuple(each.lease_id for each in deliveries if each.state == "active" and _is_over(each, now) and _is_metered(each)),
         failed=lost,
     )
 
 
-def _next(delivery: Delivery, *, now: datetime, patience: Patience) -> DeliverySlot | None:
-    """The slot to hold accelerators for: the one under way, or one that is about to begin."""
-    if delivery.state not in HOLDING:
-        return None
-    lead = timedelta(seconds=patience.lead_seconds)
-    return next((slot for slot in delivery.slots if slot.start - lead <= now < slot.end), None)
-
-
-def _slot_at(delivery: Delivery, now: datetime) -> DeliverySlot | None:
+def slot_at(delivery: Delivery, now: datetime) -> DeliverySlot | None:
+    """The slot of a lease that is under way."""
     return next((slot for slot in delivery.slots if slot.start <= now < slot.end), None)
+
+
+def _due(delivery: Delivery, *, now: datetime, patience: Patience) -> list[DeliverySlot]:
+    """The slots to hold accelerators for: the one under way, and one that is about to begin."""
+    lead = timedelta(seconds=patience.lead_seconds)
+    return [slot for slot in delivery.slots if slot.start - lead <= now < slot.end] if delivery.state in HOLDING else []
 
 
 def _last_seen(spans: Sequence[Span]) -> dict[str, datetime]:
@@ -101,7 +93,7 @@ def _lost(
 ) -> tuple[Loss, ...]:
     lost = []
     for each in deliveries:
-        slot = _slot_at(each, now)
+        slot = slot_at(each, now)
         if each.state not in IN_FORCE or each.lease_id in ready:
             continue
         if slot is not None:

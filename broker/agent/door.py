@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from litestar import Controller, Litestar, Request, get, post
@@ -18,9 +18,9 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 
 from broker.agent.agent import Agent
-from broker.agent.cluster import ClusterAway, Command, Job, NotHeld
+from broker.agent.cluster import ClusterAway, Command, Job, NotHeld, Want
 from broker.api.problems import answer
-from broker.services.access_views import Delivery
+from broker.services.access_views import Delivery, DeliverySlot
 from contracts.terms.errors import Conflict, NotFound, NotSignedIn, TooBusy
 
 T = TypeVar("T")
@@ -54,49 +54,61 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
 
 
+class Entered(NamedTuple):
+    """A lease whose token was shown, and its slot under way."""
+
+    delivery: Delivery
+    slot: DeliverySlot
+
+    @property
+    def held(self) -> Want:
+        """What the cluster holds for it."""
+        return Want(self.delivery.lease_id, self.slot.quantity)
+
+
 class DoorController(Controller):
     """A lease from inside."""
 
     path = "/leases/{lease_id:str}"
 
     @get("/")
-    async def room(self, delivery: NamedDependency[Delivery], agent: NamedDependency[Agent]) -> Room:
+    async def room(self, entered: NamedDependency[Entered]) -> Room:
         """What is here, and until when."""
-        slot = next(slot for slot in delivery.slots if slot.start <= agent.now < slot.end)
+        delivery, slot = entered
         return Room(lease_id=delivery.lease_id, hardware=delivery.hardware, accelerators=slot.quantity, until=slot.end)
 
     @post("/jobs")
-    async def submit(self, data: JSONBody[JobRequest], delivery: NamedDependency[Delivery], *, agent: NamedDependency[Agent]) -> Job:
+    async def submit(self, data: JSONBody[JobRequest], entered: NamedDependency[Entered], *, agent: NamedDependency[Agent]) -> Job:
         """Run a command on everything the lease has now."""
         command = Command(arguments=data.arguments, environment=data.environment)
         job_id = data.job_id or secrets.token_hex(8)
-        return await _held(asyncio.to_thread(agent.cluster.submit, delivery.lease_id, command, job_id=job_id))
+        return await _held(asyncio.to_thread(agent.cluster.submit, entered.held, command, job_id=job_id))
 
     @get("/jobs/{job_id:str}")
-    async def job(self, job_id: FromPath[str], delivery: NamedDependency[Delivery], *, agent: NamedDependency[Agent]) -> Job:
+    async def job(self, job_id: FromPath[str], entered: NamedDependency[Entered], *, agent: NamedDependency[Agent]) -> Job:
         """How a command stands."""
-        return _known(await _held(asyncio.to_thread(agent.cluster.job, delivery.lease_id, job_id)), job_id)
+        return _known(await _held(asyncio.to_thread(agent.cluster.job, entered.held, job_id)), job_id)
 
     @post("/jobs/{job_id:str}/stop", status_code=200)
-    async def stop(self, job_id: FromPath[str], delivery: NamedDependency[Delivery], *, agent: NamedDependency[Agent]) -> Job:
+    async def stop(self, job_id: FromPath[str], entered: NamedDependency[Entered], *, agent: NamedDependency[Agent]) -> Job:
         """Stop a command."""
-        return _known(await _held(asyncio.to_thread(agent.cluster.stop_job, delivery.lease_id, job_id)), job_id)
+        return _known(await _held(asyncio.to_thread(agent.cluster.stop_job, entered.held, job_id)), job_id)
 
 
 def door(agent: Agent) -> Litestar:
     """The door of an agent. Whoever shows no token of the lease under way is refused, whatever the lease."""
 
-    def provide_delivery(request: Request[Any, Any, Any], lease_id: FromPath[str]) -> Delivery:
+    def enter(request: Request[Any, Any, Any], lease_id: FromPath[str]) -> Entered:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != BEARER or not token:
             raise NotSignedIn("this needs the token of the lease; send `Authorization: Bearer <token>`")
-        return agent.admit(lease_id, token.strip())
+        return Entered(*agent.admit(lease_id, token.strip()))
 
     return Litestar(
         route_handlers=[DoorController],
         dependencies={
             "agent": Provide(lambda: agent, sync_to_thread=False),
-            "delivery": Provide(provide_delivery, sync_to_thread=False),
+            "entered": Provide(enter, sync_to_thread=False),
         },
         exception_handlers={Exception: answer},
         openapi_config=None,

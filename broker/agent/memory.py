@@ -19,12 +19,14 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     spans       what was seen to run
     unsent      records of slots that are over, until the broker has taken them
     ahead       the broker's clock less ours
+    heard       whether the broker ever told what is owed; before, nothing that is held may be let go of
     """
 
     deliveries: tuple[Delivery, ...] = ()
     spans: tuple[Span, ...] = ()
     unsent: tuple[UsageReport, ...] = ()
     ahead: timedelta = timedelta(0)
+    heard: bool = False
 
 
 def remember(path: Path, memory: Memory) -> None:

@@ -16,7 +16,7 @@ from ray.util.placement_group import get_placement_group, placement_group, place
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from broker.agent import ray_entrance
-from broker.agent.cluster import ClusterAway, Command, Hold, Job, Node, NotHeld
+from broker.agent.cluster import ClusterAway, Command, Hold, Job, Node, NotHeld, Want
 from broker.agent.ray_entrance import Entrance, Told
 from contracts.terms.errors import BadInput
 
@@ -34,8 +34,7 @@ ray.cloudpickle.register_pickle_by_value(ray_entrance)  # type: ignore[no-untype
 class _Group(NamedTuple):
     """A placement group of ours: what Ray says of it."""
 
-    lease_id: str
-    quantity: int
+    held: Want
     state: Literal["PENDING", "CREATED", "RESCHEDULING"]
 
 
@@ -67,62 +66,61 @@ class RayCluster:
         """What is held for leases. Raises ClusterAway."""
         return tuple(self._hold(group, now) for group in _groups())
 
-    def start(self, lease_id: str, *, accelerator: str, quantity: int) -> None:
+    def start(self, want: Want, accelerator: str) -> None:
         """Begin to hold accelerators, unless they are held."""
-        name = _name(lease_id, quantity)
-        if any(_name(each.lease_id, each.quantity) == name for each in _groups()):
+        if any(each.held == want for each in _groups()):
             return
         largest = max((node.quantity for node in self.nodes() if node.accelerator == accelerator), default=1)
-        sizes = bundle_sizes(quantity, self._free(accelerator), largest=largest)
+        sizes = bundle_sizes(want.quantity, self._free(accelerator), largest=largest)
         bundles = [{"GPU": float(size), f"{KIND}{accelerator}": CRUMB} for size in sizes]
-        group = placement_group(bundles, strategy="PACK", name=name, lifetime="detached")
+        group = placement_group(bundles, strategy="PACK", name=_name(want), lifetime="detached")
         place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
         entrance = ray.remote(Entrance).options(
-            name=name, lifetime="detached", num_cpus=0, max_restarts=0, max_concurrency=1, scheduling_strategy=place
+            name=_name(want), lifetime="detached", num_cpus=0, max_restarts=0, max_concurrency=1, scheduling_strategy=place
         )
-        entrance.remote(group, sizes=sizes, lease_id=lease_id)
+        entrance.remote(group, sizes=sizes, lease_id=want.lease_id)
 
-    def stop(self, lease_id: str, *, quantity: int) -> None:
+    def stop(self, held: Want) -> None:
         """Let go of accelerators: Ray ends the entrance and whatever runs in the group with it."""
-        name = _name(lease_id, quantity)
-        if any(_name(each.lease_id, each.quantity) == name for each in _groups()):
-            remove_placement_group(get_placement_group(name))
+        if any(each.held == held for each in _groups()):
+            remove_placement_group(get_placement_group(_name(held)))
 
-    def submit(self, lease_id: str, command: Command, *, job_id: str) -> Job:
+    def submit(self, held: Want, command: Command, *, job_id: str) -> Job:
         """Run a command in every bundle of a lease. Raises NotHeld."""
-        told = self._call(lease_id, "submit", job_id, command.arguments, environment=command.environment)
+        told = self._call(held, "submit", job_id, command.arguments, environment=command.environment)
         assert told is not None, "what was submitted is known"
         return told
 
-    def job(self, lease_id: str, job_id: str) -> Job | None:
+    def job(self, held: Want, job_id: str) -> Job | None:
         """A command of a lease. Raises NotHeld."""
-        return self._call(lease_id, "job", job_id)
+        return self._call(held, "job", job_id)
 
-    def stop_job(self, lease_id: str, job_id: str) -> Job | None:
+    def stop_job(self, held: Want, job_id: str) -> Job | None:
         """Stop a command of a lease. Raises NotHeld."""
-        return self._call(lease_id, "stop", job_id)
+        return self._call(held, "stop", job_id)
 
-    def _call(self, lease_id: str, method: Literal["submit", "job", "stop"], *arguments: object, **options: object) -> Job | None:
+    def _call(self, held: Want, method: Literal["submit", "job", "stop"], *arguments: object, **options: object) -> Job | None:
         """Ask a lease's entrance. Raises NotHeld when there is none to ask, ClusterAway when it does not answer."""
-        names = [_name(each.lease_id, each.quantity) for each in _groups() if each.lease_id == lease_id and each.state == "CREATED"]
+        if _Group(held, "CREATED") not in _groups():
+            raise NotHeld(held.lease_id)
         try:
-            entrance = ray.get_actor(names[0], namespace=NAMESPACE)
+            entrance = ray.get_actor(_name(held), namespace=NAMESPACE)
             told: Told | None = ray.get(getattr(entrance, method).remote(*arguments, **options), timeout=SECONDS)
-        except (IndexError, ValueError, ray.exceptions.RayActorError) as fault:
-            raise NotHeld(lease_id) from fault
+        except (ValueError, ray.exceptions.RayActorError) as fault:
+            raise NotHeld(held.lease_id) from fault
         except ray.exceptions.GetTimeoutError as fault:
-            raise ClusterAway(lease_id) from fault
+            raise ClusterAway(held.lease_id) from fault
         return None if told is None else Job(job_id=told.job_id, state=told.state, exit_code=told.exit_code, output=told.output)
 
     def _hold(self, group: _Group, now: datetime) -> Hold:
-        hold = Hold(lease_id=group.lease_id, quantity=group.quantity, state="pending")
+        hold = Hold(lease_id=group.held.lease_id, quantity=group.held.quantity, state="pending")
         match group.state:
             case "PENDING":
                 return hold
             case "RESCHEDULING":
                 return msgspec.structs.replace(hold, state="lost")
         try:
-            entrance = ray.get_actor(_name(group.lease_id, group.quantity), namespace=NAMESPACE)
+            entrance = ray.get_actor(_name(group.held), namespace=NAMESPACE)
             since: str = ray.get(entrance.ready_since.remote(now.isoformat()), timeout=READY_SECONDS)  # type: ignore[assignment]
         except ray.exceptions.GetTimeoutError:
             return hold
@@ -149,8 +147,8 @@ def bundle_sizes(quantity: int, free: Sequence[int], *, largest: int) -> tuple[i
     return tuple(sizes)
 
 
-def _name(lease_id: str, quantity: int) -> str:
-    return f"{lease_id}.{quantity}"
+def _name(held: Want) -> str:
+    return f"{held.lease_id}.{held.quantity}"
 
 
 def _table() -> list[Mapping[str, Any]]:
@@ -167,5 +165,5 @@ def _groups() -> list[_Group]:
     for told in _table():
         lease_id, _, quantity = told["name"].rpartition(".")
         if lease_id.startswith(LEASE) and quantity.isdigit():
-            found.append(_Group(lease_id, int(quantity), told["state"]))
+            found.append(_Group(Want(lease_id, int(quantity)), told["state"]))
     return sorted(found)
