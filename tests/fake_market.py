@@ -20,8 +20,7 @@ from broker.services.explanations import ClearedBook, ExplanationService
 from broker.services.market import MarketService, PriceFilter, PriceTotal
 from broker.services.market_views import CycleView, PriceView
 from broker.services.offers import OfferRecord, OfferService, TransferRate
-from broker.services.replies import Reply, ReplyService, RequestKey
-from broker.services.usage_views import AsideRecord, UsageReceipt
+from broker.services.replies import ReplyService
 from broker.services.views import BidView, Caller, CreditView, LeaseView, Page, ShownKey, StatementView
 from broker.services.webhooks import WebhookService
 from broker.world import catalogue, shipped_book
@@ -40,6 +39,7 @@ from tests.fake_people import fake_people
 from tests.fake_provider import PROVIDER, fake_providers
 from tests.fake_quotes import FakeQuotes
 from tests.fake_search import fake_search
+from tests.fake_usage import FakeReplies, FakeUsage
 from tests.fake_webhooks import FakeWebhooks
 
 DAY = datetime(2027, 1, 15, tzinfo=UTC)
@@ -333,30 +333,6 @@ class FakeFinance:
 
     async def trial_balance(self) -> dict[str, int]:
         return {"USD": 0}
-
-
-class FakeUsage:
-    """Keeps nothing; every record is new."""
-
-    async def report(self, reports: list, caller: Caller) -> UsageReceipt:
-        require(caller, "usage:write")
-        return UsageReceipt(received=len(reports), new=len(reports))
-
-    async def set_aside(self, caller: Caller, *, cursor: str | None, limit: int) -> Page[AsideRecord]:
-        return Page(items=[])
-
-
-class FakeReplies:
-    """Answers kept in a dictionary."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], Reply] = {}
-
-    async def reserve(self, request: RequestKey, at: datetime) -> Reply | None:
-        return self._kept.get((request.account_id, request.key))
-
-    async def keep(self, request: RequestKey, body: bytes) -> None:
-        self._kept[request.account_id, request.key] = Reply(digest=request.digest, body=body)
 
 
 class FakeMarket:
