@@ -176,16 +176,12 @@ async def take_step(
 def refused(request: AnyRequest, refusal: MarketError) -> Template:
     """What the desk shows when it may not be read, or an act was refused: why, and the way back."""
     parts = request.url.path.strip("/").split("/")
-    acting = request.method == "POST"
+    acting, barred = request.method == "POST", isinstance(refusal, NotPermitted)
     context = {
-        "title": gettext("Not done")
-        if acting
-        else gettext("The finance desk")
-        if isinstance(refusal, NotPermitted)
-        else gettext("Not there"),
+        "title": gettext(later("Not done") if acting else later("The finance desk") if barred else later("Not there")),
         "acting": acting,
         "meaning": str(refusal),
-        "not_permitted": isinstance(refusal, NotPermitted) and not acting,
+        "not_permitted": barred and not acting,
         "back": "/" + "/".join(parts[:3] if parts[1:2] == ["periods"] and acting else parts[:2] if acting else parts[:1]),
         "path": request.url.path,
     }
