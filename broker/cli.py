@@ -45,6 +45,7 @@ COMMANDS = {
     "settle": ("broker.commands.settle:settle_command", "Settle metered usage into invoices, postings and payouts."),
     "segments": ("broker.commands.segments:segments_command", "Write usage as segments, which settle faster."),
     "close": ("broker.commands.close:close_app", "Close a month step by step, by two people."),
+    "people": ("broker.commands.people:people_app", "Let the first people in, and back in."),
     "export": ("broker.commands.export:export_command", "Export a close for cost tools, accountants or people."),
     "world": ("broker.commands.world:world_command", "Write a market directory to start from."),
     "import": ("broker.commands.import_offers:import_app", "Bring in what others publish."),

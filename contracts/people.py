@@ -73,7 +73,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    """A role offered to whoever holds the link, until it expires, is taken or is withdrawn."""
+    """A role offered to whoever holds the link, until it expires, is taken or is withdrawn; `invited_by` is a name."""
 
     id: str
     party: str

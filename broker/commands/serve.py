@@ -16,10 +16,12 @@ from broker.feeds.keeping import keep_feeds
 from broker.files.archive import UsageArchive
 from broker.files.settlement import read_seller
 from broker.payments.opening import open_stripe
+from broker.services.signing_in import SignUpTerms
 from broker.serving import free_port, serve
 from broker.settings import Settings, read_settings
 from broker.store.embedded import server
 from broker.store.migrate import upgrade
+from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.unit_of_work import unit_of_work
 from broker.worker import keep_gates, keep_promises
@@ -27,6 +29,8 @@ from broker.world.catalogue import hardware_classes
 from contracts.statements import Seller
 from contracts.terms.time import iso
 
+# What an organisation that signs itself up is on until somebody gives it another.
+FIRST_PLAN: dict[str, dict[str, object]] = {"metered": {"name": "Metered: what the gate said", "kind": "metered_cleared"}}
 Port = Annotated[int | None, typer.Option("--port", metavar="PORT", help="Port to listen on; the next free one when it is taken.")]
 Hours = Annotated[int, typer.Option("--gate-hours", metavar="HOURS", min=1, max=24, help="Time between two gates.")]
 
@@ -60,8 +64,10 @@ async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, seller: 
             if settings.stripe_api_key and settings.stripe_webhook_secret:
                 market.processor = open_stripe(settings.stripe_api_key, secret=settings.stripe_webhook_secret, clock=market.clock)
             market.archive = UsageArchive(settings.segments) if settings.segments else None
-            if seller:
-                async with unit_of_work(market.sessions) as work:
+            market.sign_up = SignUpTerms(currency=timetable.currency, take_bps=timetable.fee_bps)
+            async with unit_of_work(market.sessions) as work:
+                await AccountRepository(work).add_plans(FIRST_PLAN)
+                if seller:
                     await SettlementRepository(work).name_seller(seller)
             port = free_port(settings.host, settings.port)
             gate = timetable.gate_after(market.clock.now())

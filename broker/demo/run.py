@@ -20,6 +20,7 @@ from broker.demo.quoting import take_a_quote
 from broker.demo.stages import CLOSE_DELAY, FIRST_MONTH, DemoMarket, WorldReport, catalogue, demo_clock, demo_timetable
 from broker.demo.story import Story, Teller, summary
 from broker.files.artefacts import write_artefacts
+from broker.services.signing_in import SignUpTerms
 from broker.serving import free_port, serve
 from broker.settings import Settings
 from broker.store.books import decode_book
@@ -42,6 +43,8 @@ HEADLINES = 3
 TELLING_SECONDS = 1.0
 # Market hours pass in seconds here, so a quote stands until the next gate: a person can read it before it is over.
 QUOTES = QuotePolicy(lifetime=timedelta(days=1))
+# What somebody who signs up at the demo may owe: enough to buy an hour of a small cluster and see what follows.
+CREDIT_MICROS = 1_000_000_000
 # Where nobody else can have the demo call: webhooks may go to this machine.
 INSIDE = ("127.0.0.1", "localhost", "::1")
 REFUSED = "bid_ziekenhuis-ct"
@@ -97,6 +100,8 @@ async def _demo_market(dsn: str) -> AsyncIterator[DemoMarket]:
             feed_address(market) as address,
         ):
             market.inside, market.quote_policy = True, QUOTES
+            table = demo_timetable()
+            market.sign_up = SignUpTerms(currency=table.currency, take_bps=table.fee_bps, credit_limit_micros=CREDIT_MICROS)
             yield DemoMarket(market, clock, worker, feed=address)
 
 

@@ -93,13 +93,18 @@ class MemberService:
 
     async def invite(self, email: str, role: str, *, caller: Caller) -> str:
         """Offer a role to whoever has the address; the token of the link, shown once. Raises BadInput, Conflict for a member."""
-        person, party = await self._may(caller), party_of(caller)
+        person = await self._may(caller)
+        return await self.invite_as(person, email, party=party_of(caller), role=role)
+
+    async def invite_as(self, inviter: Person, email: str, *, party: str, role: str) -> str:
+        """The same by whoever runs the market, for any party. Raises NotFound for a party there is not."""
+        await self._members.party_name(party)
         self._known_role(party, role)
         address, now = clean_email(email), self._clock.now()
         if any(known.email == address for _, known in await self._members.of_party(party)):
             raise Conflict(f"{address} belongs to this organisation already; change the role instead", email=address)
-        for before in await self.invitations(caller):
-            if before.email == address:
+        for before in await self._members.invitations(party):
+            if before.email == address and before.open_at(now):
                 await self._members.replace_invitation(msgspec.structs.replace(before, withdrawn_at=now))
         token = self._token()
         invitation = Invitation(
@@ -107,12 +112,12 @@ class MemberService:
             party=party,
             email=address,
             role=role,
-            invited_by=person.id,
+            invited_by=inviter.name,
             created_at=now,
             expires_at=now + INVITATION_FOR,
         )
         await self._members.invite(invitation, digest_of(token))
-        await self._note("invited", address, actor=person, party=party, note=role)
+        await self._note("invited", address, actor=inviter, party=party, note=role)
         return token
 
     async def invited(self, token: str) -> Invited:
@@ -171,6 +176,10 @@ class MemberService:
         await self._note("made a password link", person.email, actor=actor, party=party)
         return await self.password_link_for(person)
 
+    async def by_email(self, email: str) -> Person | None:
+        """Whose address this is, for whoever runs the market."""
+        return await self._people.by_email(email)
+
     async def password_link_for(self, person: Person) -> str:
         """The same by whoever runs the market, for anybody."""
         token = self._token()
@@ -196,7 +205,7 @@ class MemberService:
             party_name=await self._members.party_name(invitation.party),
             email=invitation.email,
             role=invitation.role,
-            invited_by=(await self._people.person(invitation.invited_by)).name,
+            invited_by=invitation.invited_by,
         )
         return invitation, offered
 

@@ -39,8 +39,8 @@ def _cheap(monkeypatch):
 class Desk:
     """The services of people on a store, with a clock that is set and randomness that is not."""
 
-    def __init__(self, people, members) -> None:
-        self.clock = SimulatedClock(NOON)
+    def __init__(self, people, members, *, now: datetime = NOON) -> None:
+        self.clock = SimulatedClock(now)
         numbers = count()
         entropy = lambda size: shake_128(str(next(numbers)).encode()).digest(size)  # noqa: E731
         terms = SignUpTerms(credit_limit_micros=5)

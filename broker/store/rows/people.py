@@ -71,7 +71,7 @@ class InvitationRow(SQLModel, table=True):
     party: str = Field(index=True)
     email: str
     role: str
-    invited_by: str = Field(foreign_key="people.id")
+    invited_by: str
     created_at: datetime = moment()
     expires_at: datetime = moment()
     accepted_at: datetime | None = moment_or_none()

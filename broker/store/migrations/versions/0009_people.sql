@@ -62,8 +62,7 @@ CREATE TABLE invitations (
     accepted_at TIMESTAMP WITH TIME ZONE,
     withdrawn_at TIMESTAMP WITH TIME ZONE,
     PRIMARY KEY (id),
-    UNIQUE (digest),
-    FOREIGN KEY(invited_by) REFERENCES people (id)
+    UNIQUE (digest)
 );
 
 CREATE INDEX ix_invitations_party ON invitations (party);
