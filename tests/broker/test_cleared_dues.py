@@ -61,17 +61,20 @@ async def payable(sessions: Sessions) -> dict[str, int]:
         return {party: -micros for (_, party), micros in (await JournalRepository(work).by_party("provider_payable")).items()}
 
 
-async def correct(market: Market, sessions: Sessions, *, seconds: int) -> None:
-    """Another revision of what the first grid delivered, arriving now."""
+async def correct(market: Market, sessions: Sessions, *, seconds: int, failed: int = 0) -> None:
+    """Another revision of what the first grid delivered, arriving now, and what of it failed."""
     (found,) = await facts(
         sessions,
         'SELECT u.usage_id, u.lease_id, u.start, u."end" FROM usage_records u JOIN leases l ON l.id = u.lease_id'
         " WHERE l.provider_id = 'prv_a'",
     )
     usage_id, lease_id, start, end = found
-    report = UsageReport(usage_id=usage_id, lease_id=lease_id, start=start, end=end, accelerator_seconds=seconds, rev=1)
+    same = {"lease_id": lease_id, "start": start, "end": end}
+    reports = [UsageReport(usage_id=usage_id, accelerator_seconds=seconds, rev=1, **same)]
+    if failed:
+        reports.append(UsageReport(usage_id=f"{usage_id}f", accelerator_seconds=failed, status="provider_failed", **same))
     async with market.services() as services:
-        assert (await services.usage.report([report], A)).new == 1
+        assert (await services.usage.report(reports, A)).new == len(reports)
 
 
 async def close_february(market: Market) -> None:
@@ -98,6 +101,19 @@ async def test_providers_are_owed_what_the_clearing_says_they_receive(sessions: 
 async def test_what_is_not_delivered_earns_no_premium(sessions: Sessions):
     await close(await two_grids(sessions, BROKEN))
     assert await moved(sessions, "premium_share") == []
+
+
+async def test_units_that_failed_give_their_premium_back(sessions: Sessions):
+    """Four of A's 8 failed: of its 42.00 it keeps 21.00 beside B's 42.00, a third of the 56.00 delivered, and had 28.00 of them."""
+    market = await two_grids(sessions, FAITHFUL)
+    await close(market)
+    await correct(market, sessions, seconds=4 * 3600, failed=4 * 3600)
+    await close_february(market)
+    first, second = await moved(sessions, "premium_share")
+    both = {party: before + after for (_, party, before), (_, _, after) in zip(first, second, strict=True)}
+    assert both == {"prv_a": 9_333_333, "prv_b": -9_333_333}
+    async with market.services() as services:
+        assert (await services.reconciliation.reconcile()).holds
 
 
 async def test_a_late_correction_moves_the_difference_in_the_period_that_learns_of_it(sessions: Sessions):

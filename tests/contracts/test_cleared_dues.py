@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,8 @@ def a_sale(provider: str, *, premium: int, delivered: int = HOUR, **facts) -> So
 
 
 def a_receipt(provider: str, *, premium: int = 0, uplift: int = 0, **facts) -> ReceiptSlot:
-    plain = {"offer_id": f"ofr_{provider}", "pool": "p", "slot_start": NOON}
+    """Four accelerators stood by for an hour."""
+    plain = {"offer_id": f"ofr_{provider}", "pool": "p", "slot_start": NOON, "seconds_standing": 4 * HOUR}
     return ReceiptSlot(provider_id=provider, premium_micros=premium, uplift_micros=uplift, **(plain | facts))
 
 
@@ -31,6 +33,22 @@ def test_who_stood_by_gets_its_share_from_who_sold():
     assert premium_gains([a_sale("a", premium=10, delivered=0)], receipts) == {"a": 0}
 
 
+def test_a_unit_that_fails_gives_its_premium_back():
+    """Of four of a's units one failed for the hour: its 40 are 30 beside b's 40, so of the 70 that were delivered a has 30, b 40."""
+    receipts = [a_receipt("a", premium=40), a_receipt("b", premium=40)]
+    sold = [a_sale("a", premium=10, delivered=0, seconds_failed=HOUR), a_sale("b", premium=70)]
+    assert premium_gains(sold, receipts) == {"a": 30, "b": -30}
+    assert premium_gains([msgspec.structs.replace(sold[0], seconds_failed=0), sold[1]], receipts) == {"a": 35, "b": -35}
+    assert premium_gains([msgspec.structs.replace(sold[0], seconds_failed=9 * HOUR), sold[1]], receipts) == {"a": 0, "b": 0}
+
+
+def test_where_nothing_stood_by_the_premium_stays_with_who_sold():
+    """What c sold shares in no premium, and those that should have shared have failed."""
+    sold = [a_sale("c", premium=70), a_sale("a", premium=1, delivered=0, seconds_failed=4 * HOUR)]
+    assert premium_gains(sold, [a_receipt("a", premium=71)]) == {"c": 0, "a": 0}
+    assert premium_gains(sold, [a_receipt("a", premium=71, uplift=1), a_receipt("b", uplift=3)]) == {"c": 0, "a": 0}
+
+
 def test_pools_and_slots_do_not_mix():
     sold = [a_sale("a", premium=4), a_sale("b", premium=6, pool="q")]
     receipts = [a_receipt("c", premium=4), a_receipt("d", premium=6, pool="q")]
@@ -40,13 +58,17 @@ def test_pools_and_slots_do_not_mix():
     assert premium_gains(sold, receipts) == {"a": -4, "b": 4}
 
 
-SALES = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("pq"), st.integers(0, 2**50), st.integers(0, 2 * HOUR)), min_size=1)
+SECONDS = st.integers(0, 2 * HOUR)
+SALES = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("pq"), st.integers(0, 2**50), SECONDS, SECONDS), min_size=1)
 WEIGHTS = st.lists(st.integers(1, 2**31), min_size=4, max_size=4)
 
 
 def cleared(sales, weights) -> tuple[list[SoldSlot], list[ReceiptSlot]]:
     """Sales and the receipts a clearing would give: each pool's premiums split over four offers by weight."""
-    sold = [a_sale(name, premium=premium, delivered=delivered, pool=pool) for name, pool, premium, delivered in sales]
+    sold = [
+        a_sale(name, premium=premium, delivered=delivered, seconds_failed=failed, pool=pool, offer_id=f"{pool}{name}")
+        for name, pool, premium, delivered, failed in sales
+    ]
     receipts = []
     for pool in "pq":
         whole = sum(each.premium_micros for each in sold if each.pool == pool)
@@ -68,12 +90,22 @@ def test_sharing_makes_nothing_and_takes_no_more_than_was_delivered(sales, weigh
 
 @given(SALES, WEIGHTS)
 def test_all_delivered_moves_what_the_clearing_says_to_the_micro(sales, weights):
-    sold, receipts = cleared([(*sale[:3], HOUR) for sale in sales], weights)
+    sold, receipts = cleared([(*sale[:3], HOUR, 0) for sale in sales], weights)
     gains = premium_gains(sold, receipts)
     for name in "abcd":
         given = sum(each.premium_micros for each in receipts if each.provider_id == name)
         charged = sum(each.premium_micros for each in sold if each.provider_id == name)
         assert gains.get(name, 0) == given - charged
+
+
+@given(SALES, WEIGHTS)
+def test_nobody_gains_by_failing(sales, weights):
+    """But for the micro that the rounding of a split may turn."""
+    sold, receipts = cleared(sales, weights)
+    gains = premium_gains(sold, receipts)
+    for name in "abc":
+        honest = [msgspec.structs.replace(each, seconds_failed=0) if each.provider_id == name else each for each in sold]
+        assert gains.get(name, 0) <= premium_gains(honest, receipts).get(name, 0) + 2
 
 
 @given(SALES, WEIGHTS, st.randoms(use_true_random=False))

@@ -1,7 +1,9 @@
 """What clearings owe beyond the rates of leases, from what they published and what was delivered since."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
+import msgspec
 import polars as pl
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,21 +27,24 @@ CYCLES = """
             AND (u."end" > :month_start
                 OR u.received_at >= coalesce((SELECT max(closes_at) FROM closes WHERE period < :period), '-infinity')))
     ORDER BY c.number"""
-# Of each award: its spot rate, its seconds as known, up to the month's end and rounded down, each record in the slot it begins in.
+# Of each award: its seconds as known, delivered and failed, up to the month's end and rounded down, each record in the slot it begins in.
 SOLD = """
-    WITH delivered AS (
-        SELECT s.lease_id, s.slot_start, sum(div(
+    WITH metered AS (
+        SELECT s.lease_id, s.slot_start, u.status = 'provider_failed' AS failed, div(
             u.accelerator_seconds * (extract(epoch FROM least(u."end", :month_end) - u.start) * 1000000)::bigint::numeric,
-            (extract(epoch FROM u."end" - u.start) * 1000000)::bigint::numeric)) AS seconds
+            (extract(epoch FROM u."end" - u.start) * 1000000)::bigint::numeric) AS seconds
         FROM leases l JOIN usage_records u ON u.lease_id = l.id
         JOIN LATERAL (SELECT lease_id, slot_start FROM lease_slots
             WHERE lease_id = u.lease_id AND slot_start <= u.start ORDER BY slot_start DESC LIMIT 1) s ON true
-        WHERE l.cycle_id = :cycle AND u.received_at < :closes_at AND u.status <> 'provider_failed'
-            AND u."end" > u.start AND u.start < :month_end
+        WHERE l.cycle_id = :cycle AND u.received_at < :closes_at AND u."end" > u.start AND u.start < :month_end
             AND NOT EXISTS (SELECT FROM usage_records n
-                WHERE n.usage_id = u.usage_id AND n.rev > u.rev AND n.received_at < :closes_at)
-        GROUP BY s.lease_id, s.slot_start)
-    SELECT a.bid_id, a.offer_id, l.provider_id, a.slot_start, a.quantity, a.charge_micros, coalesce(d.seconds, 0)::bigint AS seconds
+                WHERE n.usage_id = u.usage_id AND n.rev > u.rev AND n.received_at < :closes_at)),
+    delivered AS (
+        SELECT lease_id, slot_start, coalesce(sum(seconds) FILTER (WHERE NOT failed), 0) AS seconds,
+            coalesce(sum(seconds) FILTER (WHERE failed), 0) AS failed
+        FROM metered GROUP BY lease_id, slot_start)
+    SELECT a.bid_id, a.offer_id, l.provider_id, a.slot_start, a.quantity, a.charge_micros,
+        coalesce(d.seconds, 0)::bigint AS seconds, coalesce(d.failed, 0)::bigint AS failed
     FROM awards a
     JOIN leases l ON l.cycle_id = a.cycle_id AND l.bid_id = a.bid_id AND l.offer_id = a.offer_id AND l.tier = a.tier
     LEFT JOIN delivered d ON d.lease_id = l.id AND d.slot_start = a.slot_start
@@ -52,6 +57,14 @@ BIDS = """SELECT o.bid_id, b.account_id, o.uplift_micros FROM outcomes o JOIN bi
 POSTED = """SELECT e.kind, p.account, p.party, -sum(p.amount_micros)::bigint FROM postings p JOIN journal_entries e ON e.id = p.entry_id
     WHERE e.subject = :cycle AND e.kind IN ('premium_share', 'uplift') AND e.state IN ('posted', 'reversed') AND p.party <> ''
     GROUP BY e.kind, p.account, p.party"""
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an offer stands in the book that was cleared: its pool, who sells, and its accelerators slot by slot, leases included."""
+
+    pool: str
+    provider_id: str
+    accelerators: dict[datetime, int]
 
 
 class ClearedDuesRepository:
@@ -68,13 +81,13 @@ class ClearedDuesRepository:
         return [entry for entries in found for entry in entries if entry is not None]
 
     async def _of(self, cycle: str, closed: ClosedPeriod, *, slot_seconds: int) -> Iterable[JournalEntry | None]:
-        currency, pools = await self._pools(cycle)
+        currency, places = await self._places(cycle)
         facts = {"cycle": cycle}
         spot = {(pool, start): rate for pool, start, rate in await self._session.execute(text(SPOT), facts)}
         known = {"month_end": closed.month.end, "closes_at": closed.closes_at}
         sold = []
-        for bid, offer, provider, start, quantity, charge, seconds in await self._session.execute(text(SOLD), {**facts, **known}):
-            pool, whole = pools[offer][0], quantity * slot_seconds
+        for bid, offer, provider, start, quantity, charge, seconds, failed in await self._session.execute(text(SOLD), {**facts, **known}):
+            pool, whole = places[offer].pool, quantity * slot_seconds
             above = charge - half_up(spot[pool, start] * whole, SECONDS_PER_HOUR)
             sold.append(
                 SoldSlot(
@@ -86,16 +99,18 @@ class ClearedDuesRepository:
                     premium_micros=above,
                     seconds_sold=whole,
                     seconds_delivered=seconds,
+                    seconds_failed=failed,
                 )
             )
         receipts = [
             ReceiptSlot(
                 offer_id=offer,
-                provider_id=pools[offer][1],
-                pool=pools[offer][0],
+                provider_id=places[offer].provider_id,
+                pool=places[offer].pool,
                 slot_start=start,
                 premium_micros=premium,
                 uplift_micros=uplift,
+                seconds_standing=places[offer].accelerators[start] * slot_seconds,
             )
             for offer, start, premium, uplift in await self._session.execute(text(RECEIPTS), facts)
         ]
@@ -112,11 +127,15 @@ class ClearedDuesRepository:
             uplift_paid(cycle, due, period=period, currency=currency, at=at),
         )
 
-    async def _pools(self, cycle: str) -> tuple[str, dict[str, tuple[str, str]]]:
-        """The currency of a cycle, and offer → its pool and provider in the book that was cleared."""
+    async def _places(self, cycle: str) -> tuple[str, dict[str, _Place]]:
+        """The currency of a cycle, and where each offer stands."""
         data = (await self._session.execute(text("SELECT book FROM cycles WHERE id = :cycle"), {"cycle": cycle})).scalar_one()
         book = decode_book(data)
         supply = gather(book)
-        names = supply.pools["pool"].gather(pl.Series(supply.pool_of))
+        names = supply.pools["pool"].gather(pl.Series(supply.pool_of)).to_list()
         providers = dict(book.offers.select("offer_id", "provider").iter_rows())
-        return book.rules.currency, {offer: (pool, providers[offer]) for offer, pool in zip(supply.offer_ids, names.to_list(), strict=True)}
+        starts = [book.rules.grid.period(slot).start for slot in range(book.rules.slots)]
+        return book.rules.currency, {
+            offer: _Place(pool=pool, provider_id=providers[offer], accelerators=dict(zip(starts, row, strict=True)))
+            for offer, pool, row in zip(supply.offer_ids, names, supply.gross.tolist(), strict=True)
+        }
