@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from broker.commands.cleared import read_run
 from broker.files.market import MarketReading, read_market_aloud, write_result
 from broker.files.report import write_report
 from contracts.terms.clearing import Certificate, Clearing
@@ -20,6 +21,8 @@ from contracts.terms.money import micros_text
 from contracts.terms.orders import MarketBook
 from pricing.certificate import certify
 from pricing.clearing import clear
+from pricing.clearing_again import Before, clear_again
+from pricing.convex import Progress
 from pricing.explain import explain
 
 NOT_CERTIFIED = 3
@@ -32,6 +35,10 @@ Out = Annotated[Path, typer.Option("--out", metavar="OUT", help="Directory the r
 Way = Annotated[str, typer.Option("--path", metavar="PATH", help="auto, convex, auction or exact.")]
 Gap = Annotated[float, typer.Option("--gap", min=0.0, max=1.0, help="Largest gap the auction path may leave; the others leave none.")]
 Explain = Annotated[str | None, typer.Option("--explain", metavar="BID_ID", help="Explain the outcome of one bid.")]
+Previous = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option("--previous", metavar="DIR OUT", help="A market directory that differs little, and its result: start from there."),
+]
 Parquet = Annotated[bool, typer.Option("--parquet", help="Write Parquet instead of CSV.")]
 
 
@@ -64,6 +71,7 @@ def clear_command(
     path: Way = "auto",
     gap: Gap = 0.002,
     explain_bid: Explain = None,
+    previous: Previous = None,
     parquet: Parquet = False,
 ) -> None:
     """Clear a market directory: choose the awards of greatest welfare, price them, certify and write them.
@@ -71,7 +79,11 @@ def clear_command(
     Exit code 2: a file, row or column cannot stand; 3: cleared, but the certificate fails (written and marked, not to
     be applied).
 
+    With --previous, everybody keeps what it held before, at the prices there were, and only what changed moves; within --gap.
+
     Example: gridfare clear market --out result --explain b000004
+
+    Example: gridfare clear market2 --out result2 --previous market result
     """
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     watch = Stopwatch(errors)
@@ -80,7 +92,12 @@ def clear_command(
         errors.print(f"[yellow]Left out:[/] {warning}")
     _known_bid(reading, explain_bid)
     watch.stage("read")
-    clearing = clear(reading.book, path=path, gap=gap, progress=watch.tell)
+    if previous is None:
+        clearing = clear(reading.book, path=path, gap=gap, progress=watch.tell)
+    else:
+        before = _before(*previous, path=path, tell=watch.tell)
+        watch.stage("read before")
+        clearing = clear_again(reading.book, before, gap=gap, progress=watch.tell)
     watch.stage("cleared")
     certificate = certify(reading.book, clearing, path=clearing.path, approximate=clearing.approximate)
     watch.stage("certified")
@@ -105,6 +122,14 @@ def clear_command(
         errors.print(f"[bold red]The gap is {certificate.gap:.2%}[/], and --gap allows {gap:.2%}. The result in {out} must not be applied.")
         raise typer.Exit(NOT_CERTIFIED)
     console.print(f"Certified. The result is in {out}")
+
+
+def _before(directory: Path, out: Path, *, path: str, tell: Progress) -> Before:
+    """The book that was cleared before, and its result."""
+    if path != "auto":
+        raise BadInput("--previous has a path of its own", found=path, would_do="--previous without --path")
+    run = read_run(directory, out, tell=tell)
+    return Before(run.book, run.clearing)
 
 
 def _known_bid(reading: MarketReading, bid_id: str | None) -> None:
