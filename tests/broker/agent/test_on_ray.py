@@ -16,8 +16,11 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+import ray as ray_client
 from sqlmodel import select
 
+from broker.agent.cluster import Command, Hold, NotHeld, Want
+from broker.agent.ray_cluster import RayCluster
 from broker.app import Market
 from broker.client import AsyncGridfare, calls
 from broker.clock import SystemClock
@@ -47,6 +50,7 @@ GRID_KEY, BUYER_KEY = "gf_grid_of_tests", "gf_buyer_of_tests"
 RATE = 1_800_000
 GRIDFARE = Path(sys.executable).with_name("gridfare")
 PATIENCE_SECONDS = 60
+SLEEP = "86399.25"
 LONG = {"arguments": ["sh", "-c", "sleep 8; echo $CUDA_VISIBLE_DEVICES"], "job_id": "long"}
 
 
@@ -170,21 +174,27 @@ async def delivered_seconds(sessions: Sessions) -> dict[str, int]:
     return totals
 
 
-async def test_a_lease_runs_on_ray_from_its_announcement_to_its_invoice(sessions: Sessions, tmp_path: Path):
+@pytest.fixture(scope="module")
+def ray() -> Iterator[str]:
+    """The address of a cluster with eight H100s, by its own word."""
+    with ray_cluster(accelerators=8, kind="H100") as address:
+        yield address
+
+
+async def test_a_lease_runs_on_ray_from_its_announcement_to_its_invoice(sessions: Sessions, tmp_path: Path, ray: str):
     market, clock = await open_ray_market(sessions)
-    with ray_cluster(accelerators=8, kind="H100") as ray:
-        async with feed_address(market) as broker, AsyncGridfare(broker, key=BUYER_KEY) as line, httpx.AsyncClient(base_url=broker) as http:
-            holder, grid = Holder(line, http), written_grid(tmp_path, broker=broker, ray=ray, port=any_port("127.0.0.1"))
-            with running_agent(grid):
-                access = await _leased(market, clock, holder=holder)
-                await _works_and_is_its_holders_alone(holder, access)
-                survivor = await holder.at_door(access, job=LONG)
-                assert survivor.status_code == 201, survivor.text
-            with running_agent(grid):
-                assert await holder.ran(access, "long") == {"job_id": "long", "state": "succeeded", "exit_code": 0, "output": "0,1,2,3\n"}
-                await until(lambda: holder.is_in("completed"), f"completion; the agent said: {(tmp_path / 'said').read_text()}")
-                assert (await holder.access(access.lease_id)).status_code == 409, "over"
-                assert (await holder.at_door(access)).status_code == 401
+    async with feed_address(market) as broker, AsyncGridfare(broker, key=BUYER_KEY) as line, httpx.AsyncClient(base_url=broker) as http:
+        holder, grid = Holder(line, http), written_grid(tmp_path, broker=broker, ray=ray, port=any_port("127.0.0.1"))
+        with running_agent(grid):
+            access = await _leased(market, clock, holder=holder)
+            await _works_and_is_its_holders_alone(holder, access)
+            survivor = await holder.at_door(access, job=LONG)
+            assert survivor.status_code == 201, survivor.text
+        with running_agent(grid):
+            assert await holder.ran(access, "long") == {"job_id": "long", "state": "succeeded", "exit_code": 0, "output": "0,1,2,3\n"}
+            await until(lambda: holder.is_in("completed"), f"completion; the agent said: {(tmp_path / 'said').read_text()}")
+            assert (await holder.access(access.lease_id)).status_code == 409, "over"
+            assert (await holder.at_door(access)).status_code == 401
     seconds = await delivered_seconds(sessions)
     assert sum(seconds.values()) == 4 * 36, "every second of the lease is told, once"
     assert seconds["delivered"] >= 4 * 18, f"the agent said: {(tmp_path / 'said').read_text()}"
@@ -234,3 +244,64 @@ async def _billed(market: Market, clock: LeapingClock, *, seconds: int) -> None:
         statement = await services.finance.statement(1, caller("acct_a"))
     (usage,) = [line for line in statement.lines if line.kind == "usage"]
     assert (usage.quantity_seconds, usage.amount_micros) == (seconds, seconds * RATE // 3600)
+
+
+def test_what_ray_holds_is_there_lost_or_waited_for(ray: str):
+    """Four of eight are held and six wait; what dies is lost, and begun anew it is another; what runs goes when it is let go of."""
+    cluster, now = RayCluster(ray), START
+    four, six = Want("lse_four", 4), Want("lse_six", 6)
+    try:
+        assert [(node.accelerator, node.quantity) for node in cluster.nodes()] == [("H100", 8)]
+        cluster.start(four, "H100")
+        cluster.start(four, "H100")
+        held_when(cluster, now, {four: "ready"})
+        cluster.start(six, "H100")
+        held_when(cluster, now + SLOT, {four: "ready", six: "pending"})
+        with pytest.raises(NotHeld):
+            cluster.submit(six, Command(arguments=("true",)), job_id="early")
+        wrong = cluster.submit(four, Command(arguments=("no-such-program",)), job_id="wrong")
+        sleeping = cluster.submit(four, Command(arguments=("sleep", SLEEP)), job_id="long")
+        assert {wrong.job_id, sleeping.job_id, cluster.job(four, "unknown")} == {"wrong", "long", None}
+        eventually(lambda: str(getattr(cluster.job(four, "wrong"), "state", None)) == "failed", "the failure of what cannot run")
+        eventually(lambda: runs(SLEEP), "the start of the job")
+        ray_client.kill(ray_client.get_actor("lse_four.4", namespace="gridfare"))
+        held_when(cluster, now + SLOT, {four: "lost", six: "pending"})
+        cluster.stop(four)
+        assert {hold.since for hold in held_when(cluster, now + 2 * SLOT, {six: "ready"})} == {now + 2 * SLOT}
+        eventually(lambda: not runs(SLEEP), "the end of the job")
+        with pytest.raises(NotHeld):
+            cluster.job(four, "long")
+        cluster.close()
+        cluster = RayCluster(ray)
+        (hold,) = cluster.holds(now + 9 * SLOT)
+        assert (hold.state, hold.since) == ("ready", now + 2 * SLOT), "the cluster remembers for whoever joins it anew"
+        cluster.stop(six)
+        cluster.stop(six)
+        held_when(cluster, now, {})
+    finally:
+        cluster.close()
+
+
+def held_when(cluster: RayCluster, now: datetime, states: dict[Want, str]) -> tuple[Hold, ...]:
+    """What is held, once it is held so."""
+    eventually(lambda: {Want(each.lease_id, each.quantity): each.state for each in cluster.holds(now)} == states, f"{states}")
+    return cluster.holds(now)
+
+
+def eventually(true: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < end, f"{what} did not happen"
+        time.sleep(0.2)
+
+
+def runs(seconds: str) -> bool:
+    """Whether a `sleep` of so long is among the machine's processes."""
+    wanted = f"sleep\0{seconds}\0".encode()
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if line.read_bytes() == wanted:
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return False
