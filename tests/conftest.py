@@ -9,7 +9,8 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -52,8 +53,8 @@ def scratch() -> Iterator[Path]:
 def database_server(scratch: Path) -> Iterator[str]:
     """The address of a migrated database that tests share and leave as they found it."""
     with EmbeddedServer(scratch / "postgres", durable=False) as server:
-        asyncio.run(upgrade(server.dsn))
-        asyncio.run(_administer(server.dsn, f"CREATE DATABASE {TEMPLATE} TEMPLATE {DATABASE}"))
+        _aside(upgrade(server.dsn))
+        _aside(_administer(server.dsn, f"CREATE DATABASE {TEMPLATE} TEMPLATE {DATABASE}"))
         yield server.dsn
 
 
@@ -61,17 +62,17 @@ def database_server(scratch: Path) -> Iterator[str]:
 def database(database_server: str) -> Iterator[str]:
     """The address of a fresh, migrated database of the test's own: it may commit."""
     name = f"test_{next(NUMBERS)}"
-    asyncio.run(_administer(database_server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+    _aside(_administer(database_server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
     yield database_server.replace(f"/{DATABASE}?", f"/{name}?")
-    asyncio.run(_administer(database_server, f"DROP DATABASE {name} WITH (FORCE)"))
+    _aside(_administer(database_server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
 def empty_database(database_server: str) -> Iterator[str]:
     """The address of a database nobody has migrated."""
-    asyncio.run(_administer(database_server, "CREATE DATABASE empty_of_tests TEMPLATE template0"))
+    _aside(_administer(database_server, "CREATE DATABASE empty_of_tests TEMPLATE template0"))
     yield database_server.replace(f"/{DATABASE}?", "/empty_of_tests?")
-    asyncio.run(_administer(database_server, "DROP DATABASE empty_of_tests WITH (FORCE)"))
+    _aside(_administer(database_server, "DROP DATABASE empty_of_tests WITH (FORCE)"))
 
 
 @pytest.fixture
@@ -100,6 +101,12 @@ def _quick_place() -> str:
         return "/tmp"
     memory = os.statvfs("/dev/shm")
     return "/dev/shm" if memory.f_bavail * memory.f_frsize > ENOUGH_BYTES and not memory.f_flag & os.ST_NOEXEC else "/tmp"
+
+
+def _aside(work: Coroutine[None, None, None]) -> None:
+    """Run something on a loop and a thread of its own: where a browser is driven, this thread has a loop already."""
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(asyncio.run, work).result()
 
 
 async def _administer(dsn: str, statement: str) -> None:

@@ -4,13 +4,15 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
+from litestar import Litestar
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from broker.serving import free_port
@@ -35,16 +37,14 @@ def chromium_path() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="module")
-def portal() -> Iterator[str]:
-    """The address of a portal on the shipped world, served as it will be, on a loop of its own."""
+@contextmanager
+def served(made: Callable[[], Awaitable[Litestar]]) -> Iterator[str]:
+    """The address of a site, made and served as it will be on a loop of its own."""
     port = free_port("127.0.0.1", 18_500)
     ready, started = threading.Event(), []
 
     async def serve() -> None:
-        server = Server(
-            site(await with_finance(busy_market())), address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning
-        )
+        server = Server(await made(), address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_level=LogLevels.warning)
         stopped = asyncio.Event()
         started.append((asyncio.get_running_loop(), stopped))
         running = asyncio.create_task(server.serve())
@@ -71,6 +71,17 @@ def portal() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def portal() -> Iterator[str]:
+    """The address of a portal on the shipped world."""
+
+    async def made() -> Litestar:
+        return site(await with_finance(busy_market()))
+
+    with served(made) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, started once. It ends with its module: Playwright keeps a loop running that async tests would trip over."""
     path = chromium_path()
@@ -86,14 +97,22 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, portal: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A fresh page that fails its test on a console error, a script error or a request that leaves the portal."""
-    options = getattr(request, "param", {})
+    """A fresh page that fails its test on a console error, a script error or a request that leaves the portal.
+
+    `refusal` of its settings is the status of a page that is to be refused: a browser calls that an error as well.
+    """
+    options = dict(getattr(request, "param", {}))
+    refusal = options.pop("refusal", None)
     context = browser.new_context(base_url=portal, **{"viewport": {"width": 1280, "height": 900}, **options})
     opened = context.new_page()
     faults: list[str] = []
     opened.on(
         "console",
-        lambda message: faults.append(f"console {message.type}: {message.text}") if message.type in ("error", "warning") else None,
+        lambda message: (
+            faults.append(f"console {message.type}: {message.text}")
+            if message.type in ("error", "warning") and f"status of {refusal}" not in message.text
+            else None
+        ),
     )
     opened.on("pageerror", lambda error: faults.append(f"script: {error}"))
     opened.on("request", lambda sent: None if sent.url.startswith((portal, "data:")) else faults.append(f"left the portal: {sent.url}"))
