@@ -181,14 +181,14 @@ class FeedDesk:
         if not anew:
             return {}
         norms = await self._judge.norms(feeds, without=provider, now=now)
-        listing = {"provider": provider, "trust": kept.head.trust, "observed_at": now}
-        judged = judge(anew, norms=norms, known=known, listing=listing)
+        stated = {"provider": provider, "trust": kept.head.trust, "observed_at": now}
+        judged = judge(anew, norms=norms, known=known, stated=stated)
         # An id that is new to a feed is new to the market, almost always; the table's key says when it is not.
         if judged.rows and not await feeds.list_offers(judged.rows):
             known |= await feeds.known([name for name in anew if name not in known], provider_id=provider)
             if over := [name for name, there in known.items() if there.is_current and name not in over]:
                 await feeds.supersede(provider, over, at=now)
-            judged = judge(anew, norms=norms, known=known, listing=listing)
+            judged = judge(anew, norms=norms, known=known, stated=stated)
             entered = not judged.rows or await feeds.list_offers(judged.rows)
             assert entered, "every id is known now, and each version follows the last"
         return judged.suspects

@@ -47,8 +47,8 @@ class Judge:
         return Norms(hardware=self._hardware, rates={name: (median_low(found), len(found)) for name, found in rates.items()})
 
 
-def judge(entries: Mapping[str, Entry], *, norms: Norms, known: Mapping[str, Known], listing: Mapping[str, object]) -> Judged:
-    """Judge offers. `listing` has what the broker says of all of them: provider, trust, observed_at."""
+def judge(entries: Mapping[str, Entry], *, norms: Norms, known: Mapping[str, Known], stated: Mapping[str, object]) -> Judged:
+    """Judge offers. `stated` has what the broker says of all of them: provider, trust, observed_at."""
     suspects: dict[str, str] = {}
     listed: list[tuple[Entry, OfferAttributes]] = []
     norms = norms.settled(str(entry.offer.attributes.get("hardware")) for entry in entries.values())
@@ -61,18 +61,18 @@ def judge(entries: Mapping[str, Entry], *, norms: Norms, known: Mapping[str, Kno
         else:
             suspects[name] = doubt(entry.offer, read, norms=norms)
             listed.append((entry, read))
-    return Judged(suspects, _columns(listed, known=known, listing=listing) if listed else {})
+    return Judged(suspects, _columns(listed, known=known, stated=stated) if listed else {})
 
 
 def _columns(
-    listed: list[tuple[Entry, OfferAttributes]], *, known: Mapping[str, Known], listing: Mapping[str, object]
+    listed: list[tuple[Entry, OfferAttributes]], *, known: Mapping[str, Known], stated: Mapping[str, object]
 ) -> dict[str, Sequence[object]]:
     """The rows of the table `offers`, by the column: each a version after those there were."""
     offers = [entry.offer for entry, _ in listed]
     columns: dict[str, Sequence[object]] = dict(
         zip(OfferAttributes.__struct_fields__, zip(*(msgspec.structs.astuple(read) for _, read in listed), strict=True), strict=True)
     )
-    columns |= {name: [value] * len(listed) for name, value in listing.items()}
+    columns |= {name: [value] * len(listed) for name, value in stated.items()}
     columns["id"] = [offer.offer_id for offer in offers]
     columns["version"] = [known[offer.offer_id].version + 1 if offer.offer_id in known else 1 for offer in offers]
     columns["quantity"] = [offer.quantity for offer in offers]

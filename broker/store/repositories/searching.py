@@ -1,15 +1,17 @@
 """The book as a frame: every current offer with its provider, its standing and the carbon of its power."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
-from sqlalchemy import Float, String, case, cast, func, literal, select
+from sqlalchemy import Float, Select, String, case, cast, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from broker.services.book_view import SCHEMA
 from broker.store.copying import copy_out
 from broker.store.rows import FeedOfferRow, FeedSessionRow, OfferRow, ProviderRow, ZoneHourRow
+from broker.store.rows.feed import FeedChangeRow
 
 GRAMS_PER_KILO = 1000
 
@@ -24,8 +26,21 @@ class BookReader:
         """A number that changes whenever a feed does."""
         return int(await self._session.scalar(select(func.coalesce(func.sum(FeedSessionRow.revision), 0))) or 0)
 
-    async def frame(self, now: datetime) -> pl.DataFrame:
-        """Every current offer: the columns of `SCHEMA`. Carbon is that of the latest hour known of its zone."""
+    async def revisions(self) -> dict[str, int]:
+        """Each feed's revision, in order of provider."""
+        row = FeedSessionRow
+        found = await self._session.execute(select(col(row.provider_id), col(row.revision)).order_by(col(row.provider_id)))
+        return {row[0]: row[1] for row in found}
+
+    async def changed(self, since: Mapping[str, int]) -> list[str]:
+        """Offers that feeds changed after these revisions, in order; a feed that is not named counts from its beginning."""
+        return sorted(set(await self._session.scalars(_changes(since))))
+
+    async def frame(self, now: datetime, *, since: Mapping[str, int] | None = None) -> pl.DataFrame:
+        """Every current offer, or those that feeds changed after these revisions: the columns of `SCHEMA`.
+
+        Carbon is that of the latest hour known of its zone.
+        """
         fed = FeedOfferRow
         doubted = (col(fed.state) == "live") & (col(fed.suspect) != "")
         latest = (
@@ -55,4 +70,12 @@ class BookReader:
             .outerjoin(ZoneHourRow, (col(ZoneHourRow.zone) == latest.c.zone) & (col(ZoneHourRow.hour) == latest.c.hour))
             .where(col(OfferRow.superseded_at).is_(None))
         )
+        if since is not None:
+            statement = statement.where(col(OfferRow.id).in_(_changes(since)))
         return await copy_out(self._session, statement)
+
+
+def _changes(since: Mapping[str, int]) -> Select[tuple[str]]:
+    row = FeedChangeRow
+    later = [(col(row.provider_id) == provider) & (col(row.revision) > revision) for provider, revision in since.items()]
+    return select(func.unnest(col(row.offer_ids))).where(or_(*later, col(row.provider_id).not_in(list(since))))

@@ -1,0 +1,78 @@
+"""A view brought up to date is the view of all the rows: the same offers, the same facts, in the same order."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.services.book_view import CODED, SCHEMA, BookView, book_view, updated
+from tests.fake_market import NOW
+
+COUNTRIES = st.sampled_from(["DE", "FR", None])
+ROWS = st.fixed_dictionaries({
+    "offer_id": st.sampled_from("abcdefgh"),
+    "provider": st.sampled_from(["prv_1", "prv_2"]),
+    "site": st.sampled_from(["paris-1", "berlin-1"]),
+    "country": COUNTRIES,
+    "operator_country": COUNTRIES,
+    "trust": st.sampled_from(["community", None]),
+    "hardware": st.sampled_from(["H100-SXM", "B200"]),
+    "quantity": st.integers(0, 3),
+    "certifications": st.lists(st.sampled_from(["hds", "c5"]), unique=True) | st.none(),
+    "open_to": st.lists(st.sampled_from(["DE", "FR"]), unique=True),
+    "closed_to": st.lists(st.sampled_from(["RU"]), unique=True),
+    "state": st.sampled_from(["live", "stale"]),
+    "carbon_g": st.sampled_from([None, 40.0]),
+})  # fmt: skip
+TABLES = st.lists(ROWS, max_size=8, unique_by=lambda row: str(row["offer_id"]))
+SAME = {
+    "provider_name": "A provider",
+    "source": "feed",
+    "parent_country": None,
+    "memory_gb": 80.0,
+    "rate_micros": 1,
+    "firm": True,
+    "uptime": None,
+    "observed_at": NOW,
+    "reason": "",
+}
+
+
+def a_frame(rows: list[dict[str, object]]) -> pl.DataFrame:
+    return pl.DataFrame([{**SAME, **row} for row in rows], schema=dict(SCHEMA))
+
+
+def facts(view: BookView) -> list[object]:
+    """Everything a search reads of a view, spelt out."""
+    return [
+        view.frame.to_dicts(),
+        {name: [view.values[name][place] for place in view.codes[name]] for name in CODED},
+        {name: has.tolist() for name, has in view.held.items() if has.any()},
+        [view.access[place] for place in view.access_code],
+        view.kinds.tolist(),
+        view.kind_code.tolist(),
+        view.haystack.to_list(),
+    ]
+
+
+@settings(max_examples=60)
+@given(before=TABLES, rows=TABLES, gone=st.sets(st.sampled_from("abcdefgh")))
+def test_a_view_brought_up_to_date_is_the_view_of_all_rows(before, rows, gone):
+    replaced = {row["offer_id"] for row in rows} | gone
+    after = [row for row in before if row["offer_id"] not in replaced] + rows
+    view = updated(book_view(a_frame(before), token=1), a_frame(rows), gone=gone, token=2)
+    assert facts(view) == facts(book_view(a_frame(after)))
+    assert view.token == 2
+
+
+@pytest.mark.parametrize("hardware", ["H100-SXM", "NEVER-SEEN"])
+def test_a_reader_of_the_old_view_sees_nothing_of_the_new(hardware: str):
+    first = {"offer_id": "a", "provider": "prv_1", "site": "paris-1", "country": "FR", "hardware": "H100-SXM", "quantity": 1}
+    lists = {"certifications": ["hds"], "open_to": [], "closed_to": [], "state": "live"}
+    old = book_view(a_frame([{**first, **lists}]))
+    seen = facts(old)
+    new = updated(old, a_frame([{**first, **lists, "hardware": hardware, "quantity": 2}]), gone=[], token=1)
+    assert facts(old) == seen
+    assert np.array_equal(new.column("quantity"), [2])
+    assert new.values["hardware"][new.codes["hardware"][0]] == hardware
