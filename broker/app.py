@@ -22,6 +22,7 @@ from broker.cycle import MarketCycle, Timetable
 from broker.feeds.book import LiveBook
 from broker.feeds.desk import FeedDesk
 from broker.files.archive import UsageArchive
+from broker.identity_provider import IdentityProvider
 from broker.payments.collector import Collector
 from broker.payments.port import Processor
 from broker.payments.stored import StoredLedger
@@ -122,6 +123,7 @@ class Market:
     payout_policy  what every payout run keeps to
     quote_policy   what every quote keeps to
     sign_up        what an organisation that signs itself up begins with
+    identity       who else vouches for people; None lets them in by password and key alone
     archive        where closed usage is copied to; None leaves it in the store alone
     inside         whether webhooks may go to this machine and its networks, and without TLS: never in a real market
     """
@@ -129,6 +131,7 @@ class Market:
     processor: Processor | None = None
     payout_policy: PayoutPolicy = POLICY
     sign_up: SignUpTerms = SignUpTerms()
+    identity: IdentityProvider | None = None
     quote_policy: QuotePolicy = QuotePolicy()
     archive: UsageArchive | None = None
     inside: bool = False

@@ -7,6 +7,9 @@
     GRIDFARE_LOG_LEVEL         debug, info, warning or error (info)
     GRIDFARE_SELLER            seller.toml: who issues the invoices, as e-invoices and bank files must name it; kept once said
     GRIDFARE_SEGMENTS          directory, or s3://bucket/prefix (with the usual AWS_* variables), that closed usage is copied to
+    GRIDFARE_OIDC_ISSUER       OpenID Connect provider that people may sign in with; its redirect is <portal>/sign-in/elsewhere/back
+    GRIDFARE_OIDC_CLIENT_ID    what that provider calls this market, and
+    GRIDFARE_OIDC_SECRET       the secret it knows it by; both needed with the issuer
     STRIPE_API_KEY             secret key by which statements are collected and providers paid; without it nothing is
     STRIPE_WEBHOOK_SECRET      secret that signs the events Stripe sends; needed with the key
 
@@ -36,11 +39,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     seller_file: Path | None = None
     segments: str | None = None
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_secret: str | None = None
     stripe_api_key: str | None = None
     stripe_webhook_secret: str | None = None
 
     def __repr__(self) -> str:
-        names = ("database_url", "stripe_api_key", "stripe_webhook_secret")
+        names = ("database_url", "oidc_secret", "stripe_api_key", "stripe_webhook_secret")
         secrets = ", ".join(f"{name}={'set' if getattr(self, name) else 'not set'}" for name in names)
         return (
             f"Settings({secrets}, data_directory={str(self.data_directory)!r}, "
@@ -61,9 +67,20 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         log_level=_log_level(stated.get("GRIDFARE_LOG_LEVEL", defaults.log_level)),
         seller_file=Path(stated["GRIDFARE_SELLER"]) if "GRIDFARE_SELLER" in stated else None,
         segments=_segments(stated.get("GRIDFARE_SEGMENTS")),
+        oidc_issuer=_oidc_issuer(stated),
+        oidc_client_id=stated.get("GRIDFARE_OIDC_CLIENT_ID"),
+        oidc_secret=stated.get("GRIDFARE_OIDC_SECRET"),
         stripe_api_key=_stripe_key(stated.get("STRIPE_API_KEY"), stated.get("STRIPE_WEBHOOK_SECRET")),
         stripe_webhook_secret=stated.get("STRIPE_WEBHOOK_SECRET"),
     )
+
+
+def _oidc_issuer(stated: Mapping[str, str]) -> str | None:
+    issuer = stated.get("GRIDFARE_OIDC_ISSUER")
+    missing = [name for name in ("GRIDFARE_OIDC_CLIENT_ID", "GRIDFARE_OIDC_SECRET") if name not in stated]
+    if issuer is not None and missing:
+        raise BadInput("an identity provider knows this market by an id and a secret", variable=missing[0], would_do="what it gave you")
+    return issuer
 
 
 def _stripe_key(key: str | None, secret: str | None) -> str | None:

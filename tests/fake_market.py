@@ -14,6 +14,7 @@ import polars as pl
 from broker.app import Services
 from broker.clock import FixedClock
 from broker.feeds.desk import FeedDesk
+from broker.identity_provider import IdentityProvider
 from broker.services.accounts import AccountService, key_digest, require
 from broker.services.backlog import Backlog
 from broker.services.explanations import ClearedBook, ExplanationService
@@ -338,6 +339,7 @@ class FakeFinance:
 class FakeMarket:
     """`services()` like the real market's, on the fakes."""
 
+    identity: IdentityProvider | None = None
     shown_keys = (ShownKey(account_name="Atelier Lumière", story="Renders light.", key=KEY),)
 
     def __init__(

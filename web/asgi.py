@@ -13,12 +13,13 @@ from litestar.template import TemplateConfig
 
 from broker.app import OpenServices
 from broker.application import application
+from broker.identity_provider import IdentityProvider
 from broker.services.views import ShownKey
 from broker.world import catalogue
 from contracts.terms.errors import MarketError, NotFound, NotSignedIn
 from web import i18n
 from web.formats import FILTERS
-from web.pages import account, account_entry, finance, finance_lines, finance_money, provider
+from web.pages import account, account_elsewhere, account_entry, finance, finance_lines, finance_money, provider
 from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.finance import refused
 from web.pages.find import find
@@ -92,6 +93,11 @@ class OpensServices(Protocol):
         ...
 
     @property
+    def identity(self) -> IdentityProvider | None:
+        """Who else vouches for people; None where nobody does."""
+        ...
+
+    @property
     def shown_keys(self) -> Sequence[ShownKey]:
         """Keys anybody may use, for the sign-in page; none in a real market."""
         ...
@@ -107,6 +113,7 @@ def site(market: OpensServices) -> Litestar:
     )
     state = State(
         {
+            "identity": market.identity,
             "countries": dict(catalogue.countries().select("country", "name").iter_rows()),
             "places": list(catalogue.places().sort("name").select("place", "name").iter_rows()),
             "shown_keys": list(market.shown_keys),
@@ -117,7 +124,7 @@ def site(market: OpensServices) -> Litestar:
     sellers = Router("/", route_handlers=PROVIDER_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: provider.refused})
     people = Router(
         "/",
-        route_handlers=[*account_entry.PAGES, *account.PAGES],
+        route_handlers=[*account_entry.PAGES, *account_elsewhere.PAGES, *account.PAGES],
         exception_handlers={NotSignedIn: to_sign_in, MarketError: account.account_refused},
     )
     whole = application(

@@ -15,6 +15,7 @@ from broker.cycle import Timetable
 from broker.feeds.keeping import keep_feeds
 from broker.files.archive import UsageArchive
 from broker.files.settlement import read_seller
+from broker.identity_provider import IdentityProvider
 from broker.payments.opening import open_stripe
 from broker.services.signing_in import SignUpTerms
 from broker.serving import free_port, serve
@@ -64,6 +65,13 @@ async def _serve(settings: Settings, timetable: Timetable, *, dsn: str, seller: 
             if settings.stripe_api_key and settings.stripe_webhook_secret:
                 market.processor = open_stripe(settings.stripe_api_key, secret=settings.stripe_webhook_secret, clock=market.clock)
             market.archive = UsageArchive(settings.segments) if settings.segments else None
+            if settings.oidc_issuer:
+                market.identity = IdentityProvider(
+                    settings.oidc_issuer,
+                    client_id=settings.oidc_client_id or "",
+                    client_secret=settings.oidc_secret or "",
+                    entropy=os.urandom,
+                )
             market.sign_up = SignUpTerms(currency=timetable.currency, take_bps=timetable.fee_bps)
             async with unit_of_work(market.sessions) as work:
                 await AccountRepository(work).add_plans(FIRST_PLAN)

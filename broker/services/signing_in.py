@@ -32,7 +32,7 @@ from contracts.people import (
     scopes_of,
 )
 from contracts.terms.accounts import Account
-from contracts.terms.errors import BadInput, NotSignedIn
+from contracts.terms.errors import BadInput, Conflict, NotSignedIn
 from contracts.terms.ids import fresh_id
 from contracts.terms.time import iso
 
@@ -138,6 +138,14 @@ class SignInService:
         else:
             person = await self._people.person(known)
         return Entry(token=await self._open(person, party=await self._first_party(person), proven=True, agent=agent))
+
+    async def connect(self, caller: Caller, *, issuer: str, subject: str) -> None:
+        """Let an identity provider's word sign the caller in from now on. Raises Conflict when it means somebody else."""
+        person = await self.person(caller)
+        if await self._people.known_as(issuer, subject) not in (None, person.id):
+            raise Conflict("that sign-in is somebody else's here already", issuer=issuer)
+        await self._people.know_as(issuer, subject, person_id=person.id)
+        await self._note(caller, "connected a sign-in")
 
     async def give_code(self, token: str, code: str) -> Entry:
         """Prove a waiting session by six digits or a recovery code. Raises NotSignedIn when the session waits no longer."""

@@ -29,7 +29,7 @@ def _here(monkeypatch, database):
 
 
 def joined(database: str, token: str) -> tuple[str, frozenset[str]]:
-    async def join():
+    async def join() -> tuple[str, frozenset[str]]:
         engine = open_engine(database)
         async with unit_of_work(open_sessions(engine)) as work:
             desk = Desk(PeopleRepository(work), MemberRepository(work), now=SystemClock().now())

@@ -27,6 +27,7 @@ SAID = (
     later("owner"), later("buyer"), later("reader"), later("finance"), later("operator"),
     later("opened"), later("invited"), later("joined"), later("left"), later("removed"), later("changed a role"),
     later("withdrew an invitation"), later("made a password link"), later("second factor on"), later("second factor off"),
+    later("connected a sign-in"),
     later("No person has this address and password."),
     later("That is not the code of this minute, nor a recovery code you have left."),
     later("This address has a person already: sign in, or ask an owner of your organisation for a new password."),
@@ -184,6 +185,7 @@ async def _account(
     request: AnyRequest, services: Services, *, caller: Caller, fault: str | None = None, said: str | None = None
 ) -> Template:
     context: dict[str, object] = {"caller": caller, "marks": marks(request), "fault": fault, "said": said}
+    context["elsewhere"] = request.app.state.identity
     if caller.person_id is not None:
         person, factor = await services.signing_in.person(caller), await services.signing_in.second_factor(caller)
         qr = (

@@ -169,7 +169,7 @@ def form(request: AnyRequest, *, after: str, fault: str | None = None, person_fa
     desk = next((home for home in DESKS if after.startswith(home)), "")
     shown = sorted(request.app.state.shown_keys, key=lambda each: not each.account_name.endswith(DESKS.get(desk, "")))
     context = {"fault": fault, "after": ours(after), "shown_keys": shown, "desk": desk.strip("/")}
-    context |= {"person_fault": person_fault, "email": email}
+    context |= {"person_fault": person_fault, "email": email, "elsewhere": request.app.state.identity}
     return Template("sign_in.html", context=context, status_code=401 if fault or person_fault else 200, headers=NO_STORE)
 
 
