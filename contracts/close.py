@@ -121,8 +121,10 @@ def table_hash(table: Table, frame: pl.DataFrame) -> str:
         pl.col(column.name).list.join(";") if column.kind == "list" else pl.col(column.name).cast(pl.String) for column in table.columns
     ]
     texts = frame.select(pl.concat_str([cell.fill_null("") for cell in cells], separator="\t").alias("text"))["text"]
-    lines = texts.sort().str.join("\n").item() + "\n" if texts.len() else ""
-    return hashlib.sha256(lines.encode()).hexdigest()
+    lines = texts.sort().str.join("\n").cast(pl.Binary).item() if texts.len() else b""
+    digest = hashlib.sha256(lines)
+    digest.update(b"\n" if texts.len() else b"")
+    return digest.hexdigest()
 
 
 def reconcile(settlement: Settlement) -> tuple[Reconciliation, ...]:

@@ -94,7 +94,13 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest_of(self, path: Path) -> str | None:
         """SHA-256 of a file that is as it was."""
-        return next((seen.sha256 for seen in self.memory.files if seen.name == path.name and seen.is_still(path)), None)
+        seen = self._seen(path)
+        return seen.sha256 if seen else None
+
+    def height_of(self, path: Path) -> int | None:
+        """Rows of a file that is as it was."""
+        seen = self._seen(path)
+        return seen.rows if seen else None
 
     def serves(self, parts: UsageParts, periods: pl.DataFrame) -> bool:
         """Whether everything remembered is still so: files, periods, and what its leases could deliver."""
@@ -124,6 +130,9 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
                 same = cells["second"] == second[which].view(np.int64)
                 found.append(_frame(cells, ids["usage_id"].gather(which)).filter(pl.Series(same)))
         return pl.concat(found)
+
+    def _seen(self, path: Path) -> FileSeen | None:
+        return next((seen for seen in self.memory.files if seen.name == path.name and seen.is_still(path)), None)
 
 
 class MemoryWriter:

@@ -21,7 +21,7 @@ from broker.files.remembered import Remembered, read_remembering
 from broker.files.replacing import replace_file
 from broker.files.segments import SegmentedUsage, held_batch, segmented_usage, segments_digest, segments_folder
 from broker.files.tables import SUFFIXES, read_table, table_path
-from broker.files.usage_parts import Progress, UsageParts, read_parts, silent, usage_files, usage_parts
+from broker.files.usage_parts import Progress, UsageParts, nothing_known, read_parts, silent, usage_files, usage_parts
 from contracts.close import CloseRecord, PreviousClose
 from contracts.ledger_checks import settlement_faults
 from contracts.ledger_tables import (
@@ -161,7 +161,8 @@ def read_settlement(directory: Path, *, previous: Path | None = None) -> Settlem
     findings.stop_if_faulty()
     findings.take(settlement_faults(frames), files={name: path.name for name, path in paths.items()})
     known = {name: frames[name] for name in ("leases", "periods")}
-    parts = segmented_usage(segments, known["leases"]) if segments else usage_parts(usage, **known, findings=findings)
+    counted = earlier.height_of if earlier else nothing_known
+    parts = segmented_usage(segments, known["leases"]) if segments else usage_parts(usage, **known, findings=findings, known=counted)
     rows = USAGE.empty() if parts else read_parts(usage, **known, findings=findings)
     findings.stop_if_faulty()
     seller = directory / SELLER_FILE

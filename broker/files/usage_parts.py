@@ -5,7 +5,7 @@ What is kept is 8 bytes a row and the few rows that need thought. A fault ends t
 slowly, piece by piece, and every fault is named as in a small table.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -22,6 +22,8 @@ from contracts.ledger_tables import USAGE
 from contracts.usage import STATUS_ORDER, Reading
 from contracts.usage_stream import KeySet, UsageBatch, id_keys, read_batches, repeated_keys
 
+Heights = Callable[[Path], int | None]
+
 ROWS_SLOW = 500_000
 LARGE = 200_000
 
@@ -31,6 +33,11 @@ class Progress(Protocol):
 
     def __call__(self, stage: str, done: int, *, of: int) -> None:
         """`done` rows of `of`, in a stage named in words."""
+
+
+def nothing_known(path: Path) -> None:
+    """The rows of a file that nobody has counted."""
+    del path
 
 
 def silent(stage: str, done: int, *, of: int) -> None:
@@ -127,10 +134,15 @@ def read_parts(files: Sequence[Path], *, leases: pl.DataFrame, periods: pl.DataF
     return pl.concat(frames)
 
 
-def usage_parts(files: Sequence[Path], *, leases: pl.DataFrame, periods: pl.DataFrame, findings: Findings) -> UsageParts | None:
-    """Parquet files to be read in batches, or None where they are few rows, or not typed as the columns of usage are."""
+def usage_parts(
+    files: Sequence[Path], *, leases: pl.DataFrame, periods: pl.DataFrame, findings: Findings, known: Heights = nothing_known
+) -> UsageParts | None:
+    """Parquet files to be read in batches, or None where they are few rows, or not typed as the columns of usage are.
+
+    known   how many rows a file has that need not be asked
+    """
     try:
-        heights = tuple(int(pl.scan_parquet(path).select(pl.len()).collect().item()) for path in files)
+        heights = tuple(_height(path, known(path)) for path in files)
         schemas = {path: pl.scan_parquet(path).collect_schema() for path in files}
     except PolarsError:
         return None
@@ -140,6 +152,10 @@ def usage_parts(files: Sequence[Path], *, leases: pl.DataFrame, periods: pl.Data
         for name in (name for name in schema if name not in USAGE.schema):
             findings.warn(f"file {path.name}: column {name} is not one of the table and is left out")
     return UsageParts(files=tuple(files), rows=heights, leases=leases.select("lease_id", "accelerators").sort("lease_id"), periods=periods)
+
+
+def _height(path: Path, known: int | None) -> int:
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item()) if known is None else known
 
 
 def _typed(schema: pl.Schema) -> bool:

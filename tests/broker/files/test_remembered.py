@@ -64,9 +64,13 @@ def test_what_is_remembered_is_not_read_again(tmp_path, monkeypatch):
         scanned.append(path.name)
         return plain(path, leases)
 
+    counted = []
+    height = usage_parts._height
     monkeypatch.setattr(usage_parts, "_coded_scan", noted)
+    monkeypatch.setattr(usage_parts, "_height", lambda path, known: counted.append((path.name, known)) or height(path, known))
     read_settlement(tmp_path / "month", previous=tmp_path / "out").settle(as_of=3)
     assert scanned == ["arrived-3.parquet"]
+    assert [name for name, known in counted if known is None] == ["arrived-3.parquet"]
 
 
 def test_the_program_writes_the_same_bytes_with_and_without(tmp_path, capsys):
