@@ -19,7 +19,7 @@ from broker.world import catalogue
 from contracts.terms.errors import MarketError, NotFound, NotSignedIn
 from web import i18n
 from web.formats import FILTERS
-from web.pages import account, account_elsewhere, account_entry, finance, finance_lines, finance_money, provider
+from web.pages import account, account_elsewhere, account_entry, finance, finance_lines, finance_money, operator, provider
 from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.finance import refused
 from web.pages.find import find
@@ -74,6 +74,15 @@ FINANCE_PAGES = (
     finance_money.trail_page,
     finance_money.trail_csv,
 )
+OPERATOR_PAGES = (
+    operator.desk,
+    operator.cycle_page,
+    operator.check_cycle,
+    operator.providers_page,
+    operator.quarantine_page,
+    operator.incidents_page,
+    operator.rules_page,
+)
 PROVIDER_PAGES = (
     provider.desk,
     provider.offer_page,
@@ -121,6 +130,7 @@ def site(market: OpensServices) -> Litestar:
         }
     )
     desk = Router("/", route_handlers=FINANCE_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: refused})
+    operators = Router("/", route_handlers=OPERATOR_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: operator.refused})
     sellers = Router("/", route_handlers=PROVIDER_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: provider.refused})
     people = Router(
         "/",
@@ -129,7 +139,7 @@ def site(market: OpensServices) -> Litestar:
     )
     whole = application(
         market.services,
-        [*PAGES, own, desk, sellers, people, static],
+        [*PAGES, own, desk, operators, sellers, people, static],
         plugins=[HTMXPlugin()],
         refusal_page=refusal_page,
         configure={"template_config": _templates(), "state": state},
