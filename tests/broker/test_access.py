@@ -1,5 +1,6 @@
 """Getting at a lease: for its holder only, for its life only, wherever it runs; its provider alone says how far it is."""
 
+import asyncio
 import hashlib
 from datetime import timedelta
 
@@ -7,16 +8,21 @@ import pytest
 from sqlalchemy import func
 from sqlmodel import select
 
+from broker.api.examples import ANSWERS, EXAMPLES
 from broker.app import Market
 from broker.failover import serve_between
 from broker.services.access_views import AccessView, Deliveries, Delivery, Progress
+from broker.services.accounts import key_digest
 from broker.services.leases import Failure, Reclaim
 from broker.services.usage_views import UsageReport
 from broker.services.views import Caller
+from broker.store.repositories.accounts import AccountRepository
 from broker.store.rows import AccessRow
 from broker.store.unit_of_work import Sessions, unit_of_work
+from broker.worker import keep_promises
 from contracts.terms.errors import NotFound, NotPermitted, WrongState
-from tests.broker.small_market import START, USD, caller
+from tests.broker.feeds.http_sides import client_of
+from tests.broker.small_market import START, USD, caller, request
 from tests.broker.test_lease_life import leased, open_two_sites
 
 pytestmark = pytest.mark.anyio
@@ -154,6 +160,64 @@ async def test_after_a_failure_the_door_is_shut_and_opens_where_the_lease_goes_o
 async def market_serves(market: Market) -> None:
     """What is owed elsewhere is placed at once."""
     assert len(await serve_between(market.sessions, market.timetable.over, now=market.clock.now())) == 1
+
+
+async def test_over_http_the_provider_opens_and_the_holder_enters_as_documented(sessions: Sessions):
+    """What the API's description shows is sent as it stands, but for the lease's id; whoever waits long enough is let in no more."""
+    market, clock = await open_two_sites(sessions, elsewhere=USD)
+    lease = await leased(market, countries=["DE", "FR"])
+    async with unit_of_work(sessions) as work:
+        accounts = AccountRepository(work)
+        await accounts.add_provider_key("prv_a", key_digest("gf_grid"), scopes=["leases:write"], at=clock.now())
+        await accounts.add_key("acct_a", key_digest("gf_buyer"), scopes=["leases:write"], at=clock.now())
+    grid, buyer = ({"Authorization": f"Bearer {key}"} for key in ("gf_grid", "gf_buyer"))
+    clock.advance(START - clock.now())
+    async with client_of(market) as client:
+        (owed,) = (await client.get("/v1/deliveries", headers=grid)).json()["items"]
+        assert (owed["lease_id"], owed["token_digest"]) == (lease.lease_id, None)
+        progress = f"/v1/deliveries/{lease.lease_id}/progress"
+        opened = await client.post(progress, json=EXAMPLES["TellProgress"]["open"]["value"], headers=grid)
+        assert (opened.status_code, opened.json()["state"]) == (200, "active")
+        given = await client.get(f"/v1/leases/{lease.lease_id}/access", headers=buyer)
+        assert (given.status_code, given.headers["cache-control"]) == (200, "no-store")
+        assert set(given.json()) == set(ANSWERS["GetLeaseAccess"]["jobs"]["value"])
+        assert [(await client.get(address, headers=buyer)).status_code for address in ("/v1/deliveries", "/v1/leases/x/access")] == [
+            403,
+            404,
+        ]
+        assert (await client.post(progress, json={"state": "active"}, headers=grid)).status_code == 400, "where?"
+        clock.advance(4 * HOUR)
+        over = await client.post(progress, json=EXAMPLES["TellProgress"]["over"]["value"], headers=grid)
+        assert (over.status_code, over.json()["state"]) == (200, "completed")
+        assert (await client.get(f"/v1/leases/{lease.lease_id}/access", headers=buyer)).status_code == 409
+
+
+async def test_a_running_market_forgets_tokens_by_itself(sessions: Sessions):
+    market, clock, _, _ = await opened(sessions)
+    clock.advance(4 * HOUR)
+    keeping = asyncio.create_task(keep_promises(market, say=pytest.fail))
+    try:
+        for _ in range(100):
+            async with unit_of_work(sessions) as work:
+                if not (await work.scalars(select(func.count()).select_from(AccessRow))).one():
+                    return
+            await asyncio.sleep(0.1)
+        pytest.fail("the token is still there")
+    finally:
+        keeping.cancel()
+
+
+async def test_deliveries_come_in_pages(sessions: Sessions):
+    """Two bids of four are two leases; a page holds one."""
+    market, _ = await open_two_sites(sessions, elsewhere=USD)
+    async with market.services() as services:
+        await services.orders.submit(request(width=4, hours=4.0, countries=["DE"]), A)
+    await leased(market, width=4, hours=4.0, countries=["DE"])
+    async with market.services() as services:
+        first = await services.access.deliveries(GRID, limit=1)
+        second = await services.access.deliveries(GRID, cursor=first.next_cursor, limit=1)
+    ids = [each.lease_id for each in (*first.items, *second.items)]
+    assert (len(set(ids)), ids == sorted(ids), second.next_cursor) == (2, True, None)
 
 
 async def test_what_is_metered_is_owed_no_more(sessions: Sessions):

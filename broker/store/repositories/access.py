@@ -32,8 +32,7 @@ class AccessRepository:
         due = or_(col(LeaseRow.state).in_(IN_FORCE), col(LeaseRow.state).in_(HOLDING) & holds, (col(LeaseRow.state) != "completed") & owes)
         statement = select(col(LeaseRow.id)).where(col(LeaseRow.provider_id) == provider_id, col(LeaseRow.id) > after, due)
         ids = list(await self._session.scalars(statement.order_by(col(LeaseRow.id)).limit(limit)))
-        leases = LeaseRepository(self._session)
-        return [await leases.lease(lease_id) for lease_id in ids]
+        return await LeaseRepository(self._session).some(ids)
 
     async def metered_until(self, lease_ids: list[str]) -> dict[str, datetime]:
         """End of the last usage record, by lease."""

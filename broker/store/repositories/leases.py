@@ -62,6 +62,11 @@ class LeaseRepository:
             raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
         return (await self._leases([row]))[0]
 
+    async def some(self, lease_ids: list[str]) -> list[Lease]:
+        """Those of these leases that there are, by id."""
+        statement = select(LeaseRow).where(col(LeaseRow.id).in_(lease_ids)).order_by(col(LeaseRow.id))
+        return await self._leases(list(await self._session.scalars(statement)))
+
     async def of_account(self, account_id: str, *, after: str | None, limit: int, newest_first: bool = False) -> list[Lease]:
         """An account's leases by id, or those that start last first; those after a given one. Raises NotFound when that is no lease.
 
