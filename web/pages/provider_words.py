@@ -104,8 +104,10 @@ def reason(sums: Sums) -> str:
     if not sums.left:
         return gettext("Nothing was left.") if sums.sold else ""
     cause, hours = max(sums.lost.items(), key=lambda each: each[1])
-    return gettext("Most of the rest, %(hours)s hours: %(cause)s (%(meaning)s).", hours=hours_of(hours), cause=_lower(found(CAUSES[cause][0])),
-                   meaning=found(CAUSES[cause][1]))  # fmt: skip
+    name, meaning = (found(words) for words in CAUSES[cause])
+    return gettext(
+        "Most of the rest, %(hours)s hours: %(cause)s (%(meaning)s).", hours=hours_of(hours), cause=_lower(name), meaning=meaning
+    )
 
 
 def main_reason(offer: OfferSalesView) -> str:
