@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
+import polars as pl
 
 from contracts.exports.markup import Element, amount, check_currency, document, element, one_line
+from contracts.resale import RESELLER
 from contracts.statements import Seller, SettledBook
 from contracts.terms.errors import BadInput
 from contracts.terms.money import MICROS_PER_CENT, half_up
@@ -69,9 +71,10 @@ def export(book: SettledBook) -> dict[str, bytes]:
 
 
 def payments(book: SettledBook) -> Iterator[Payment]:
-    """Every payment of the close, by provider, currency and period."""
+    """Every payment of the close, by provider, currency and period. What a resale has fetched its holder has as prepaid balance."""
     earned: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for provider, period, currency, net in book.payouts.select("provider_id", "period", "currency", "net_micros").iter_rows():
+    payouts = book.payouts.filter(~pl.col("provider_id").str.starts_with(RESELLER))
+    for provider, period, currency, net in payouts.select("provider_id", "period", "currency", "net_micros").iter_rows():
         earned.setdefault((provider, currency), []).append((period, net))
     for (provider, currency), nets in sorted(earned.items()):
         due_micros = paid = 0

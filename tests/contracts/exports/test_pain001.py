@@ -173,3 +173,9 @@ def test_the_schema_accepts_every_file(book):
 
 def test_twice_the_same_bytes():
     assert export(CLOSES[1]) == export(CLOSES[1])
+
+
+def test_what_a_resale_has_fetched_is_no_transfer():
+    """Its holder has it as prepaid balance; the same from a provider is paid."""
+    assert paid(earning([50_000_000], provider="resale:lab")) == set()
+    assert paid(earning([50_000_000], provider="lab")) == {(1, 5000)}
