@@ -45,6 +45,7 @@ from broker.services.quote_ports import QuoteRules
 from broker.services.quotes import QuoteService
 from broker.services.receivables import MeterService, ReceivableService, ReconciliationService
 from broker.services.replies import ReplyService
+from broker.services.resale import ResaleService
 from broker.services.search import SearchService
 from broker.services.signing_in import SignInService, SignUpTerms
 from broker.services.usage import UsageService
@@ -67,6 +68,7 @@ from broker.store.repositories.provider_desk import ProviderRepository
 from broker.store.repositories.quotes import QuoteRepository
 from broker.store.repositories.reconciling import MeterRepository, ReconciliationRepository
 from broker.store.repositories.replies import ReplyRepository
+from broker.store.repositories.resales import ResaleRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.repositories.usage import UsageRepository
 from broker.store.repositories.webhooks import WebhookRepository
@@ -169,7 +171,8 @@ class Market:
         corrections = CorrectionService(acts, journal, clock=self.clock)
         disputes = DisputeService(acts, settlements, closes=settlements, corrections=corrections, clock=self.clock)
         orders = OrderService(accounts, BidRepository(work), journal=journal, clock=self.clock, entropy=os.urandom)
-        holding = LeaseService(leases, clock=self.clock)
+        quotes = QuoteRepository(work)
+        holding = LeaseService(leases, ResaleService(ResaleRepository(work), quotes, clock=self.clock), clock=self.clock)
         offers = self._offers(work)
         table = self.timetable
         return Services(
@@ -190,7 +193,7 @@ class Market:
             operators=self._operators(work),
             orders=orders,
             providers=self._providers(work),
-            quotes=QuoteService(QuoteRepository(work), orders=orders, leases=holding, rules=self._quote_rules(), clock=self.clock),
+            quotes=QuoteService(quotes, orders=orders, leases=holding, rules=self._quote_rules(), clock=self.clock),
             receivables=ReceivableService(acts, journal, disputes=disputes, clock=self.clock),
             reconciliation=ReconciliationService(ReconciliationRepository(work)),
             replies=ReplyService(ReplyRepository(work), self.clock),

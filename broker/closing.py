@@ -31,6 +31,7 @@ from contracts.close import PERIOD_TABLES, CloseRecord, PreviousClose, close_rec
 from contracts.events import prepaid_spent
 from contracts.journal import JournalEntry, Posting
 from contracts.periods import CLOSED, Exported, Frozen, PeriodStanding, Preview, Previewed, Rated, Reviewed, standing_of
+from contracts.resale import proceeds_entries
 from contracts.review import Bounds, Outlier, Unbilled, bills, changes, outliers
 from contracts.settlement import Settlement, SettlementBook, settle
 from contracts.terms.errors import BadInput, ClearingFailed, Conflict, NotFound, WrongState
@@ -333,6 +334,8 @@ async def _apply(work: WorkSession, settled: _Settled) -> None:
     await SettlementRepository(work).keep(settled.closed, settlement, record=settled.record)
     own = msgspec.structs.replace(settlement, postings=settlement.postings.filter(pl.col("period") == settled.closed.period))
     await journal.add_many(list(own.entries))
+    # Before prepaid balances pay: what a resale has fetched pays the same month.
+    await journal.add_many(proceeds_entries(settlement.payouts, period=settled.closed.period, at=settled.closed.closes_at))
     await journal.add_many(_paid_in_advance(settled, await journal.by_party("prepaid")))
     await journal.void(await journal.award_holds_over(settled.closed.month.end))
 

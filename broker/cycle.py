@@ -24,6 +24,7 @@ from broker.store.repositories.cycles import CycleRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.quotes import QuoteRepository
+from broker.store.repositories.resales import ResaleRepository
 from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
 from contracts.holds import Hold
 from contracts.journal import JournalEntry
@@ -136,6 +137,7 @@ class MarketCycle:
             if cycle.status == "applied":
                 return await _report(work, cycle)
             await _end_bids(work, before=rules.start)
+            await ResaleRepository(work).end_over(self._clock.now())
             end = rules.grid.period(rules.slots - 1).end
             book = await BookRepository(work).book(rules, await bids.open_between(rules.start, end), now=self._clock.now())
             data = encode_book(book)

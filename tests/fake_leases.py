@@ -7,7 +7,9 @@ import msgspec
 from broker.clock import Clock
 from broker.services.accounts import require
 from broker.services.leases import Failure, Reclaim
-from broker.services.views import Caller, LeaseView, Page
+from broker.services.resale import nothing_ahead, nothing_offered
+from broker.services.views import Caller, LeaseView, Page, ResaleView
+from contracts.resale import ResaleRequest
 from contracts.terms.errors import NotFound, NotPermitted
 
 
@@ -34,6 +36,26 @@ class FakeLeases:
         lease = await self.lease(lease_id, caller)
         begun = [slot for slot in lease.slots if slot.start < self._clock.now()]
         self.kept[lease_id] = msgspec.structs.replace(lease, state="released", slots=begun)
+        return self.kept[lease_id]
+
+    async def resell(self, lease_id: str, request: ResaleRequest, *, caller: Caller) -> LeaseView:
+        require(caller, "leases:write")
+        lease = await self.lease(lease_id, caller)
+        ahead = [slot for slot in lease.slots if slot.start >= self._clock.now() and request.admits(slot)]
+        if not ahead:
+            raise nothing_ahead(lease_id)
+        offered = [msgspec.structs.replace(slot, rate_micros=request.rate_micros) for slot in ahead]
+        resale = ResaleView(resale_id="ofr_running~1", state="open", released=False, offered=offered, sold=[])
+        self.kept[lease_id] = msgspec.structs.replace(lease, resales=[*lease.resales, resale])
+        return self.kept[lease_id]
+
+    async def withdraw_resale(self, lease_id: str, caller: Caller) -> LeaseView:
+        require(caller, "leases:write")
+        lease = await self.lease(lease_id, caller)
+        if not any(each.state == "open" for each in lease.resales):
+            raise nothing_offered(lease_id)
+        closed = [msgspec.structs.replace(each, state="withdrawn", offered=[]) for each in lease.resales]
+        self.kept[lease_id] = msgspec.structs.replace(lease, resales=closed)
         return self.kept[lease_id]
 
     async def reclaim(self, lease_id: str, wish: Reclaim, *, caller: Caller) -> LeaseView:

@@ -42,6 +42,13 @@ EXAMPLES = {
             ],
         },
     },
+    "ResellLease": {
+        "four_of_them": {
+            "summary": "Four of the accelerators, what is left of the month, at 1.80 or more",
+            "value": {"rate_micros": 1_800_000, "accelerators": 4, "end": "2027-02-01T00:00:00Z"},
+        },
+        "all": {"summary": "All that has not begun, at 1.50 or more", "value": {"rate_micros": 1_500_000}},
+    },
     "TellProgress": {
         "open": {
             "summary": "The lease has begun, and its holder goes in here",

@@ -1,4 +1,4 @@
-"""Ending leases early and making them longer; watching and releasing are beside the bids."""
+"""Ending leases early, making them longer and selling them on; watching and releasing are beside the bids."""
 
 from litestar import Controller, post
 from litestar.di import NamedDependency
@@ -10,6 +10,7 @@ from broker.services.leases import Failure, Reclaim
 from broker.services.quotes import QuoteView
 from broker.services.replies import RequestKey
 from broker.services.views import Caller, LeaseView
+from contracts.resale import ResaleRequest
 from contracts.terms.quotes import Extension
 
 
@@ -34,6 +35,34 @@ class LeaseLifeController(Controller):
         return await services.replies.once(
             lambda: services.quotes.extend(lease_id, data.hours, caller=caller), QuoteView, request=request_key
         )
+
+    @post("/resell", operation_id="ResellLease", summary="Offer a lease on", status_code=200)
+    async def resell(
+        self,
+        lease_id: FromPath[str],
+        data: JSONBody[ResaleRequest],
+        *,
+        services: NamedDependency[Services],
+        caller: NamedDependency[Caller],
+        request_key: NamedDependency[RequestKey | None],
+    ) -> LeaseView:
+        """Offer slots of yours that have not begun, at the next gates and for quotes, to whoever pays at least the rate.
+
+        You go on paying your own rate, and what they fetch pays your statements. Grants are not resold.
+        """
+        return await services.replies.once(lambda: services.leases.resell(lease_id, data, caller=caller), LeaseView, request=request_key)
+
+    @post("/resell/withdraw", operation_id="WithdrawResale", summary="Take an offered lease back", status_code=200)
+    async def withdraw_resale(
+        self,
+        lease_id: FromPath[str],
+        *,
+        services: NamedDependency[Services],
+        caller: NamedDependency[Caller],
+        request_key: NamedDependency[RequestKey | None],
+    ) -> LeaseView:
+        """Take back what of it has not been sold. What was sold stays sold."""
+        return await services.replies.once(lambda: services.leases.withdraw_resale(lease_id, caller), LeaseView, request=request_key)
 
     @post("/reclaim", operation_id="ReclaimLease", summary="Call a lease back", status_code=200)
     async def reclaim(

@@ -22,6 +22,7 @@ from broker.services.leases import Failure, Reclaim
 from broker.services.usage_views import UsageReport
 from broker.services.webhooks import EndpointRequest
 from contracts.feed.messages import Envelope
+from contracts.resale import ResaleRequest
 from contracts.terms.bids import BidRequest
 from contracts.terms.quotes import Extension, QuoteRequest
 
@@ -40,7 +41,7 @@ REFUSALS = {
     "500": "A bug of ours; nothing was changed",
     "503": "Not ready",
 }
-STRICT = (BidRequest, EndpointRequest, Extension, Failure, Progress, QuoteRequest, Reclaim, UsageReport)
+STRICT = (BidRequest, EndpointRequest, Extension, Failure, Progress, QuoteRequest, Reclaim, ResaleRequest, UsageReport)
 Document = dict[str, Any]
 
 

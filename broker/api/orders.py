@@ -96,7 +96,10 @@ class LeaseController(Controller):
         caller: NamedDependency[Caller],
         request_key: NamedDependency[RequestKey | None],
     ) -> LeaseView:
-        """Give up the slots that have not begun: they are offered again. The slot under way is paid."""
+        """Give up the slots that have not begun: they are offered again, and what they fetch counts against what you owe for them.
+
+        The slot under way is paid. A plan that does not pay by the rate owes nothing for slots that have not begun.
+        """
         return await services.replies.once(lambda: services.leases.release(lease_id, caller), LeaseView, request=request_key)
 
 

@@ -13,9 +13,12 @@ from broker.clock import Clock
 from broker.feeds.listeners import Told
 from broker.services.accounts import PROVIDER
 from broker.services.leases import LeaseService, Reclaim
+from broker.services.resale import ResaleService
 from broker.services.views import Caller
 from broker.store.repositories.feed import FeedRepository
 from broker.store.repositories.leases import LeaseRepository
+from broker.store.repositories.quotes import QuoteRepository
+from broker.store.repositories.resales import ResaleRepository
 from broker.store.unit_of_work import WorkSession
 from contracts.feed.session import Effect, LeaseReclaimed
 from contracts.terms.errors import MarketError
@@ -53,7 +56,8 @@ async def _call_back(work: WorkSession, provider_id: str, *, effect: LeaseReclai
     wish = Reclaim(deadline=effect.deadline, reason=effect.reason.replace("\0", "").strip() or UNSAID)
     try:
         # Refused before anything is written, so the rest of the batch goes on in the same transaction.
-        await LeaseService(leases, clock=clock).reclaim(effect.lease_id, wish, caller=grid)
+        resale = ResaleService(ResaleRepository(work), QuoteRepository(work), clock=clock)
+        await LeaseService(leases, resale, clock=clock).reclaim(effect.lease_id, wish, caller=grid)
     except MarketError as refusal:
         said = ReclaimRefused(lease_id=effect.lease_id, code=refusal.code, detail=refusal.message)
         if refusal.code != "wrong_state":

@@ -12,8 +12,10 @@ import msgspec
 from broker.clock import Clock
 from broker.services.accounts import require
 from broker.services.ports import Leases
-from broker.services.views import Caller, LeaseSlotView, LeaseView, Page
+from broker.services.resale import ResaleService, nothing_ahead, nothing_offered
+from broker.services.views import Caller, LeaseView, Page, slot_views
 from contracts.leasing import check_reclaim
+from contracts.resale import ResaleRequest, given_up
 from contracts.terms.errors import NotFound, NotPermitted
 from contracts.terms.leases import IN_FORCE, ClosedBy, Lease
 
@@ -50,8 +52,9 @@ def _check_reason(reason: str) -> None:
 class LeaseService:
     """Watching leases and ending them."""
 
-    def __init__(self, leases: Leases, *, clock: Clock) -> None:
+    def __init__(self, leases: Leases, resale: ResaleService, *, clock: Clock) -> None:
         self._leases = leases
+        self._resale = resale
         self._clock = clock
 
     async def leases(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[LeaseView]:
@@ -76,15 +79,35 @@ class LeaseService:
     async def release(self, lease_id: str, caller: Caller) -> LeaseView:
         """Give up the slots that have not begun: they are offered again. Raises WrongState when it has ended.
 
-        The slot under way stays the holder's, and is paid.
+        The slot under way stays the holder's, and is paid. What nobody buys before its slot begins is paid too; what somebody buys
+        counts against its rate. A plan that pays by no rate owes nothing for the rest.
         """
         require(caller, "leases:write")
-        whole = await self._own(lease_id, caller)
-        now = self._clock.now()
-        parts = [whole, *await self._leases.parts_of([whole.id])]
-        for part in [part for part in parts if part.state in IN_FORCE] or [whole]:
-            await self._leases.move(part.id, "released", at=now, reason="released by its holder", closed_by="owner")
-            await self._leases.cut(part.id, now)
+        parts, now = await self._in_force(lease_id, caller), self._clock.now()
+        for part in parts:
+            rest = given_up(part, now=now) if await self._resale.stop(part) else None
+            await self._leases.give_up(part.id, rest, at=now)
+            if rest is not None:
+                await self._resale.give_up(rest)
+        return await self.lease(lease_id, caller)
+
+    async def resell(self, lease_id: str, request: ResaleRequest, *, caller: Caller) -> LeaseView:
+        """Offer slots that have not begun to whoever pays the rate: the holder stays liable for its own, and has what they fetch.
+
+        Raises NotPermitted for what may not be resold, WrongState where nothing that was named is ahead, or is offered already.
+        """
+        require(caller, "leases:write")
+        offered = [await self._resale.offer(part, request) for part in await self._in_force(lease_id, caller)]
+        if not any(offered):
+            raise nothing_ahead(lease_id)
+        return await self.lease(lease_id, caller)
+
+    async def withdraw_resale(self, lease_id: str, caller: Caller) -> LeaseView:
+        """Take back what has not been sold. Raises NotFound where nothing is offered, WindowClosed while a cycle decides about it."""
+        require(caller, "leases:write")
+        taken_back = [await self._resale.withdraw(part) for part in await self._in_force(lease_id, caller)]
+        if not any(taken_back):
+            raise nothing_offered(lease_id)
         return await self.lease(lease_id, caller)
 
     async def reclaim(self, lease_id: str, wish: Reclaim, *, caller: Caller) -> LeaseView:
@@ -93,7 +116,9 @@ class LeaseService:
         Raises NotFound for another provider's lease, NotPermitted for a better tier, WindowClosed for less than the lease's notice.
         """
         lease, now = await self._delivered_by(lease_id, caller), self._clock.now()
-        check_reclaim(lease, wish.deadline, now=now)
+        # Whoever bought it from its holder at whatever tier, the provider has promised what it promised.
+        promised = msgspec.structs.replace(lease, tier=await self._leases.promised_tier(lease))
+        check_reclaim(promised, wish.deadline, now=now)
         await self._leases.move(lease.id, "reclaimed", at=now, reason=wish.reason, closed_by="provider")
         await self._leases.break_off(lease.id, wish.deadline)
         return (await self._views([await self._leases.lease(lease.id)]))[0]
@@ -112,6 +137,13 @@ class LeaseService:
         """One of the caller's leases and what goes on from it, in order. Raises NotFound."""
         first = await self._own(lease_id, caller)
         return [first, *await self._leases.parts_of([first.id])]
+
+    async def _in_force(self, lease_id: str, caller: Caller) -> list[Lease]:
+        """The parts of one of the caller's leases that are in force, or the first of it, locked once their hardware's turn is taken."""
+        parts = await self.whole(lease_id, caller)
+        await self._resale.take_turn(parts)
+        parts = [await self._leases.lease(part.id, locked=True) for part in parts]
+        return [part for part in parts if part.state in IN_FORCE] or parts[:1]
 
     async def _own(self, lease_id: str, caller: Caller) -> Lease:
         lease = await self._leases.lease(lease_id)
@@ -134,14 +166,27 @@ class LeaseService:
             parts.setdefault(str(part.continues), []).append(part)
         ids = [lease.id for lease in (*leases, *(part for each in parts.values() for part in each))]
         delivered, ends = await self._leases.delivered(ids), await self._leases.ends(ids)
-        return [_view([lease, *parts.get(lease.id, [])], delivered=delivered, ends=ends) for lease in leases]
+        resales = await self._resale.views(ids)
+        views = []
+        for lease in leases:
+            each = [lease, *parts.get(lease.id, [])]
+            offered = [resale for part in each for resale in resales.get(part.id, [])]
+            kept = [part for part in each if not any(resale.released for resale in resales.get(part.id, []))]
+            view = _view(each, kept=kept, delivered=delivered, ends=ends)
+            views.append(msgspec.structs.replace(view, resales=offered))
+        return views
 
 
-def _view(parts: Sequence[Lease], *, delivered: dict[str, tuple[int, int]], ends: dict[str, tuple[str, str]]) -> LeaseView:
-    """The parts of one lease as one: the first says which, the latest in force (or the last) where and how it stands."""
+def _view(
+    parts: Sequence[Lease], *, kept: Sequence[Lease], delivered: dict[str, tuple[int, int]], ends: dict[str, tuple[str, str]]
+) -> LeaseView:
+    """The parts of one lease as one: the first says which, the latest in force (or the last) where and how it stands.
+
+    kept   those whose slots are its holder's to use: what was given up is only paid, and sold
+    """
     first = parts[0]
     now = next((part for part in parts if part.state in IN_FORCE), parts[-1])
-    slots = sorted((slot for part in parts for slot in part.slots if slot.quantity or len(parts) == 1), key=lambda slot: slot.start)
+    slots = sorted((slot for part in kept for slot in part.slots if slot.quantity or len(kept) == 1), key=lambda slot: slot.start)
     closed_by, reason = ends.get(now.id, (None, None))
     return LeaseView(
         lease_id=first.id,
@@ -152,8 +197,8 @@ def _view(parts: Sequence[Lease], *, delivered: dict[str, tuple[int, int]], ends
         tier=now.tier,
         state=now.state,
         starts_at=first.starts_at,
-        ends_at=max(part.ends_at for part in parts),
-        slots=[LeaseSlotView(start=s.start, end=s.end, quantity=s.quantity, rate_micros=s.rate_micros) for s in slots],
+        ends_at=max(part.ends_at for part in kept),
+        slots=slot_views(slots),
         delivered_seconds=sum(delivered.get(part.id, (0, 0))[0] for part in parts),
         failed_seconds=sum(delivered.get(part.id, (0, 0))[1] for part in parts),
         closed_by=closed_by,

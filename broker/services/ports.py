@@ -132,6 +132,10 @@ class Leases(Protocol):
         """By whom and why leases were closed, where somebody closed them."""
         ...
 
+    async def promised_tier(self, lease: Lease) -> str:
+        """The tier its provider is bound by, whoever sold it on."""
+        ...
+
     async def break_off(self, lease_id: str, at: datetime) -> None:
         """Drop the slots that begin at or after a moment, and keep them as what the holder is still owed."""
         ...
@@ -140,8 +144,8 @@ class Leases(Protocol):
         """Move a lease and write the event. Raises WrongState."""
         ...
 
-    async def cut(self, lease_id: str, at: datetime) -> None:
-        """Drop the slots that have not begun: they are offered again."""
+    async def give_up(self, lease_id: str, rest: Lease | None, *, at: datetime) -> None:
+        """Move a lease to released, without the slots that have not begun; `rest` keeps them, for its holder to pay and to sell."""
         ...
 
     async def delivered(self, lease_ids: list[str]) -> dict[str, tuple[int, int]]:

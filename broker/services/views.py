@@ -4,6 +4,7 @@ Money is integer micros with the currency named beside it; times are UTC; a rate
 unless its name says otherwise. Fields are the dictionary's words; unknown fields are refused.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -11,6 +12,7 @@ import msgspec
 
 from contracts.terms.bids import BidRequest
 from contracts.terms.errors import Fact
+from contracts.terms.leases import LeaseSlot
 
 T = TypeVar("T")
 
@@ -58,11 +60,39 @@ class LeaseSlotView(msgspec.Struct, frozen=True, kw_only=True):
     rate_micros: int
 
 
+class SoldSlotView(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot that was sold on: what its buyer pays per accelerator-hour, and what its holder goes on paying."""
+
+    start: datetime
+    end: datetime
+    quantity: int
+    rate_micros: int
+    own_rate_micros: int
+
+
+class ResaleView(msgspec.Struct, frozen=True, kw_only=True):
+    """What its holder offers on of a lease.
+
+    resale_id  the id of the offer others see
+    state      open, withdrawn or ended
+    released   whether it is offered because the lease was given up
+    offered    what may still be sold, at the least rate it goes for
+    sold       what was
+    """
+
+    resale_id: str
+    state: str
+    released: bool
+    offered: list[LeaseSlotView]
+    sold: list[SoldSlotView]
+
+
 class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     """A lease as its holder sees it, all its parts as one; where it runs and how it stands is of the part in force.
 
     closed_by  whose doing its end was: owner, provider or network; null while it runs, and when it ran to its end
     parts      ids under which it goes on elsewhere after a failure, or longer: what providers report usage on
+    resales    what its holder offered on, oldest first; what was sold is no slot of the lease any more
     """
 
     lease_id: str
@@ -80,6 +110,12 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     closed_by: str | None = None
     close_reason: str | None = None
     parts: list[str] = []
+    resales: list[ResaleView] = []
+
+
+def slot_views(slots: Iterable[LeaseSlot]) -> list[LeaseSlotView]:
+    """Slots as they are shown."""
+    return [LeaseSlotView(start=s.start, end=s.end, quantity=s.quantity, rate_micros=s.rate_micros) for s in slots]
 
 
 class StatementLine(msgspec.Struct, frozen=True, kw_only=True):

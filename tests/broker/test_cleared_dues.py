@@ -11,7 +11,9 @@ from broker.services.usage_views import UsageReport
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
+from contracts.resale import ResaleRequest
 from contracts.terms.accounts import Provider
+from contracts.terms.quotes import QuoteRequest
 from contracts.terms.time import month_of
 from pricing.simulation.delivery import Reliability
 from tests.broker.small_market import GATE, START, USD, caller, cycle_of, open_small_market, pass_time, request
@@ -23,11 +25,18 @@ Moves = list[tuple[str, str, int]]
 
 
 async def two_grids(sessions: Sessions, reliability: Reliability) -> Market:
+    """What two grids sold, delivered as reliably as said, and the month ready to close."""
+    market = await sold(sessions)
+    await deliver(market, reliability)
+    return market
+
+
+async def sold(sessions: Sessions) -> Market:
     """One pool of two grids, 8 each at 1.00 and 2.00; guaranteed leaves 20 % of 16, 4, free, so that 12 of 16 wanted are sold for an hour.
 
     The second grid sells 4 and stands by with 4; both share the premium by halves.
     """
-    market, clock = await open_small_market(sessions)
+    market, _ = await open_small_market(sessions)
     async with unit_of_work(sessions) as work:
         await AccountRepository(work).add_providers([Provider(id="prv_b", name="B", country="DE", kind="neocloud")])
         await work.execute(text("UPDATE offers SET provider = 'prv_b' WHERE id = 'ofr_b'"))
@@ -35,9 +44,13 @@ async def two_grids(sessions: Sessions, reliability: Reliability) -> Market:
     async with market.services() as services:
         await services.orders.submit(request(**wish, limit_guaranteed_micros=9 * USD, limit_spot_micros=None), A)
     await cycle_of(market).run(GATE)
-    await SimulatedGrid(sessions, reliability).deliver(START + timedelta(hours=5))
-    clock.advance(CLOSES_AT - clock.now())
     return market
+
+
+async def deliver(market: Market, reliability: Reliability) -> None:
+    """Time up to the close, and what became of every lease."""
+    await SimulatedGrid(market.sessions, reliability).deliver(START + timedelta(hours=5))
+    pass_time(market, CLOSES_AT - market.clock.now())
 
 
 async def moved(sessions: Sessions, kind: str) -> list[Moves]:
@@ -94,6 +107,24 @@ async def test_providers_are_owed_what_the_clearing_says_they_receive(sessions: 
             [("provider_payable", "prv_a", 14 * USD), ("provider_payable", "prv_b", -14 * USD)]
         ]
     assert await payable(sessions) == dict(await facts(sessions, received))
+    async with market.services() as services:
+        assert (await services.reconciliation.reconcile()).holds
+
+
+async def test_premiums_follow_what_was_sold_on_and_given_up(sessions: Sessions):
+    """Five of the first grid's eight are B's now, the second grid's four stand by for nobody: the clearing's shares are what they were."""
+    market = await sold(sessions)
+    async with market.services() as services:
+        first, second = sorted((await services.leases.leases(A)).items, key=lambda lease: -lease.slots[0].quantity)
+        await services.leases.resell(first.lease_id, ResaleRequest(rate_micros=USD), caller=A)
+        await services.leases.release(second.lease_id, A)
+    async with market.services() as services:
+        quote = await services.quotes.hold(QuoteRequest(accelerators=5, hours=1.0, start=START, offer_id="ofr_a~1"), caller("acct_b"))
+        await services.quotes.accept(quote.quote_id, caller("acct_b"))
+    await deliver(market, FAITHFUL)
+    await close(market)
+    assert await moved(sessions, "premium_share") == [[("provider_payable", "prv_a", 14 * USD), ("provider_payable", "prv_b", -14 * USD)]]
+    assert await payable(sessions) == {"prv_a": 58 * USD, "prv_b": 50 * USD}
     async with market.services() as services:
         assert (await services.reconciliation.reconcile()).holds
 

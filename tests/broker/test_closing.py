@@ -170,25 +170,6 @@ async def test_releasing_a_lease_offers_the_rest_again(sessions: Sessions):
     assert (report.certificate.holds, report.awards) == (True, 4), "both slots that are left sell both offers whole"
 
 
-async def test_a_released_lease_is_paid_to_the_end_of_its_slot(sessions: Sessions):
-    """Four slots of 8; released half way through the second: two slots are metered and billed, 16.00, and metered once."""
-    market, clock = await open_small_market(sessions)
-    async with market.services() as services:
-        await services.orders.submit(request(hours=32.0, limit_spot_micros=1 * USD), A)
-    await cycle_of(market).run(GATE)
-    clock.advance(START + timedelta(minutes=90) - clock.now())
-    async with market.services() as services:
-        lease = (await services.leases.leases(A)).items[0]
-        await services.leases.release(lease.lease_id, A)
-    grid = SimulatedGrid(sessions, FAITHFUL)
-    assert [(await grid.deliver(START + timedelta(hours=hour))).records for hour in (1, 2, 5)] == [1, 1, 0]
-    clock.advance(CLOSES_AT - clock.now())
-    await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
-    async with market.services() as services:
-        statement = await services.finance.statement(1, A)
-    assert [line.amount_micros for line in statement.lines if line.kind == "usage"] == [16 * USD]
-
-
 async def test_the_database_refuses_to_rewrite_usage(sessions: Sessions):
     await delivered_market(sessions, FAITHFUL)
     with pytest.raises(Exception, match="usage_records"):

@@ -107,7 +107,7 @@ def lease_row(lease: LeaseView, now: datetime, *, currency: str) -> LeaseRow:
         slots = "1 slot" if len(ahead) == 1 else f"{len(ahead)} slots"
         release = (
             f"Gives back {slots} from {moment(ahead[0].start)} on, {quantity(_seconds(ahead) / HOUR.total_seconds())} accelerator-hours "
-            f"worth {money(_cost_micros(ahead))} {currency}: they are offered again and you do not pay for them"
+            f"worth {money(_cost_micros(ahead))} {currency}: they are offered again, and what they fetch is taken off what you pay for them"
             f"{'; the slot under way stays yours and is paid' if under_way else ''}. This cannot be taken back."
         )
     return LeaseRow(lease=lease, timeline=timeline(lease.slots, now), release=release)

@@ -1,6 +1,6 @@
 """The book a cycle reads: offers, leases in force, open bids and the facts around them, in one short read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlmodel import SQLModel, col, select
 from broker.services.quote_ports import HeldAt
 from broker.store.copying import merge
 from broker.store.repositories.feed import believed
+from broker.store.repositories.resales import AskedSlot, ResaleRepository
 from broker.store.rows import (
     AccountRow,
     LatencyRow,
@@ -36,6 +37,7 @@ class BookRepository:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+        self._resales = ResaleRepository(session)
 
     async def places(self) -> dict[str, Place]:
         """Where each offer runs, those that are gone too: what was cleared while they were there is delivered."""
@@ -50,12 +52,14 @@ class BookRepository:
         """
         period_start, period_end = rules.start, rules.grid.period(rules.slots - 1).end
         slots = await self._slots_in_force(period_start, period_end)
+        resold = await self._resales.for_sale(start=period_start, end=period_end, now=now)
         offers = await self._offers(rules.slots)
+        offers = offers.filter(~pl.col("offer_id").is_in([name for name, left in resold.items() if not left]))
         frames = {
             "offers": offers,
             "bids": _bid_frame(rules, bids, held=_held_by_bid(slots), accounts=await self._accounts()),
             "commitments": _on(offers, pl.concat([_commitments(rules, slots), await self._held(rules, HeldAt(now))])),
-            "offer_slots": await self._offer_slots(rules),
+            "offer_slots": pl.concat([await self._offer_slots(rules), _resold_slots(rules, offers, resold=resold)]),
             "zones": await self._zones(rules),
             "latency": await self._facts(LatencyRow, LATENCY),
         }
@@ -72,13 +76,15 @@ class BookRepository:
         rows = list(await self._session.scalars(wanted.order_by(col(OfferRow.id))))
         ids = [row.id for row in rows]
         offers = _offer_frame(rows, rules.slots)
-        slots = await self._slots_in_force(rules.start, rules.grid.period(rules.slots - 1).end, offers=ids)
+        end = rules.grid.period(rules.slots - 1).end
+        slots = await self._slots_in_force(rules.start, end, offers=ids)
+        resold = await self._resales.for_sale(start=rules.start, end=end, now=held.now)
         account = await self._session.get_one(AccountRow, bid.account_id)
         frames = {
             "offers": offers,
             "bids": _bid_frame(rules, [bid], held={}, accounts={bid.account_id: _account(account)}),
             "commitments": _on(offers, pl.concat([_commitments(rules, slots), await self._held(rules, held)])),
-            "offer_slots": await self._offer_slots(rules, offers=ids),
+            "offer_slots": pl.concat([await self._offer_slots(rules, offers=ids), _resold_slots(rules, offers, resold=resold)]),
         }
         if any(row.energy_indexed for row in rows):
             frames["zones"] = await self._zones(rules)
@@ -200,6 +206,19 @@ def _offer_frame(rows: Sequence[OfferRow], slots: int) -> pl.DataFrame:
 def _on(offers: pl.DataFrame, commitments: pl.DataFrame) -> pl.DataFrame:
     """Commitments on offers that still stand; what is withdrawn has nothing left to be committed of."""
     return commitments.join(offers.select("offer_id"), on="offer_id", how="semi")
+
+
+def _resold_slots(rules: MarketRules, offers: pl.DataFrame, *, resold: Mapping[str, Mapping[datetime, AskedSlot]]) -> pl.DataFrame:
+    """What resales have in each slot of the grid, nothing where they have none: what a holder sells is no promise for every day."""
+    starts = [rules.grid.period(slot).start for slot in range(rules.slots)]
+    rows = [
+        {"offer_id": name, "slot": slot, "quantity": asked.quantity, "rate_micros": asked.rate_micros}
+        for name, rate in offers.select("offer_id", "rate_micros").iter_rows()
+        if name in resold
+        for slot, start in enumerate(starts)
+        for asked in [resold[name].get(start, AskedSlot(0, rate))]
+    ]
+    return _frame(rows, OFFER_SLOTS)
 
 
 def _hours(book: MarketBook) -> list[dict[str, Any]]:

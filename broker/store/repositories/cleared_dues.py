@@ -18,37 +18,51 @@ from pricing.pools import gather
 
 SECONDS_PER_HOUR = 3600
 # Cycles that owe anything and of which a close learns something new: a slot of its month, or a record that came since the close before.
+# What the buyer of a holder is given, the holder has bought at the cycle.
 CYCLES = """
+    WITH RECURSIVE bought(lease_id, of_lease_id) AS (
+        SELECT lease_id, of_lease_id FROM lease_sales
+        UNION SELECT b.lease_id, s.of_lease_id FROM bought b JOIN lease_sales s ON s.lease_id = b.of_lease_id),
+    news AS NOT MATERIALIZED (
+        SELECT u.lease_id FROM usage_records u WHERE u.received_at < :closes_at
+            AND (u."end" > :month_start
+                OR u.received_at >= coalesce((SELECT max(closes_at) FROM closes WHERE period < :period), '-infinity')))
     SELECT c.id, c.slot_seconds FROM cycles c
     WHERE (EXISTS (SELECT FROM receipts r WHERE r.cycle_id = c.id AND (r.premium_micros > 0 OR r.uplift_micros > 0))
             OR EXISTS (SELECT FROM outcomes o WHERE o.cycle_id = c.id AND o.uplift_micros > 0))
-        AND EXISTS (SELECT FROM leases l JOIN usage_records u ON u.lease_id = l.id
-            WHERE l.cycle_id = c.id AND u.received_at < :closes_at
-            AND (u."end" > :month_start
-                OR u.received_at >= coalesce((SELECT max(closes_at) FROM closes WHERE period < :period), '-infinity')))
+        AND (EXISTS (SELECT FROM leases l JOIN news u ON u.lease_id = l.id WHERE l.cycle_id = c.id)
+            OR EXISTS (SELECT FROM leases l JOIN bought b ON b.of_lease_id = l.id JOIN news u ON u.lease_id = b.lease_id
+                WHERE l.cycle_id = c.id))
     ORDER BY c.number"""
 # Of each award: its seconds as known, delivered and failed, up to the month's end and rounded down, each record in the slot it begins in.
+# They are given on its lease, and on what was given up or sold of that.
 SOLD = """
-    WITH metered AS (
-        SELECT s.lease_id, s.slot_start, u.status = 'provider_failed' AS failed, div(
+    WITH RECURSIVE given(lease_id, of_lease_id) AS (
+        SELECT id, id FROM leases WHERE cycle_id = :cycle
+        UNION SELECT s.lease_id, g.of_lease_id FROM given g JOIN lease_sales s ON s.of_lease_id = g.lease_id),
+    metered AS (
+        SELECT g.of_lease_id AS lease_id, s.slot_start, u.status = 'provider_failed' AS failed, div(
             u.accelerator_seconds * (extract(epoch FROM least(u."end", :month_end) - u.start) * 1000000)::bigint::numeric,
             (extract(epoch FROM u."end" - u.start) * 1000000)::bigint::numeric) AS seconds
-        FROM leases l JOIN usage_records u ON u.lease_id = l.id
-        JOIN LATERAL (SELECT lease_id, slot_start FROM lease_slots
+        FROM given g JOIN usage_records u ON u.lease_id = g.lease_id
+        JOIN LATERAL (SELECT slot_start FROM lease_slots
             WHERE lease_id = u.lease_id AND slot_start <= u.start ORDER BY slot_start DESC LIMIT 1) s ON true
-        WHERE l.cycle_id = :cycle AND u.received_at < :closes_at AND u."end" > u.start AND u.start < :month_end
+        WHERE u.received_at < :closes_at AND u."end" > u.start AND u.start < :month_end
             AND NOT EXISTS (SELECT FROM usage_records n
                 WHERE n.usage_id = u.usage_id AND n.rev > u.rev AND n.received_at < :closes_at)),
     delivered AS (
         SELECT lease_id, slot_start, coalesce(sum(seconds) FILTER (WHERE NOT failed), 0) AS seconds,
             coalesce(sum(seconds) FILTER (WHERE failed), 0) AS failed
         FROM metered GROUP BY lease_id, slot_start)
-    SELECT a.bid_id, a.offer_id, l.provider_id, a.slot_start, a.quantity, a.charge_micros,
-        coalesce(d.seconds, 0)::bigint AS seconds, coalesce(d.failed, 0)::bigint AS failed
+    SELECT a.bid_id, a.offer_id, min(l.provider_id), a.slot_start, a.quantity, a.charge_micros,
+        coalesce(sum(d.seconds), 0)::bigint AS seconds, coalesce(sum(d.failed), 0)::bigint AS failed
     FROM awards a
-    JOIN leases l ON l.cycle_id = a.cycle_id AND l.bid_id = a.bid_id AND l.offer_id = a.offer_id AND l.tier = a.tier
+    JOIN leases l ON l.cycle_id = a.cycle_id AND l.bid_id = a.bid_id AND l.tier = a.tier
+        AND coalesce((SELECT min(s.resale_id) FROM lease_sales s WHERE s.lease_id = l.id), l.offer_id) = a.offer_id
     LEFT JOIN delivered d ON d.lease_id = l.id AND d.slot_start = a.slot_start
-    WHERE a.cycle_id = :cycle ORDER BY a.bid_id, a.offer_id, a.slot_start, a.tier"""
+    WHERE a.cycle_id = :cycle
+    GROUP BY a.id, a.bid_id, a.offer_id, a.slot_start, a.quantity, a.charge_micros, a.tier
+    ORDER BY a.bid_id, a.offer_id, a.slot_start, a.tier"""
 SPOT = "SELECT pool, slot_start, rate_micros FROM prices WHERE cycle_id = :cycle AND tier = 'spot'"
 RECEIPTS = """SELECT offer_id, slot_start, premium_micros, uplift_micros FROM receipts
     WHERE cycle_id = :cycle AND (premium_micros > 0 OR uplift_micros > 0) ORDER BY offer_id, slot_start"""

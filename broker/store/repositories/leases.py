@@ -10,12 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from broker.services.accounts import PROVIDER
+from broker.store.repositories.resales import ResaleRepository
 from broker.store.repositories.webhooks import WebhookRepository
 from broker.store.rows import FailoverRow, FeedSessionRow, LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
 from contracts.leasing import Failover
 from contracts.terms.errors import NotFound
 from contracts.terms.leases import IN_FORCE, ClosedBy, Lease, LeaseSlot, LeaseState, move
 from contracts.webhooks import LeaseNotice, lease_message
+
+GIVEN_UP = "released by its holder"
 
 
 class LeaseMove(NamedTuple):
@@ -33,11 +36,21 @@ class LeaseRepository:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+        self._resales = ResaleRepository(session)
 
     async def add_many(self, leases: list[Lease], *, at: datetime, reason: str = "won at the gate") -> None:
-        """Keep new leases with their slots and first event, and why; those already there are left alone."""
+        """Keep new leases with their slots and first event, and why; those already there are left alone.
+
+        What was sold by a holder is taken out of its lease; where that has not so much any more, the new one has failed from the start.
+        """
         if not leases:
             return
+        resales = await self._resales.named(lease.offer_id for lease in leases)
+        sold_as = {lease.id: lease.offer_id for lease in leases if lease.offer_id in resales}
+        # A lease runs on what its provider offers, whoever sold it.
+        leases = [
+            msgspec.structs.replace(lease, offer_id=resales[lease.offer_id].offer_id) if lease.id in sold_as else lease for lease in leases
+        ]
         rows = [{name: getattr(lease, name) for name in LeaseRow.model_fields} for lease in leases]
         statement = insert(LeaseRow).values(rows).on_conflict_do_nothing().returning(col(LeaseRow.id))
         new = set(await self._session.scalars(statement))
@@ -54,10 +67,31 @@ class LeaseRepository:
         if events:
             await self._session.execute(insert(LeaseEventRow).values(events))
         await self._tell([_notice(lease, 0, move=LeaseMove(lease.id, "awarded", at, reason)) for lease in leases if lease.id in new])
+        for lease in leases:
+            if lease.id in new and lease.id in sold_as and not await self._resales.hand_over(lease, sold_as[lease.id], at=at):
+                await self.move(lease.id, "failed", at=at, reason="its seller has it no more", closed_by="provider")
+                await self.break_off(lease.id, at)
+
+    async def give_up(self, lease_id: str, rest: Lease | None, *, at: datetime) -> None:
+        """Move a lease to released, without the slots that have not begun; `rest` keeps them, for its holder to pay and to sell."""
+        await self.move(lease_id, "released", at=at, reason=GIVEN_UP, closed_by="owner")
+        await self.cut(lease_id, at)
+        if rest is not None:
+            self._session.add(LeaseRow(**{name: getattr(rest, name) for name in LeaseRow.model_fields}))
+            await self._session.flush()
+            slots = [
+                {"lease_id": rest.id, "slot_start": s.start, "slot_end": s.end, "quantity": s.quantity, "rate_micros": s.rate_micros}
+                for s in rest.slots
+            ]
+            await self._session.execute(insert(LeaseSlotRow).values(slots))
+            # Nobody is told of it as of another lease: its holder has given it up, and who delivers it knows the one it was.
+            told = LeaseEventRow(lease_id=rest.id, sequence=0, state=rest.state, at=at, reason=GIVEN_UP, closed_by="owner")
+            self._session.add(told)
+            await self._session.flush()
 
     async def lease(self, lease_id: str, *, locked: bool = False) -> Lease:
         """One lease. Raises NotFound."""
-        row = await self._session.get(LeaseRow, lease_id, with_for_update=locked)
+        row = await self._session.get(LeaseRow, lease_id, with_for_update=locked, populate_existing=locked)
         if row is None:
             raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
         return (await self._leases([row]))[0]
@@ -116,6 +150,10 @@ class LeaseRepository:
         if rest:
             owed = {"lease_id": lease_id, "at": at, "state": "waiting", "rest": msgspec.to_builtins(rest)}
             await self._session.execute(insert(FailoverRow).values(owed).on_conflict_do_nothing())
+
+    async def promised_tier(self, lease: Lease) -> str:
+        """The tier its provider is bound by: of a lease bought from a holder, that at which the provider sold it first."""
+        return await self._resales.first_tier(lease.id) or lease.tier
 
     async def failovers(self) -> list[Failover]:
         """What is owed and not placed yet, locked until the transaction ends, by lease."""
@@ -220,7 +258,9 @@ class LeaseRepository:
     async def _leases(self, rows: list[LeaseRow]) -> list[Lease]:
         statement = select(LeaseSlotRow).where(col(LeaseSlotRow.lease_id).in_([row.id for row in rows]))
         slots: dict[str, list[LeaseSlot]] = {}
-        for slot in await self._session.scalars(statement.order_by(col(LeaseSlotRow.lease_id), col(LeaseSlotRow.slot_start))):
+        ordered = statement.order_by(col(LeaseSlotRow.lease_id), col(LeaseSlotRow.slot_start))
+        # What another transaction sold since this one looked first is not ours to sell.
+        for slot in await self._session.scalars(ordered, execution_options={"populate_existing": True}):
             slots.setdefault(slot.lease_id, []).append(
                 LeaseSlot(start=slot.slot_start, end=slot.slot_end, quantity=slot.quantity, rate_micros=slot.rate_micros)
             )

@@ -73,11 +73,11 @@ CHECKS = {
                 + (SELECT coalesce(sum(uplift_micros), 0) FROM outcomes WHERE cycle_id = e.subject) AS given
             FROM postings p JOIN journal_entries e ON e.id = p.entry_id
             WHERE e.kind = 'uplift' AND p.account <> 'uplift_fund' AND {COUNTED} GROUP BY e.subject) AS sums""",
-    # Uplift that a later correction takes back may have been spent by then: that is owed, and nobody overspent.
+    # Uplift, or what a resale has fetched, may have been spent when a later correction takes it back: that is owed, and nobody overspent.
     "prepaid balances are not overspent, micros": f"""
         SELECT coalesce(sum(over), 0) FROM (
             SELECT sum(p.amount_micros) AS over FROM postings p JOIN journal_entries e ON e.id = p.entry_id
-            WHERE p.account = 'prepaid' AND NOT (e.kind = 'uplift' AND p.amount_micros > 0) AND {COUNTED}
+            WHERE p.account = 'prepaid' AND NOT (e.kind IN ('uplift', 'resale') AND p.amount_micros > 0) AND {COUNTED}
             GROUP BY p.party, p.currency HAVING sum(p.amount_micros) > 0) AS sums""",
     "grant tranches are not overdrawn, millionths of a PF-day": f"""
         SELECT coalesce(sum(over), 0) FROM (

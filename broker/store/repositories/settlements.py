@@ -1,5 +1,6 @@
 """What a close reads, and what it leaves behind."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlmodel import col, select
 
 from broker.services.views import StatementLine, StatementView
 from broker.store.copying import copy_out, merge
+from broker.store.repositories.resales import ResaleRepository
 from broker.store.rows import (
     AccountRow,
     ActRow,
@@ -31,6 +33,7 @@ from broker.store.rows import (
 )
 from contracts.close import CloseRecord
 from contracts.ledger_tables import ACCOUNTS, HARDWARE, LEASES, PARTIES, PERIODS, PLANS, PROVIDERS, USAGE
+from contracts.resale import bought_of, sold_by_holders, with_resold, with_sold
 from contracts.review import Unbilled
 from contracts.settlement import Settlement, SettlementBook, settlement_book
 from contracts.settlement_book import in_total_order
@@ -131,11 +134,15 @@ class SettlementRepository:
         kept   usage that need not be read again, received no later than that
         """
         known_until = periods[-1].closes_at
-        rated = await self._rated_leases(known_until, account_id)
-        arrived = await self.received(known_until, since=kept.until if kept else None, account_id=account_id)
+        sales = (await ResaleRepository(self._session).all_sales()).filter(pl.col("slot_start") < known_until)
+        mine = sales if account_id is None else sales.filter(pl.col("account_id") == account_id)
+        rated = await self._rated_leases(known_until, account_id, sold=mine)
+        since = kept.until if kept else None
+        arrived = await self.received(known_until, since=since, account_id=account_id, bought=bought_of(mine, sales))
+        usage = with_resold(pl.concat([kept.rows, arrived]) if kept else arrived, sales)
         frames = {
-            "usage": _rated(pl.concat([kept.rows, arrived]) if kept else arrived, rated),
-            "leases": await self._leases(rated),
+            "usage": _rated(usage.filter(pl.col("lease_id").is_in(rated["lease_id"].unique().implode())) if account_id else usage, rated),
+            "leases": sold_by_holders(await self._leases(rated), sales),
             "accounts": _frame(
                 [row.model_dump() | {"account_id": row.id} for row in await self._session.scalars(select(AccountRow))], ACCOUNTS
             ),
@@ -168,13 +175,13 @@ class SettlementRepository:
         facts = msgspec.structs.asdict(seller)
         await self._session.execute(insert(SellerRow).values(id=ONLY, **facts).on_conflict_do_update(index_elements=["id"], set_=facts))
 
-    async def _rated_leases(self, until: datetime, account_id: str | None) -> pl.DataFrame:
+    async def _rated_leases(self, until: datetime, account_id: str | None, *, sold: pl.DataFrame) -> pl.DataFrame:
         """Every lease slot that began before a moment, with its settlement lease: lease_id, slot_start, rate_micros, quantity, rated_id."""
         statement = select_columns(
             col(LeaseSlotRow.lease_id), col(LeaseSlotRow.slot_start), col(LeaseSlotRow.rate_micros), col(LeaseSlotRow.quantity)
         )
         chosen = [col(LeaseSlotRow.slot_start) < until, *_leased_by(account_id, col(LeaseSlotRow.lease_id))]
-        slots = await copy_out(self._session, statement.where(*chosen))
+        slots = with_sold(await copy_out(self._session, statement.where(*chosen)), sold)
         # Numbered by when a rate first held: slots dropped later, by a release or a failure, renumber nothing.
         first = pl.col("slot_start").min().over("lease_id", "rate_micros")
         number = first.rank("dense").over("lease_id").cast(pl.Int64)
@@ -188,8 +195,13 @@ class SettlementRepository:
         joined = most.join(leases, on="lease_id").drop("lease_id").rename({"rated_id": "lease_id"})
         return joined.select(list(LEASES.schema))
 
-    async def received(self, until: datetime, *, since: datetime | None = None, account_id: str | None = None) -> pl.DataFrame:
-        """Usage received before a moment, and not before another, in no order: records, and copies of them that said something else."""
+    async def received(
+        self, until: datetime, *, since: datetime | None = None, account_id: str | None = None, bought: Sequence[str] = ()
+    ) -> pl.DataFrame:
+        """Usage received before a moment, and not before another, in no order: records, and copies of them that said something else.
+
+        account_id   whose leases it was delivered on; None for all; `bought` are leases that count as the account's too
+        """
         return pl.concat(
             [
                 await copy_out(
@@ -198,7 +210,7 @@ class SettlementRepository:
                         col(row.received_at) < until,
                         *([col(row.received_at) >= since] if since else []),
                         *which,
-                        *_leased_by(account_id, col(row.lease_id)),
+                        *_leased_by(account_id, col(row.lease_id), also=bought),
                     ),
                 )
                 for row, which in ((UsageRow, []), (SetAsideRow, [col(SetAsideRow.reason) == "other_content"]))
@@ -265,9 +277,12 @@ class SettlementRepository:
         ]
 
 
-def _leased_by(account_id: str | None, lease_id: Mapped[str]) -> list[ColumnElement[bool]]:
-    """That a lease is the account's; nothing for all accounts."""
-    return [] if account_id is None else [lease_id.in_(select_columns(col(LeaseRow.id)).where(col(LeaseRow.account_id) == account_id))]
+def _leased_by(account_id: str | None, lease_id: Mapped[str], *, also: Sequence[str] = ()) -> list[ColumnElement[bool]]:
+    """That a lease is the account's, or one of some more; nothing for all accounts."""
+    if account_id is None:
+        return []
+    own = lease_id.in_(select_columns(col(LeaseRow.id)).where(col(LeaseRow.account_id) == account_id))
+    return [own | lease_id.in_(list(also)) if also else own]
 
 
 def _rated(usage: pl.DataFrame, rated: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from broker.store.rows.access import AccessRow
 from broker.store.rows.controls import ActRow, CounterReadingRow
 from broker.store.rows.facts import LatencyRow, TransferRow, ZoneHourRow
 from broker.store.rows.feed import FeedEventRow, FeedOfferRow, FeedSessionRow
-from broker.store.rows.leases import FailoverRow, LeaseEventRow, LeaseRow, LeaseSlotRow, SetAsideRow, UsageRow
+from broker.store.rows.leases import FailoverRow, LeaseEventRow, LeaseRow, LeaseSlotRow, ResaleRow, SaleRow, SetAsideRow, UsageRow
 from broker.store.rows.ledger import CloseRow, InvoiceLineRow, InvoiceRow, JournalEntryRow, PayoutRow, PostingRow
 from broker.store.rows.market import AwardRow, BidRow, CycleRow, OfferHourRow, OfferRow, OutcomeRow, PriceRow, ReceiptRow
 from broker.store.rows.parties import AccountRow, ApiKeyRow, IdempotencyRow, PlanRow, ProviderKeyRow, ProviderRow, SellerRow, StaffRow
@@ -70,6 +70,8 @@ __all__ = [
     "ReceiptRow",
     "RecoveryCodeRow",
     "RequestRow",
+    "ResaleRow",
+    "SaleRow",
     "SellerRow",
     "SessionRow",
     "SetAsideRow",

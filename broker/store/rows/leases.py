@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Identity, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from broker.store.rows.columns import document, key, micros, moment, moment_key
@@ -64,6 +64,34 @@ class FailoverRow(SQLModel, table=True):
     at: datetime = moment()
     state: str
     rest: list[dict[str, Any]] = document()
+
+
+class ResaleRow(SQLModel, table=True):
+    """What a holder offers on of a lease; the offer others see has the same id. `slots` are what is still offered."""
+
+    __tablename__ = "lease_resales"
+    __table_args__ = (Index("lease_resales_open", "lease_id", unique=True, postgresql_where=text("state = 'open'")),)
+
+    id: str = key()
+    lease_id: str = Field(foreign_key="leases.id", index=True)
+    offer_id: str
+    state: str
+    released: bool
+    created_at: datetime = moment()
+    slots: list[dict[str, Any]] = document()
+
+
+class SaleRow(SQLModel, table=True):
+    """One slot that a buyer's lease took over from a holder's, and the rate the holder goes on paying; never changed."""
+
+    __tablename__ = "lease_sales"
+
+    lease_id: str = Field(foreign_key="leases.id", primary_key=True)
+    slot_start: datetime = moment_key()
+    resale_id: str = Field(foreign_key="lease_resales.id")
+    of_lease_id: str = Field(foreign_key="leases.id", index=True)
+    quantity: int
+    rate_micros: int = micros()
 
 
 class UsageRow(SQLModel, table=True):
