@@ -1,5 +1,6 @@
 """`gridfare outlet`: the market for users of SkyPilot and dstack, in those tools' own files."""
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -8,7 +9,8 @@ import typer
 from broker.client import Gridfare, calls
 from broker.commands.buying import Kept, Url, market_at
 from broker.feeds.outlets import dstack, skypilot
-from broker.feeds.outlets.door import Door, door_of, ssh_config
+from broker.feeds.outlets.door import Door, door_of, ssh_config, yaml_text
+from broker.files.replacing import replace_file
 from broker.services.market_views import OfferView
 from broker.services.search_views import SearchQuery
 
@@ -16,6 +18,7 @@ PAGE = 200
 DEFAULT_KEY = "~/.ssh/id_ed25519"
 
 Lease = Annotated[str, typer.Argument(metavar="LEASE", help="Id of a lease of yours that is reached by SSH.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Where SkyPilot's interpreter finds modules: on its PYTHONPATH.")]
 Key = Annotated[str, typer.Option("--identity-file", metavar="FILE", help="A private key that was let in: ssh-copy-id does it, once.")]
 KeyOrToken = Annotated[
     str | None, typer.Option("--identity-file", metavar="FILE", help="A private key that was let in; without it the lease's token is used.")
@@ -49,6 +52,18 @@ def skypilot_command(lease: Lease, url: Url = None, profile: Kept = None, identi
     Example: gridfare outlet skypilot lse_01 >> ~/.sky/ssh_node_pools.yaml && sky ssh up
     """
     typer.echo(skypilot.node_pool(_door(lease, url, profile=profile), identity_file=identity_file), nl=False)
+
+
+@outlet_app.command("skypilot-plugin")
+def skypilot_plugin_command(to: Folder) -> None:
+    """Gridfare as a cloud of SkyPilot 0.14: the plugin's files, and what `~/.sky/plugins.yaml` has to say.
+
+    Example: gridfare outlet skypilot-plugin ~/.sky/gridfare-plugin && export PYTHONPATH=~/.sky/gridfare-plugin
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    for name in skypilot.PLUGIN_FILES:
+        replace_file(to / name, (skypilot.PLUGIN / name).read_bytes())
+    typer.echo(yaml_text({"plugins": [{"class": "gridfare_sky.GridfarePlugin", "parameters": {"hours": 8}}]}), nl=False)
 
 
 @outlet_app.command("dstack")

@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 
 from broker.feeds.outlets.door import SSH_PORT, Door, yaml_text
 from broker.services.market_views import OfferView
@@ -15,6 +16,8 @@ from contracts.terms.money import half_up, micros_text
 
 COLUMNS = ("InstanceType", "AcceleratorName", "AcceleratorCount", "vCPUs", "MemoryGiB", "Price", "Region", "GpuInfo", "SpotPrice")
 COUNTS = (1, 2, 4, 8)
+PLUGIN = Path(__file__).parent / "skypilot_plugin"
+PLUGIN_FILES = ("gridfare_sky.py", "gridfare-ray.yml.j2")
 # What SkyPilot calls a class where it does not call it as we do.
 NAMES = {
     "A100-40": "A100",
