@@ -7,14 +7,14 @@ from broker.agent import calls
 from broker.agent.announcing import changes
 from broker.agent.cluster import Node
 from broker.agent.grid import Grid, signing_key
+from broker.agent.line import FeedLine
 from broker.client import AsyncGridfare
 from contracts.feed import speaker
 from contracts.feed.messages import Unsigned
 from contracts.feed.speaker import Speaker, SpeakerTerms, Spoken
-from contracts.feed.wire import public_key_of, seal
+from contracts.feed.wire import public_key_of
 from contracts.terms.time import EPOCH, MICROSECOND
 
-ROUNDS_MAX = 20
 RESTART_SECONDS = 600
 
 
@@ -25,8 +25,8 @@ class Announcer:
         """Raises BadInput for a key that cannot be read."""
         self._grid = grid
         self._market = market
-        self._say = say
         self._key = signing_key(grid.signing_key_file)
+        self._line = FeedLine(market, self._key, say=say)
         self._speaker: Speaker | None = None
 
     async def beat(self, nodes: Sequence[Node], now: datetime) -> None:
@@ -36,9 +36,9 @@ class Announcer:
             terms = SpeakerTerms(hold_seconds=self._grid.hold_seconds, restart_seconds=RESTART_SECONDS)
             begun = speaker.started(Speaker(provider=self._grid.provider, epoch=_micros(now), terms=terms), now)
             self._speaker = begun.speaker
-            await self._exchange(begun, now)
+            self._speaker = await self._line.exchange(begun, now=now)
         known = {name: said.offer for name, said in self._speaker.offers.items()}
-        version = max(_micros(now), *(offer.version + 1 for offer in known.values())) if known else _micros(now)
+        version = max([_micros(now), *(offer.version + 1 for offer in known.values())])
         said: list[Unsigned] = []
         for message in changes(self._grid.offers, nodes, said=known, version=version):
             spoken = speaker.say(self._speaker, message, now=now)
@@ -47,23 +47,7 @@ class Announcer:
         if not said:
             spoken = speaker.tick(self._speaker, now)
             self._speaker, said = spoken.speaker, list(spoken.sent)
-        await self._exchange(Spoken(self._speaker, tuple(said)), now)
-
-    async def _exchange(self, spoken: Spoken, now: datetime) -> None:
-        """Send, hear the answers, and send what they ask for, until nothing is left to say."""
-        for _ in range(ROUNDS_MAX):
-            if not spoken.sent:
-                return
-            answer = await self._market.send(calls.send_feed([seal(each, self._key) for each in spoken.sent]))
-            said: list[Unsigned] = []
-            for reply in answer.replies:
-                assert self._speaker is not None, "it has spoken"
-                heard = speaker.hear(self._speaker, reply, now=now)
-                self._speaker = heard.speaker
-                said += heard.sent
-                for refused in heard.refused:
-                    self._say(f"the broker refused {refused.offer_id or 'a message'}: {refused.code} {refused.field}".rstrip())
-            spoken = Spoken(spoken.speaker, tuple(said))
+        self._speaker = await self._line.exchange(Spoken(self._speaker, tuple(said)), now=now)
 
 
 def _micros(moment: datetime) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,7 @@ from broker.clock import SimulatedClock
 from broker.services.access import token_digest
 from broker.services.access_views import Deliveries, Delivery, DeliverySlot
 from broker.services.feed_views import FeedAnswer
-from broker.services.usage_views import UsageReceipt, UsageReport
+from broker.services.usage_views import RefusedReport, UsageReceipt, UsageReport
 from contracts.feed.batches import take
 from contracts.feed.session import Session, open_session, shown_table
 from contracts.feed.wire import encode
@@ -101,9 +102,10 @@ class PretendedBroker:
         self.endpoints: list[str] = []
         self.session: Session | None = None
         self.away = self.deaf = False
+        self.slow = timedelta(0)
         self.kill_at = -1
 
-    async def send(self, call: Call, *, once: str | None = None) -> object:
+    async def send(self, call: Call[Any], *, once: str | None = None) -> object:
         self.kill_at -= 1
         if self.kill_at == 0:
             raise Killed
@@ -119,20 +121,20 @@ class PretendedBroker:
         assert self.session is not None
         return {row.offer_id: (row.quantity, row.state) for row in shown_table(self.session, self.clock.now())}
 
-    def _RegisterFeedKey(self, call: Call) -> object:
+    def _RegisterFeedKey(self, call: Any) -> object:
         self.session = self.session or open_session("prv_x", call.body.public_key)
         return call.body
 
-    def _SendFeed(self, call: Call) -> FeedAnswer:
+    def _SendFeed(self, call: Any) -> FeedAnswer:
         outcome = take(self.session, [encode(each) for each in call.body], now=self.clock.now())
         self.session = outcome.session
         return FeedAnswer(replies=list(outcome.replies))
 
-    def _ListDeliveries(self, call: Call) -> Deliveries:
+    def _ListDeliveries(self, call: Any) -> Deliveries:
         due = [each for each in self.deliveries.values() if each.state != "completed" and (each.state != "failed" or not _metered(each))]
         return Deliveries(now=self.clock.now(), items=due)
 
-    def _TellProgress(self, call: Call) -> Delivery:
+    def _TellProgress(self, call: Any) -> Delivery:
         lease_id = str(call.at["lease_id"])
         if lease_id not in self.deliveries:
             raise NotFound("no such lease")
@@ -147,7 +149,7 @@ class PretendedBroker:
         self.deliveries[lease_id] = msgspec.structs.replace(before, state=state, token_digest=digest)
         return self.deliveries[lease_id]
 
-    def _FailLease(self, call: Call) -> object:
+    def _FailLease(self, call: Any) -> object:
         lease_id = str(call.at["lease_id"])
         before, now = self.deliveries[lease_id], self.clock.now()
         self.moves.append((lease_id, move(lease_id, before.state, to="failed")))
@@ -155,14 +157,16 @@ class PretendedBroker:
         self.deliveries[lease_id] = msgspec.structs.replace(before, state="failed", slots=kept, token_digest=None)
         return None
 
-    def _ReportUsage(self, call: Call) -> UsageReceipt:
-        for report in call.body:
+    def _ReportUsage(self, call: Any) -> UsageReceipt:
+        early = [row for row, report in enumerate(call.body) if report.end > self.clock.now() - self.slow]
+        for report in (report for row, report in enumerate(call.body) if row not in early):
             known = self.counted.setdefault(report.usage_id, report)
             self.contradictions += known != report
             each = self.deliveries[report.lease_id]
             until = max(report.end, each.metered_until or report.end)
             self.deliveries[report.lease_id] = msgspec.structs.replace(each, metered_until=until)
-        return UsageReceipt(received=len(call.body), new=len(call.body))
+        aside = [RefusedReport(row=row, usage_id=call.body[row].usage_id, rev=0, reason="not_over", detail="too early") for row in early]
+        return UsageReceipt(received=len(call.body), new=len(call.body) - len(aside), set_aside=aside)
 
 
 def _metered(delivery: Delivery) -> bool:

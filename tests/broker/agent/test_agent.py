@@ -149,6 +149,17 @@ async def test_while_the_broker_is_away_leases_begin_and_end_as_they_were_told(t
     assert scene.counted() == [(0, 60, 240, "delivered"), (60, 120, 240, "delivered")]
 
 
+async def test_a_report_that_came_too_early_comes_again(tmp_path: Path):
+    """The broker that judges is a minute behind the one that told the time."""
+    scene = Scene(tmp_path, a_delivery(slots=[(0, 60, 4)]))
+    scene.broker.slow = timedelta(seconds=60)
+    await kept(scene, 200)
+    assert scene.counted() == []
+    scene.begin()
+    await kept(scene, 60)
+    assert scene.counted() == [(0, 60, 240, "delivered")]
+
+
 async def test_an_agent_without_memory_lets_go_of_nothing_before_it_was_told_what_is_owed(tmp_path: Path):
     scene = Scene(tmp_path, a_delivery())
     await kept(scene, 130)
