@@ -27,6 +27,7 @@ from broker.store.books import decode_book
 from broker.store.engine import open_engine
 from broker.store.migrate import upgrade, wipe
 from broker.store.repositories.cycles import CycleRepository
+from broker.store.repositories.quotes import QuoteRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.sole import sole_runner
 from broker.store.unit_of_work import open_sessions, unit_of_work
@@ -40,6 +41,7 @@ STAGES = 8
 PROCESSOR_LOG = "processor.jsonl"
 HOUR = timedelta(hours=1)
 HEADLINES = 3
+READING_SECONDS = 60
 TELLING_SECONDS = 1.0
 # Market hours pass in seconds here, so a quote stands until the next gate: a person can read it before it is over.
 QUOTES = QuotePolicy(lifetime=timedelta(days=1))
@@ -225,6 +227,7 @@ async def _trade(demo: DemoMarket, plan: DemoPlan, *, money: DemoMoney, console:
         hour = _next_hour(now)
         moment = min(hour, gate.at)
         await asyncio.sleep((moment - now) / HOUR * plan.seconds_per_hour)
+        await _wait_for_readers(demo)
         try:
             if moment == gate.at:
                 report = await demo.run_gate(gate)
@@ -239,6 +242,15 @@ async def _trade(demo: DemoMarket, plan: DemoPlan, *, money: DemoMoney, console:
         except MarketError as error:
             console.print(f"[red]{iso(moment)}  {error}; the market keeps its last result[/red]")
             demo.pass_to(moment)
+
+
+async def _wait_for_readers(demo: DemoMarket) -> None:
+    """Hold the hour while a quote is open, a minute of ours at most: in hurried time it would be over before anybody has read it."""
+    for _ in range(READING_SECONDS):
+        async with demo.market.services() as services:
+            if not await QuoteRepository(services.session).any_open(demo.clock.now()):
+                return
+        await asyncio.sleep(1)
 
 
 async def _keep_telling(market: Market) -> None:

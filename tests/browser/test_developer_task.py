@@ -63,7 +63,7 @@ def test_from_the_landing_to_a_lease_in_five_clicks_and_five_minutes(page: Page)
             page.get_by_label("Accelerators", exact=True).fill("4")
             page.get_by_role("button", name="Search").click()
             clicks += 1
-            expect(page.locator("h1")).to_contain_text("2 of 2 offers can do it")
+            expect(page.locator(".note")).to_contain_text("Total is for 4 × 2 reference hours")
         page.get_by_role(role, name=re.compile(f"^{name}")).first.click()
         clicks += 1
         if name == "Quote":
@@ -137,13 +137,17 @@ def test_nothing_that_may_hold_the_data_says_which_demand_to_drop(page: Page):
 
 @pytest.mark.parametrize("page", [{"refusal": 404}], ids=["refused"], indirect=True)
 def test_more_than_there_is_room_for_is_refused_in_words_with_the_way_out(page: Page):
-    """Two quotes of 8 at 1.00 cannot both be held: the second finds the offer taken."""
+    """Two quotes of the 8 at 1.00 cannot both be held: the second finds them taken, and the 8 at 2.00 free."""
     sign_in(page)
     for _ in range(2):
         page.goto("/find?hours=2&quantity=8&countries=DE")
-        page.get_by_role("button", name="Quote").first.click()
+        page.locator("td button").first.click()
         page.wait_for_load_state()
     expect(page.locator("h1")).to_have_text("No quote")
     expect(page.get_by_text("Nothing was ordered")).to_be_visible()
+    page.get_by_role("button", name="Quote the cheapest H100-SXM that is free").click()
+    expect(page.locator(".most")).to_contain_text("32.64")
+    page.goto("/find?hours=2&quantity=8&countries=DE")
+    page.locator("td button").first.click()
     page.get_by_role("link", name="Bid for it instead").click()
     expect(page.locator("h1")).to_have_text("New bid")

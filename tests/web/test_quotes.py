@@ -8,7 +8,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from contracts.terms.errors import BadInput, QuoteMoved
+from contracts.terms.errors import BadInput, NotFound, QuoteMoved
 from tests.fake_market import KEY, FakeMarket
 from tests.web.test_pages import words
 from web.asgi import site
@@ -67,7 +67,7 @@ def test_sent_twice_a_quote_is_held_once_and_another_offer_is_another_quote(clie
     first, second = sent(client, form), sent(client, form)
     assert first.headers["location"] == second.headers["location"]
     assert len(market.desk.quotes.kept) == 1
-    sent(client, [pair for pair in form if pair[0] != "offer"] + [("offer", "ofr_other/4")])
+    sent(client, [pair for pair in form if pair[0] != "offer"] + [("offer", "ofr_other/4/H100-SXM")])
     assert len(market.desk.quotes.kept) == 2
 
 
@@ -103,6 +103,25 @@ def test_a_quote_that_moved_says_what_changed_and_the_new_rate(client, market, m
     assert 'href="/find?countries=FI"' in answer.text
 
 
+def test_where_an_offer_is_sold_out_the_next_of_its_class_is_one_click_away(client, market, monkeypatch):
+    signed_in(client)
+    hold = market.desk.quotes.hold
+
+    async def sold_out(request, caller):
+        if request.offer_id is not None:
+            raise NotFound("offer ofr_a does not have 8 accelerators free")
+        return await hold(request, caller)
+
+    monkeypatch.setattr(market.desk.quotes, "hold", sold_out)
+    form = fields(client.get(SEARCH).text, "/quotes")
+    refused = sent(client, form)
+    assert refused.status_code == 404
+    page = refused.text
+    mark = re.search(r'name="offer" value="([^"]*)"', page)[1]
+    again = [*fields(page, "/quotes"), ("offer", mark)]
+    assert sent(client, again).headers["location"].startswith("/quotes/")
+
+
 def test_a_way_out_leads_nowhere_but_to_a_bid(client):
     signed_in(client)
     form = [("bid", "javascript:alert(1)"), ("offer", "none")]
@@ -124,12 +143,12 @@ def test_alternatives_stand_beside_the_answer_with_their_difference(client):
 
 
 def test_an_hour_on_half_a_reference_class_takes_two():
-    assert offer_mark("ofr_a", 0.5, reference_hours=3) == "ofr_a/6"
-    request = quote_request(wanted({"quantity": ["2"], "tier": ["standard"], "countries": ["FI"]}), "ofr_a/6")
+    assert offer_mark("L40S", 0.5, reference_hours=3, offer_id="ofr_a") == "ofr_a/6/L40S"
+    request = quote_request(wanted({"quantity": ["2"], "tier": ["standard"], "countries": ["FI"]}), "ofr_a/6/L40S")
     assert (request.accelerators, request.hours, request.offer_id, request.countries) == (2, 6.0, "ofr_a", ["FI"])
 
 
-@pytest.mark.parametrize("mark", ["", "ofr_a", "/4", "ofr_a/", "ofr_a/x", "ofr_a/-1", "ofr_a/0", "ofr_a/99999"])
+@pytest.mark.parametrize("mark", ["", "ofr_a", "/4", "ofr_a/", "ofr_a/4", "ofr_a/x/L4", "ofr_a/-1/L4", "ofr_a/0/L4", "/99999/L4", "//"])
 def test_what_is_no_offer_is_refused(mark):
     with pytest.raises(BadInput):
         quote_request(wanted({}), mark)

@@ -68,13 +68,14 @@ async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Tem
         query = SearchQuery()
         found = await services.search.search(msgspec.structs.replace(query, limit=1))
     factor = services.offers.factor
+    made = [] if fault else rows(found, query, given=given, factor=factor)
     context = {
         "given": given,
         "wanted": query,
         "found": found,
         "fault": fault,
         "excluded": excluded(found, given),
-        "rows": [] if fault else rows(found, query, given=given, factor=factor),
+        "rows": made,
         "instead": [] if fault else await alternatives(services, query, given=given, found=found),
         "marks": marks(request),
         "search_fields": search_fields(given),
@@ -85,6 +86,7 @@ async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Tem
         "countries": country_names(request.app.state.countries),
         "places": request.app.state.places,
         "stacks": request.app.state.stacks,
+        "best": "/" + made[0].mark.partition("/")[2] if made else None,
         "bid": None if fault else bid_address(found, given, factor=factor),
         "data_countries": sorted({value.value for value in found.facets["countries"]} | {*given.get("data_country", ())}),
     }
@@ -100,7 +102,7 @@ def rows(found: BookSearch, query: SearchQuery, *, given: Fields, factor: Factor
             offer=each.offer,
             carbon_g=each.carbon_g,
             starts_at=max(next_slot, found.as_of + timedelta(seconds=each.offer.arrival_seconds)),
-            mark=offer_mark(each.offer.offer_id, each.offer.factor, reference_hours=query.hours),
+            mark=offer_mark(each.offer.hardware, each.offer.factor, reference_hours=query.hours, offer_id=each.offer.offer_id),
             bid=_bid(given, [each.offer.hardware], all_in_micros=each.offer.all_in_micros, factor=factor),
         )
         for each in found.offers

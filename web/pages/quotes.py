@@ -38,35 +38,38 @@ class QuoteRefused(Exception):
 
     back  the address of what the reader was looking at
     bid   the address of a bid for the same, where that is the way out
+    sent  the form that asked for it
     """
 
-    def __init__(self, refusal: MarketError, *, back: str, bid: str | None = None) -> None:
+    def __init__(self, refusal: MarketError, *, back: str, bid: str | None = None, sent: Fields | None = None) -> None:
         super().__init__(str(refusal))
+        self.sent = sent or {}
         self.refusal = refusal
         self.back = back
         self.bid = bid
 
 
-def offer_mark(offer_id: str, factor: float, *, reference_hours: int) -> str:
-    """What the button of an offer sends: its id, and the whole hours the work takes there.
+def offer_mark(hardware: str, factor: float, *, reference_hours: int, offer_id: str = "") -> str:
+    """What a quote button sends: the offer, or none for the cheapest of a class that is free, and the whole hours the work takes on it.
 
-    >>> offer_mark("ofr_a", 0.4, reference_hours=24)
-    'ofr_a/60'
+    >>> offer_mark("L40S", 0.4, reference_hours=24, offer_id="ofr_a"), offer_mark("L40S", 0.4, reference_hours=24)
+    ('ofr_a/60/L40S', '/60/L40S')
     """
-    return f"{offer_id}/{math.ceil(reference_hours / factor)}"
+    return f"{offer_id}/{math.ceil(reference_hours / factor)}/{hardware}"
 
 
 def quote_request(query: OfferQuery, mark: str) -> QuoteRequest:
-    """A search and the offer chosen of it as a request: its demands go with the lease. Raises BadInput for what is no offer."""
-    offer_id, _, hours = mark.partition("/")
-    if not offer_id or not hours.isdecimal():
+    """A search and what was chosen of it as a request: its demands go with the lease. Raises BadInput for what is no offer."""
+    offer_id, hours, hardware = (*mark.split("/"), "", "")[:3]
+    if not hours.isdecimal() or not hardware:
         raise BadInput("choose an offer", found=mark)
+    chosen: dict[str, object] = {"offer_id": offer_id} if offer_id else {"hardware": [hardware]}
     demands = {
         name: getattr(query, name)
         for name in ("countries", "operator_countries", "certifications", "trust_min", "memory_gb_min", "uptime_min", "place", "rtt_ms_max")
     }
     try:
-        return QuoteRequest(accelerators=query.quantity, hours=float(hours), tier=query.tier, offer_id=offer_id, **demands)
+        return QuoteRequest(accelerators=query.quantity, hours=float(hours), tier=query.tier, **chosen, **demands)  # type: ignore[arg-type]
     except ValueError as fault:
         raise BadInput(str(fault)) from fault
 
@@ -82,13 +85,13 @@ async def hold_quote(request: AnyRequest, services: NamedDependency[Services]) -
     try:
         wish = quote_request(wanted(dict(_grouped(search_fields(sent)))), _last(sent, "offer"))
         content = msgspec.json.encode(wish, order="deterministic")
-        key = act_key(
-            request, caller, sent=FormMarks(token=_last(sent, "token"), once=f"{_last(sent, 'once')} {wish.offer_id}"), content=content
-        )
+        # One form stands behind the buttons of all offers: each offer is an act of its own.
+        marked = FormMarks(token=_last(sent, "token"), once=f"{_last(sent, 'once')} {_last(sent, 'offer')}")
+        key = act_key(request, caller, sent=marked, content=content)
         held = await services.replies.once(lambda: services.quotes.hold(wish, caller), QuoteView, request=key)
     except (MarketError, msgspec.ValidationError) as refusal:
         known = refusal if isinstance(refusal, MarketError) else BadInput(str(refusal))
-        raise QuoteRefused(known, back=f"/find?{search}", bid=_bid(_last(sent, "bid"))) from refusal
+        raise QuoteRefused(known, back=f"/find?{search}", bid=_bid(_last(sent, "bid")), sent=sent) from refusal
     return Redirect(f"/quotes/{held.quote_id}?{urlencode({'search': search})}", status_code=303)
 
 
@@ -145,9 +148,10 @@ async def leave_quote(
     return Redirect(back, status_code=303)
 
 
-def quote_refused(_request: AnyRequest, refused: QuoteRefused) -> Template:
-    """What happened, that nothing was taken, and what to do next."""
+def quote_refused(request: AnyRequest, refused: QuoteRefused) -> Template:
+    """What happened, that nothing was taken, and what to do next: where one offer is sold out, the next of its class."""
     refusal = refused.refusal
+    offer_id, _, rest = _last(refused.sent, "offer").partition("/")
     rate = refusal.facts.get("rate_micros")
     context = {
         "title": gettext("No quote") if refused.bid else gettext("Not taken"),
@@ -156,6 +160,10 @@ def quote_refused(_request: AnyRequest, refused: QuoteRefused) -> Template:
         "rate_micros": rate if isinstance(rate, int) else None,
         "back": refused.back,
         "bid": refused.bid,
+        "next": f"/{rest}" if offer_id and rest and refusal.code == "not_found" else None,
+        "hardware": rest.partition("/")[2],
+        "search_fields": search_fields(refused.sent),
+        "marks": marks(request),
     }
     return Template("quote_refused.html", context=context, status_code=refusal.status, headers=NO_STORE)
 

@@ -118,6 +118,11 @@ class QuoteRepository:
         held = (col(QuoteRow.account_id) == account_id, col(QuoteRow.state) == "open", col(QuoteRow.expires_at) > now)
         return int((await self._session.scalars(select(func.count()).select_from(QuoteRow).where(*held))).one())
 
+    async def any_open(self, now: datetime) -> bool:
+        """Whether anybody holds a quote."""
+        held = select(QuoteRow.id).where(col(QuoteRow.state) == "open", col(QuoteRow.expires_at) > now).limit(1)
+        return (await self._session.scalars(held)).first() is not None
+
     async def close(self, quote: Quote) -> None:
         """Write what may change of a quote: its state."""
         await self._session.execute(update(QuoteRow).where(col(QuoteRow.id) == quote.id).values(state=quote.state))
