@@ -26,7 +26,7 @@ def again(now: MarketBook, was: MarketBook, gap: float = 0.002):
     return clear_again(now, Before(was, clear(was)), gap=gap, progress=silent)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(changes(market_books() | worlds()))
 def test_whatever_changed_the_certificate_holds_and_the_gap_is_kept(books: tuple[MarketBook, MarketBook]):
     """And it is never better than the best there is, which the bound says."""
@@ -51,6 +51,12 @@ def test_a_bid_that_comes_takes_what_is_free_and_nobody_else_moves():
     result = again(now, was)
     assert result.awards.select("bid_id", "quantity", "rate_micros").rows() == [("b1", 8, 1_000_000), ("b2", 8, 1_000_000)]
     assert again(was, was).awards.equals(clear(was).awards)
+
+
+def test_equal_bids_keep_together_what_each_of_them_held():
+    """Two bids of the same terms are one kind: it holds 16, not the 8 of the first."""
+    was = small(*(a_bid(name, width=8, limit_spot_micros=5_000_000) for name in ("b1", "b2")))
+    assert again(was, was, gap=0.9).awards["quantity"].to_list() == [8, 8]
 
 
 def test_a_bid_that_goes_leaves_its_place_and_the_rest_stays():
