@@ -50,6 +50,7 @@ from broker.services.search import SearchService
 from broker.services.signing_in import SignInService, SignUpTerms
 from broker.services.usage import UsageService
 from broker.services.views import ShownKey
+from broker.services.spending import SpendService
 from broker.services.webhooks import WebhookService
 from broker.store.engine import open_engine
 from broker.store.repositories.access import AccessRepository
@@ -74,6 +75,7 @@ from broker.store.repositories.usage import UsageRepository
 from broker.store.repositories.webhooks import WebhookRepository
 from broker.store.unit_of_work import Sessions, WorkSession, open_sessions, unit_of_work
 from broker.treasury import Treasury
+from broker.store.repositories.spending import SpendRepository
 from contracts.payout_runs import PayoutPolicy
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.ids import fresh_id
@@ -113,6 +115,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: WebhookService
     session: WorkSession
 
+    spending: SpendService
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -208,12 +211,17 @@ class Market:
     def _operators(self, work: WorkSession) -> OperatorService:
         return OperatorService(
             ClearedBookRepository(work), MarketRepository(work), reader=OperatorRepository(work), clock=self.clock, answers=self.answers
+            spending=self._spending(work),
         )
 
     def _providers(self, work: WorkSession) -> ProviderService:
         return ProviderService(
             ClearedBookRepository(work), ProviderRepository(work), feeds=self.feeds, clock=self.clock, answers=self.answers
         )
+    def _spending(self, work: WorkSession) -> SpendService:
+        known, accounts = SpendRepository(work, self.hardware), AccountRepository(work)
+        return SpendService(known, self.close(), accounts=accounts, clock=self.clock, fee_bps=self.timetable.fee_bps)
+
 
     def _offers(self, work: WorkSession) -> OfferService:
         return OfferService(

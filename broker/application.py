@@ -27,6 +27,7 @@ from broker.api.quotes import QuoteController
 from broker.api.search import SearchController
 from broker.api.signing import KeyRequired, provide_caller, provide_request_key
 from broker.api.usage import UsageController
+from broker.api.spending import SpendController
 from broker.api.webhooks import WebhookEndpointController, WebhookMessageController
 from broker.app import OpenServices, Services
 from contracts.terms.errors import MarketError
@@ -56,6 +57,7 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     StatementController,
     UsageController,
     FeedController,
+    SpendController,
     ProviderController,
     OperatorController,
     PrepaidController,

@@ -42,6 +42,7 @@ from tests.fake_quotes import FakeQuotes
 from tests.fake_search import fake_search
 from tests.fake_usage import FakeReplies, FakeUsage
 from tests.fake_webhooks import FakeWebhooks
+from tests.fake_spending import fake_spending
 
 DAY = datetime(2027, 1, 15, tzinfo=UTC)
 GATE = DAY - timedelta(minutes=15)
@@ -370,6 +371,7 @@ class FakeMarket:
             usage=FakeUsage(),
             session=None,
             **fake_finance(clock),
+            spending=fake_spending(clock),
             **fake_people(clock),
         )
 

@@ -27,6 +27,7 @@ from broker.services.market_views import (
 from broker.services.quotes import QuoteView
 from broker.services.receivables import ReadingRequest
 from broker.services.search_views import BookSearch, SearchQuery
+from broker.services.spend_views import SpendView
 from broker.services.views import BidView, LeaseView, Page, StatementView
 from broker.services.webhooks import EndpointRequest, EndpointView, MessageView
 from contracts.terms.bids import BidRequest
@@ -179,6 +180,11 @@ def report_readings(lease_id: str, readings: Sequence[ReadingRequest]) -> Call[D
 def list_statements() -> Call[Page[StatementView]]:
     """Your statements by period."""
     return Call(operation="ListStatements", method="GET", path="/v1/statements", answer=Page[StatementView])
+
+
+def get_spend() -> Call[SpendView]:
+    """What you spend, where this month is going, and what other plans would have cost."""
+    return Call(operation="GetSpend", method="GET", path="/v1/spend", answer=SpendView)
 
 
 def get_statement(period: int) -> Call[StatementView]:

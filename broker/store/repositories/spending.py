@@ -1,0 +1,43 @@
+"""What an account's spend is worked out from."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from broker.store.repositories.settlements import ClosedPeriod, SettlementRepository
+from broker.store.rows import PlanRow
+from contracts.periods import PeriodStanding
+from contracts.settlement_book import SettlementBook
+from contracts.terms.hardware import HardwareClass
+
+AHEAD = text("""
+    SELECT coalesce(sum(s.rate_micros * s.quantity * extract(epoch FROM s.slot_end - s.slot_start)::numeric / 3600), 0)
+    FROM lease_slots s JOIN leases l ON l.id = s.lease_id
+    WHERE l.account_id = :account AND s.slot_start >= :since AND s.slot_start < :until
+        AND l.state IN ('awarded', 'provisioning', 'active')""")
+
+
+class SpendRepository:
+    """Reading one account."""
+
+    def __init__(self, session: AsyncSession, hardware: list[HardwareClass]) -> None:
+        self._session = session
+        self._hardware = hardware
+
+    async def usage_of(self, account_id: str, periods: Sequence[tuple[PeriodStanding, datetime]]) -> SettlementBook:
+        """Its book over these periods, each as known at a moment."""
+        known = [ClosedPeriod(period=each.period, month=each.month, closes_at=until, status=each.state) for each, until in periods]
+        return await SettlementRepository(self._session).book(known, self._hardware, account_id=account_id)
+
+    async def plan_names(self) -> dict[str, str]:
+        """What plans are called, by id."""
+        return {row.id: row.name for row in await self._session.scalars(select(PlanRow).order_by(col(PlanRow.id)))}
+
+    async def ahead(self, account_id: str, *, since: datetime, until: datetime) -> int:
+        """What its lease slots that begin in a span come to at their rates, micros."""
+        found = await self._session.execute(AHEAD, {"account": account_id, "since": since, "until": until})
+        micros: int = round(found.scalar_one())
+        return micros
