@@ -5,6 +5,7 @@ column of its own: an A100 of 80 GB is `A100` and `80`.
 """
 
 import importlib
+import logging
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from contracts.terms.errors import BadInput
 COLUMNS = ("instance_name", "location", "price", "gpu_count", "gpu_name", "gpu_memory", "spot")
 FIGURES = ("price", "gpu_count", "gpu_memory")
 CURRENCY = "USD"
+LIBRARY = "gpuhunt"
 
 
 class Item(Protocol):
@@ -40,13 +42,16 @@ def fetch(provider: str) -> list[Any]:
 
     Raises BadInput where the library is not installed, or has nothing to say. Needs the network.
     """
+    # It logs a page of traces for every file it cannot get; one sentence says it too.
+    logging.getLogger(LIBRARY).setLevel(logging.CRITICAL)
     try:
-        library = importlib.import_module("gpuhunt")
+        library = importlib.import_module(LIBRARY)
+    except ImportError as error:
+        raise BadInput("gpuhunt is not installed", would_do=f"pip install {LIBRARY}, or a file it has published") from error
+    try:
         found: list[Any] = library.query(provider=[provider])
     except Exception as error:  # other people's code over other people's networks: late, not fatal
-        raise BadInput(
-            "gpuhunt gave nothing", found=f"{type(error).__name__}: {error}", would_do="pip install gpuhunt, and a file"
-        ) from error
+        raise BadInput("gpuhunt gave nothing", found=f"{type(error).__name__}: {error}", would_do="a file it has published") from error
     return found
 
 

@@ -95,6 +95,10 @@ def test_a_library_that_is_not_there_or_finds_nothing_is_late_and_says_so(monkey
     monkeypatch.setattr(gpuhunt, "query", down)
     with pytest.raises(BadInput, match="no route"):
         hunted.fetch("aws")
+    monkeypatch.setattr(hunted, "LIBRARY", "gpuhunt_that_nobody_installed")
+    with pytest.raises(BadInput, match="pip install"):
+        hunted.fetch("aws")
+    monkeypatch.undo()
     monkeypatch.setattr(gpuhunt, "query", lambda provider: [item()])
     assert hunted.parse_items(hunted.fetch("aws"), TERMS).offers.height == 1
 
