@@ -40,6 +40,7 @@ from broker.services.members import MemberService
 from broker.services.offers import OfferService
 from broker.services.operators import OperatorService
 from broker.services.orders import OrderService
+from broker.services.price_history import PriceHistoryService
 from broker.services.providers import Answers, ProviderService
 from broker.services.quote_ports import QuoteRules
 from broker.services.quotes import QuoteService
@@ -65,6 +66,7 @@ from broker.store.repositories.members import MemberRepository
 from broker.store.repositories.offers import OfferSearchRepository
 from broker.store.repositories.operator_desk import OperatorRepository
 from broker.store.repositories.people import PeopleRepository
+from broker.store.repositories.price_history import PriceHistoryRepository
 from broker.store.repositories.provider_desk import ProviderRepository
 from broker.store.repositories.quotes import QuoteRepository
 from broker.store.repositories.reconciling import MeterRepository, ReconciliationRepository
@@ -103,6 +105,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     offers: OfferService
     operators: OperatorService
     orders: OrderService
+    prices: PriceHistoryService
     providers: ProviderService
     quotes: QuoteService
     receivables: ReceivableService
@@ -195,6 +198,7 @@ class Market:
             offers=offers,
             operators=self._operators(work),
             orders=orders,
+            prices=PriceHistoryService(PriceHistoryRepository(work), clock=self.clock, currency=table.currency),
             providers=self._providers(work),
             quotes=QuoteService(quotes, orders=orders, leases=holding, rules=self._quote_rules(), clock=self.clock),
             receivables=ReceivableService(acts, journal, disputes=disputes, clock=self.clock),

@@ -20,6 +20,7 @@ from broker.api.openapi import openapi_config
 from broker.api.operator import OperatorController
 from broker.api.orders import BidController, LeaseController, StatementController
 from broker.api.paying import DisputeController, PrepaidController, ReadingController, statement_pdf, stripe_webhook
+from broker.api.price_history import PriceHistoryController
 from broker.api.problems import answer, refusal_of
 from broker.api.provider import ProviderController
 from broker.api.queries import provide_offer_query, provide_price_filter, provide_search_query
@@ -46,6 +47,7 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     OfferController,
     SearchController,
     MarketController,
+    PriceHistoryController,
     BidController,
     LeaseController,
     LeaseLifeController,

@@ -21,6 +21,7 @@ from broker.services.explanations import ClearedBook, ExplanationService
 from broker.services.market import MarketService, PriceFilter, PriceTotal
 from broker.services.market_views import CycleView, PriceView
 from broker.services.offers import OfferRecord, OfferService, TransferRate
+from broker.services.price_history import PriceHistoryService
 from broker.services.replies import ReplyService
 from broker.services.views import BidView, Caller, CreditView, LeaseView, Page, ShownKey, StatementView
 from broker.services.webhooks import WebhookService
@@ -34,6 +35,7 @@ from contracts.terms.orders import MarketBook
 from pricing.clearing import clear
 from tests.fake_access import FakeAccess
 from tests.fake_finance import fake_finance
+from tests.fake_history import FakeHistory
 from tests.fake_leases import FakeLeases
 from tests.fake_operator import fake_operators
 from tests.fake_people import fake_people
@@ -363,6 +365,7 @@ class FakeMarket:
             offers=offers,
             operators=fake_operators(cycles, cleared_book, market=FakeMarketReader(cycles=cycles), clock=clock),
             orders=self.orders,
+            prices=PriceHistoryService(FakeHistory(), clock=clock, currency="USD"),
             providers=fake_providers(cycles, cleared_book, clock=clock),
             quotes=FakeQuotes(clock),
             webhooks=WebhookService(FakeWebhooks(), clock=clock, entropy=lambda count: bytes(range(count))),

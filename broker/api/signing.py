@@ -18,7 +18,7 @@ from broker.services.views import Caller
 from contracts.terms.errors import NotSignedIn
 
 PRIVATE_PREFIX = "/v1/"
-PUBLIC_PREFIXES = ("/v1/offers", "/v1/search", "/v1/market/", "/v1/webhooks/")
+PUBLIC_PREFIXES = ("/v1/offers", "/v1/search", "/v1/market/", "/v1/prices/", "/v1/webhooks/")
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(

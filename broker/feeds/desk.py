@@ -19,7 +19,9 @@ from broker.feeds.judging import Judge, judge
 from broker.feeds.listeners import Listeners, Told
 from broker.feeds.reclaiming import call_back
 from broker.services.feed_views import FeedKey, FeedOffer, FeedView
+from broker.services.price_history import hour_of
 from broker.store.repositories.feed import FeedHead, FeedRepository
+from broker.store.repositories.price_history import PriceHistoryRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.feed.batches import take
 from contracts.feed.messages import Reply
@@ -29,6 +31,7 @@ from contracts.terms.errors import Conflict, NotFound
 from contracts.terms.hardware import HardwareClass
 
 TRUST = "community"
+LOOKED_EVERY = timedelta(minutes=5)
 ENTRY = msgspec.json.Encoder()
 Changed = Mapping[str, tuple[Entry | None, Entry]]
 
@@ -51,6 +54,7 @@ class FeedDesk:
         self._terms = terms or FeedTerms()
         self._kept: dict[str, Kept] = {}
         self._judge = Judge(self._hardware)
+        self._looked_at: datetime | None = None
         self.listeners = Listeners()
 
     async def register(self, provider_id: str, public_key: str, *, trust: str = TRUST) -> FeedKey:
@@ -94,6 +98,15 @@ class FeedDesk:
                 after = await self._write(feeds, kept, outcome=outcome, now=now) if _differ(kept.session, outcome.session) else kept
             self._kept[provider_id] = after
             self._tell(provider_id, outcome)
+        await self._look()
+
+    async def _look(self) -> None:
+        """Keep what is asked this hour, every few minutes: the last look at an hour is what it is remembered by."""
+        now = self._clock.now()
+        if self._looked_at is None or not timedelta(0) <= now - self._looked_at < LOOKED_EVERY:
+            async with unit_of_work(self._sessions) as work:
+                await PriceHistoryRepository(work).keep(hour_of(now))
+            self._looked_at = now
 
     async def view(self, provider_id: str, *, after: str | None = None, limit: int = 100) -> FeedView:
         """A feed as it stands: where it is, and its offers by id, those after a given one. Raises NotFound before `register`."""

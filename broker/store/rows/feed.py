@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Identity, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from broker.store.rows.columns import key, moment, moment_or_none, texts
+from broker.store.rows.columns import key, micros, moment, moment_key, moment_or_none, texts
 
 
 class FeedSessionRow(SQLModel, table=True):
@@ -70,3 +70,19 @@ class FeedEventRow(SQLModel, table=True):
     digest: bytes = Field(sa_type=LargeBinary)
     at: datetime = moment()
     facts: bytes = Field(sa_type=LargeBinary)
+
+
+class PriceHourRow(SQLModel, table=True):
+    """What was asked for a class in an hour, as it stood when the hour was last looked at: micros per accelerator-hour.
+
+    offers  current offers of the class that were believed; the percentiles are of these, one voice an offer
+    """
+
+    __tablename__ = "price_hours"
+
+    hardware: str = key()
+    hour: datetime = moment_key()
+    offers: int
+    rate_p10_micros: int = micros()
+    rate_p50_micros: int = micros()
+    rate_p90_micros: int = micros()

@@ -59,7 +59,12 @@ class Fed:
         """Time up to the gate, with a sign of life in its last minute or without."""
         pass_time(self.market, GATE - self.market.clock.now())
         if alive:
-            await self.sent(speaker.reconnected(self.memory, self.market.clock.now()))
+            await self.sent_sign_of_life()
+        await self.market.feeds.pass_time()
+
+    async def sent_sign_of_life(self) -> None:
+        """The provider is there."""
+        await self.sent(speaker.reconnected(self.memory, self.market.clock.now()))
         await self.market.feeds.pass_time()
 
     async def sold(self) -> set[str]:
