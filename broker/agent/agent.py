@@ -6,7 +6,7 @@ cluster is away nothing is announced, so that its offers go stale and nobody is 
 
 import asyncio
 import hmac
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from functools import partial
 from typing import Any, NoReturn
@@ -25,7 +25,6 @@ from broker.clock import Clock
 from broker.services.access import token_digest
 from broker.services.access_views import Delivery, DeliverySlot, Progress
 from broker.services.leases import Failure
-from broker.services.usage_views import UsageReport
 from contracts.terms.errors import Conflict, MarketError, NotSignedIn
 
 REPORTS_PER_BATCH = 5_000
@@ -46,6 +45,7 @@ class Agent:
         self._memory = recall(grid.memory_file)
         self._announcer = Announcer(grid, market, say=say)
         self._opened: set[str] = set()
+        self._refused: set[str] = set()
 
     @property
     def now(self) -> datetime:
@@ -149,23 +149,15 @@ class Agent:
             self._opened.add(lease_id)
 
     async def _meter(self, now: datetime) -> None:
-        """Write down what is over, then send what is written down: what was not sent is there after a restart."""
-        written = {report.usage_id for report in self._memory.unsent}
-        new = [report for each in self._memory.deliveries for report in reports(each, self._memory.spans, now=now)]
-        self._remember(unsent=(*self._memory.unsent, *(report for report in new if report.usage_id not in written)))
-        while batch := self._memory.unsent[:REPORTS_PER_BATCH]:
-            early = await self._send(batch)
-            self._remember(unsent=(*early, *self._memory.unsent[REPORTS_PER_BATCH:]))
-            if early:
-                return
-
-    async def _send(self, batch: Sequence[UsageReport]) -> list[UsageReport]:
-        """Report a batch; what of it came too early."""
-        receipt = await self._market.send(calls.report_usage(batch))
-        for refused in receipt.set_aside:
-            if refused.reason != TOO_EARLY:
-                self._say(f"{refused.usage_id} is not counted: {refused.detail}")
-        return [batch[refused.row] for refused in receipt.set_aside if refused.reason == TOO_EARLY]
+        """Report the slots that are over, until the broker says that they are metered: from the same spans come the same records."""
+        due = [report for each in self._memory.deliveries for report in reports(each, self._memory.spans, now=now)]
+        due = [report for report in due if report.usage_id not in self._refused]
+        for first in range(0, len(due), REPORTS_PER_BATCH):
+            receipt = await self._market.send(calls.report_usage(due[first : first + REPORTS_PER_BATCH]))
+            for refused in receipt.set_aside:
+                if refused.reason != TOO_EARLY:
+                    self._refused.add(refused.usage_id)
+                    self._say(f"{refused.usage_id} is not counted: {refused.detail}")
 
     def _remember(self, **news: object) -> None:
         """Take news into the memory, and the memory to the disk."""

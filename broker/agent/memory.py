@@ -1,4 +1,4 @@
-"""What the agent remembers, in one small file that is written whole: what it owes, what it has seen, what it has not delivered yet."""
+"""What the agent remembers, in one small file that is written whole: what it owes, and what it has seen to run."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +8,6 @@ import msgspec
 from broker.agent.metering import Span
 from broker.files.replacing import replace_file
 from broker.services.access_views import Delivery
-from broker.services.usage_views import UsageReport
 from contracts.terms.errors import BadInput
 
 
@@ -17,14 +16,12 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
     deliveries  as the broker last told them
     spans       what was seen to run
-    unsent      records of slots that are over, until the broker has taken them
     ahead       the broker's clock less ours
     heard       whether the broker ever told what is owed; before, nothing that is held may be let go of
     """
 
     deliveries: tuple[Delivery, ...] = ()
     spans: tuple[Span, ...] = ()
-    unsent: tuple[UsageReport, ...] = ()
     ahead: timedelta = timedelta(0)
     heard: bool = False
 

@@ -103,6 +103,8 @@ class PretendedBroker:
         self.session: Session | None = None
         self.away = self.deaf = False
         self.slow = timedelta(0)
+        self.refuses = False
+        self.batches = 0
         self.kill_at = -1
 
     async def send(self, call: Call[Any], *, once: str | None = None) -> object:
@@ -158,6 +160,10 @@ class PretendedBroker:
         return None
 
     def _ReportUsage(self, call: Any) -> UsageReceipt:
+        self.batches += 1
+        if self.refuses:
+            aside = [RefusedReport(row=0, usage_id=each.usage_id, rev=0, reason="above_lease", detail="too much") for each in call.body]
+            return UsageReceipt(received=len(aside), new=0, set_aside=aside)
         early = [row for row, report in enumerate(call.body) if report.end > self.clock.now() - self.slow]
         for report in (report for row, report in enumerate(call.body) if row not in early):
             known = self.counted.setdefault(report.usage_id, report)
@@ -198,6 +204,15 @@ class Scene:
         if forgetful:
             self.grid.memory_file.unlink(missing_ok=True)
         self.agent = Agent(self.grid, self.cluster, market=self.broker, clock=self.clock, say=self.said.append)
+
+    def owes(self) -> bool:
+        """Whether a slot is over that the broker does not know of: then the file may not be lost."""
+        now = self.clock.now()
+        return any(
+            slot.end <= now and (each.metered_until is None or slot.end > each.metered_until)
+            for each in self.broker.deliveries.values()
+            for slot in each.slots
+        )
 
     async def turn(self, seconds: int = 0) -> None:
         """Let time pass, and then the agent take its turn; killed in it, it is begun anew."""

@@ -160,6 +160,14 @@ async def test_a_report_that_came_too_early_comes_again(tmp_path: Path):
     assert scene.counted() == [(0, 60, 240, "delivered")]
 
 
+async def test_what_the_broker_will_not_count_is_said_once_and_not_repeated(tmp_path: Path):
+    scene = Scene(tmp_path, a_delivery(slots=[(0, 60, 4)]))
+    scene.broker.refuses = True
+    await kept(scene, 300)
+    assert scene.broker.batches == 1
+    assert len([said for said in scene.said if said.endswith("is not counted: too much")]) == 1
+
+
 async def test_an_agent_without_memory_lets_go_of_nothing_before_it_was_told_what_is_owed(tmp_path: Path):
     scene = Scene(tmp_path, a_delivery())
     await kept(scene, 130)
@@ -213,7 +221,7 @@ async def _played(scene: Scene, turns: list[tuple[int, str, int]]) -> None:
             case "restarted":
                 scene.begin()
             case "forgot":
-                if not scene.agent._memory.unsent:
+                if not scene.owes():
                     scene.begin(forgetful=True)
             case "lost":
                 scene.cluster.lose()
