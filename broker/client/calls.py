@@ -30,6 +30,7 @@ from broker.services.search_views import BookSearch, SearchQuery
 from broker.services.spend_views import SpendView
 from broker.services.views import BidView, LeaseView, Page, StatementView
 from broker.services.webhooks import EndpointRequest, EndpointView, MessageView
+from contracts.resale import ResaleRequest
 from contracts.terms.bids import BidRequest
 from contracts.terms.quotes import Extension, QuoteRequest, Tier
 
@@ -166,6 +167,18 @@ def extend_lease(lease_id: str, hours: float) -> Call[QuoteView]:
 def release_lease(lease_id: str) -> Call[LeaseView]:
     """Give up the slots that have not begun; the slot under way is paid."""
     return Call(operation="ReleaseLease", method="POST", path="/v1/leases/{lease_id}/release", answer=LeaseView, at={"lease_id": lease_id})
+
+
+def resell_lease(lease_id: str, request: ResaleRequest) -> Call[LeaseView]:
+    """Offer slots that have not begun to whoever pays at least a rate; you go on paying your own."""
+    path, at = "/v1/leases/{lease_id}/resell", {"lease_id": lease_id}
+    return Call(operation="ResellLease", method="POST", path=path, answer=LeaseView, at=at, body=request)
+
+
+def withdraw_resale(lease_id: str) -> Call[LeaseView]:
+    """Take back what of it has not been sold."""
+    path, at = "/v1/leases/{lease_id}/resell/withdraw", {"lease_id": lease_id}
+    return Call(operation="WithdrawResale", method="POST", path=path, answer=LeaseView, at=at)
 
 
 def report_readings(lease_id: str, readings: Sequence[ReadingRequest]) -> Call[Done]:

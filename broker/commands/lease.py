@@ -26,19 +26,28 @@ from broker.commands.buying import (
     terminal,
     when,
 )
+from broker.commands.demands import read_demands
 from broker.commands.quote import settle_quote, show_quote
 from broker.services.views import LeaseView
+from contracts.resale import ResaleRequest
+from contracts.terms.errors import BadInput
 
 ENDED_EARLY = 5
 DONE = ("completed", "released")
 BROKEN = ("failed", "reclaimed")
 LOOKS = 3
+RESALE = "rate=2.50 accelerators=4"
 
 Id = Annotated[str, typer.Argument(metavar="LEASE", help="Id of a lease; `gridfare lease list` shows yours.")]
 Hours = Annotated[float, typer.Argument(metavar="HOURS", help="How much longer, a whole number of slots.")]
 Accept = Annotated[bool, typer.Option("--accept", help="Take the quote, after showing the worst case and asking.")]
 Every = Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.05, help="How often to look.")]
 Looks = Annotated[int | None, typer.Option("--looks", metavar="COUNT", min=1, help="Stop after so many looks, though it goes on.")]
+
+Part = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="What to offer, by the names of the API: rate=2.50 accelerators=4 …")
+]
+Back = Annotated[bool, typer.Option("--withdraw", help="Take back what has not been sold.")]
 
 lease_app = typer.Typer(
     no_args_is_help=True,
@@ -141,6 +150,34 @@ def release_command(lease: Id, yes: Yes = False, url: Url = None, profile: Kept 
             return
         left = market.send(calls.release_lease(lease))
     say_json(left) if json else console.print(f"Released: {escape(lease_line(left))}")
+
+
+@lease_app.command("resell")
+def resell_command(
+    lease: Id, wants: Part = None, back: Back = False, yes: Yes = False, url: Url = None, profile: Kept = None, json: Json = False
+) -> None:
+    """Offer what has not begun to others, at the next gates and for quotes, or take back what has not been sold.
+
+    You go on paying your own rate; what it fetches pays your statements.
+
+    Example: gridfare lease resell lse_01 rate=2.50 accelerators=4
+    """
+    console = terminal()
+    if back == bool(wants):
+        raise BadInput("say what to offer, or take it back", would_do=f"{RESALE}, or --withdraw")
+    with market_at(url, profile) as market:
+        if back:
+            found = market.send(calls.withdraw_resale(lease))
+        else:
+            request = read_demands(wants or [], ResaleRequest, example=RESALE)
+            if not agreed(f"Offer {lease} on from {rate(request.rate_micros)} an accelerator-hour?", yes=yes):
+                console.print("Not offered.")
+                return
+            found = market.send(calls.resell_lease(lease, request))
+    if json:
+        say_json(found)
+        return
+    console.print(f"{'Taken back' if back else 'Offered'}: {escape(lease_line(found))}")
 
 
 @lease_app.command("watch")

@@ -121,6 +121,16 @@ async def test_a_lease_is_made_longer_by_a_quote(gridfare: Program, served: Serv
     assert (longer["lease_id"], len(longer["slots"])) == (lease["lease_id"], 3)
 
 
+async def test_a_lease_is_offered_on_and_taken_back(gridfare: Program):
+    lease = json.loads((await gridfare(*QUOTE, "--accept", "--yes", "--json")).out)["lease_id"]
+    assert (await gridfare("lease", "resell", lease, "rate=2.50")).code == 2, "nobody is there to be asked"
+    offered = json.loads((await gridfare("lease", "resell", lease, "rate=2.50", "accelerators=4", "--yes", "--json")).out)
+    assert [each["state"] for each in offered["resales"]] == ["open"]
+    back = await gridfare("lease", "resell", lease, "--withdraw")
+    assert (back.code, "Taken back" in back.out) == (0, True)
+    assert (await gridfare("lease", "resell", lease)).code == 2
+
+
 async def test_usage_adds_up_what_leases_hold(gridfare: Program):
     """Two leases of 16 accelerator-hours, at 1.02 and at 2.04: 16.32 and 32.64."""
     for _ in range(2):

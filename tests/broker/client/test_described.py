@@ -20,6 +20,7 @@ from broker.services.receivables import ReadingRequest
 from broker.services.search_views import SearchQuery
 from broker.services.views import Page
 from broker.services.webhooks import EndpointRequest
+from contracts.resale import ResaleRequest
 from contracts.terms.bids import BidRequest
 from contracts.terms.quotes import QuoteRequest
 from tests.fake_market import FakeMarket
@@ -34,6 +35,7 @@ ARGUMENTS: dict[str, object] = {
 REQUESTS: dict[str, object] = {
     "add_webhook_endpoint": EndpointRequest(url="https://example.org/told"),
     "open_dispute": DisputeRequest(cents=1, reason="too much"),
+    "resell_lease": ResaleRequest(rate_micros=2_000_000, accelerators=4),
     "request_quote": QuoteRequest(accelerators=8, hours=4, hardware=["H100-SXM"]),
     "search_book": SearchQuery(hardware=["H100-SXM"], quantity=8),
     "search_offers": OfferQuery(hardware=["H100-SXM"], quantity=8),
