@@ -34,6 +34,7 @@ from broker.services.corrections import CorrectionService
 from broker.services.disputes import DisputeService
 from broker.services.explanations import ExplanationService
 from broker.services.finance import FinanceService
+from broker.services.keys import KeyService, RequestLog
 from broker.services.leases import LeaseService
 from broker.services.market import MarketService
 from broker.services.members import MemberService
@@ -49,9 +50,9 @@ from broker.services.replies import ReplyService
 from broker.services.resale import ResaleService
 from broker.services.search import SearchService
 from broker.services.signing_in import SignInService, SignUpTerms
+from broker.services.spending import SpendService
 from broker.services.usage import UsageService
 from broker.services.views import ShownKey
-from broker.services.spending import SpendService
 from broker.services.webhooks import WebhookService
 from broker.store.engine import open_engine
 from broker.store.repositories.access import AccessRepository
@@ -60,6 +61,7 @@ from broker.store.repositories.acts import ActRepository
 from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.cleared_books import ClearedBookRepository
 from broker.store.repositories.journal import JournalRepository
+from broker.store.repositories.keys import KeyRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.market import MarketRepository
 from broker.store.repositories.members import MemberRepository
@@ -73,11 +75,11 @@ from broker.store.repositories.reconciling import MeterRepository, Reconciliatio
 from broker.store.repositories.replies import ReplyRepository
 from broker.store.repositories.resales import ResaleRepository
 from broker.store.repositories.settlements import SettlementRepository
+from broker.store.repositories.spending import SpendRepository
 from broker.store.repositories.usage import UsageRepository
 from broker.store.repositories.webhooks import WebhookRepository
 from broker.store.unit_of_work import Sessions, WorkSession, open_sessions, unit_of_work
 from broker.treasury import Treasury
-from broker.store.repositories.spending import SpendRepository
 from contracts.payout_runs import PayoutPolicy
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.ids import fresh_id
@@ -98,6 +100,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     explanations: ExplanationService
     feeds: FeedDesk
     finance: FinanceService
+    keys: KeyService
     leases: LeaseService
     market: MarketService
     members: MemberService
@@ -112,13 +115,13 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     reconciliation: ReconciliationService
     replies: ReplyService
     search: SearchService
+    spending: SpendService
     signing_in: SignInService
     treasury: Treasury
     usage: UsageService
     webhooks: WebhookService
     session: WorkSession
 
-    spending: SpendService
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -159,6 +162,7 @@ class Market:
         self.hardware = hardware
         self.shown_keys = tuple(shown_keys)
         self.backlog = Backlog()
+        self.requests = RequestLog()
         self.answers = Answers(timetable.currency)
         self.feeds = FeedDesk(sessions, clock=clock, hardware=hardware)
         self.book = LiveBook(sessions, clock=clock)
@@ -191,6 +195,7 @@ class Market:
             explanations=ExplanationService(BidRepository(work), ClearedBookRepository(work)),
             feeds=self.feeds,
             finance=FinanceService(settlements, journal),
+            keys=KeyService(KeyRepository(work), self.requests, clock=self.clock, entropy=os.urandom),
             leases=holding,
             market=MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval),
             members=MemberService(people, members, clock=self.clock, entropy=os.urandom),
@@ -206,26 +211,26 @@ class Market:
             replies=ReplyService(ReplyRepository(work), self.clock),
             search=SearchService(self.book, offers, reader=OfferSearchRepository(work), clock=self.clock),
             signing_in=SignInService(people, members, clock=self.clock, entropy=os.urandom, terms=self.sign_up),
+            spending=self._spending(work),
             treasury=Treasury(self.close(), self.collection(), self.payouts()),
             usage=UsageService(UsageRepository(work), clock=self.clock),
             webhooks=WebhookService(WebhookRepository(work), clock=self.clock, entropy=os.urandom, plain=self.inside),
             session=work,
         )
 
+    def _spending(self, work: WorkSession) -> SpendService:
+        known, accounts = SpendRepository(work, self.hardware), AccountRepository(work)
+        return SpendService(known, self.close(), accounts=accounts, clock=self.clock, fee_bps=self.timetable.fee_bps)
+
     def _operators(self, work: WorkSession) -> OperatorService:
         return OperatorService(
             ClearedBookRepository(work), MarketRepository(work), reader=OperatorRepository(work), clock=self.clock, answers=self.answers
-            spending=self._spending(work),
         )
 
     def _providers(self, work: WorkSession) -> ProviderService:
         return ProviderService(
             ClearedBookRepository(work), ProviderRepository(work), feeds=self.feeds, clock=self.clock, answers=self.answers
         )
-    def _spending(self, work: WorkSession) -> SpendService:
-        known, accounts = SpendRepository(work, self.hardware), AccountRepository(work)
-        return SpendService(known, self.close(), accounts=accounts, clock=self.clock, fee_bps=self.timetable.fee_bps)
-
 
     def _offers(self, work: WorkSession) -> OfferService:
         return OfferService(

@@ -30,7 +30,10 @@ async def keep_gates(market: Market, worker: Executor, *, say: Callable[[str], N
 
 
 async def keep_promises(market: Market, *, say: Callable[[str], None]) -> None:
-    """Every few seconds, until cancelled: end quotes and tokens whose time is over, serve what broken leases owe, send the outbox."""
+    """Every few seconds, until cancelled: end quotes and tokens whose time is over, serve what broken leases owe, send the outbox.
+
+    What came in by the API is written down as well.
+    """
     async with httpx.AsyncClient() as client:
         begun = market.clock.now()
         sender = WebhookSender(market.sessions, clock=market.clock, client=client, inside=market.inside)
@@ -39,6 +42,7 @@ async def keep_promises(market: Market, *, say: Callable[[str], None]) -> None:
                 async with market.services() as services:
                     await services.quotes.expire()
                     await services.access.forget_over()
+                    await services.keys.write_down()
                 for lease_id in await lose_silent(market.sessions, now=market.clock.now(), listening_since=begun):
                     say(f"{iso(market.clock.now())}  lease {lease_id} failed: its grid is silent")
                 for lease in await serve_between(market.sessions, market.timetable.over, now=market.clock.now()):

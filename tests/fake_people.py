@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 
+from broker.services.keys import KeyService, KeyView, RequestLog
 from broker.services.members import MemberService
 from broker.services.signing_in import SignInService
 from contracts.terms.errors import NotFound
+from contracts.terms.ids import derived_id
 
 
 def fake_people(clock) -> dict[str, Any]:
@@ -15,6 +17,7 @@ def fake_people(clock) -> dict[str, Any]:
     people = FakePeople()
     return {
         "members": MemberService(people, people, clock=clock, entropy=os.urandom),
+        "keys": KeyService(people, RequestLog(), clock=clock, entropy=os.urandom),
         "signing_in": SignInService(people, people, clock=clock, entropy=os.urandom),
     }
 
@@ -28,6 +31,8 @@ class FakePeople:
         self.codes: dict[Any, Any] = {}
         self.links: dict[Any, Any] = {}
         self.failed: list[Any] = []
+        self.made: dict[Any, Any] = {}
+        self.came: list[Any] = []
         self.known: dict[Any, Any] = {}
         self.roles: dict[Any, Any] = {}
         self.invited: dict[Any, Any] = {}
@@ -106,6 +111,33 @@ class FakePeople:
 
     async def know_as(self, issuer, subject, *, person_id):
         self.known.setdefault((issuer, subject), person_id)
+
+    async def add_key(self, account_id, digest, *, scopes, at, name="", made_by=""):
+        view = KeyView(key_id=derived_id("key", digest.hex()), name=name, scopes=scopes, made_by=made_by, created_at=at)
+        self.made.setdefault(view.key_id, (account_id, view))
+
+    async def keys(self, account_id):
+        return [view for owner, view in reversed(self.made.values()) if owner == account_id]
+
+    async def revoke_key(self, account_id, key_id, *, at):
+        owner, view = self.made.get(key_id, (None, None))
+        if owner != account_id or view.revoked_at is not None:
+            return False
+        self.made[key_id] = (owner, msgspec.structs.replace(view, revoked_at=at))
+        return True
+
+    async def note_requests(self, asked):
+        self.came += asked
+        for each in asked:
+            if each.key_id in self.made:
+                owner, view = self.made[each.key_id]
+                self.made[each.key_id] = (owner, msgspec.structs.replace(view, used_at=max(each.at, view.used_at or each.at)))
+
+    async def requests(self, party, *, limit):
+        return [each for each in reversed(self.came) if each.party == party][:limit]
+
+    async def forget_requests(self, *, before):
+        self.came = [each for each in self.came if each.at >= before]
 
     async def add_organisation(self, account):
         self.accounts[account.id] = account

@@ -26,7 +26,7 @@ class FakeWebhooks:
     async def replace(self, endpoint: Endpoint) -> None:
         self.kept[endpoint.id] = endpoint
 
-    async def messages(self, owner: str, *, after: int, limit: int) -> list[tuple[int, MessageView]]:
+    async def messages(self, owner: str, *, after: int, limit: int, newest_first: bool = False) -> list[tuple[int, MessageView]]:
         return []
 
     async def replay(self, owner: str, message_id: str, *, at: datetime) -> MessageView:

@@ -19,7 +19,7 @@ from broker.world import catalogue
 from contracts.terms.errors import MarketError, NotFound, NotSignedIn
 from web import i18n
 from web.formats import FILTERS
-from web.pages import account, account_elsewhere, account_entry, finance, finance_lines, finance_money, operator, provider
+from web.pages import account, account_elsewhere, account_entry, developers, finance, finance_lines, finance_money, operator, provider
 from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.finance import refused
 from web.pages.find import find
@@ -29,6 +29,7 @@ from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
 from web.pages.quotes import QuoteRefused, accept_quote, hold_quote, leave_quote, quote_page, quote_refused
 from web.pages.refusals import no_buyer, problem_page, refusal_page
 from web.pages.signing import sign_in, sign_in_form, sign_out, to_sign_in
+from web.pages.spend import spend_csv, spend_page
 from web.pages.statements import statement_csv, statement_list, statement_page, statement_paper
 
 HERE = Path(__file__).parent
@@ -46,6 +47,8 @@ OWN_PAGES = (
     lease_list,
     lease_page,
     release_lease,
+    spend_page,
+    spend_csv,
     statement_list,
     statement_page,
     statement_csv,
@@ -137,9 +140,12 @@ def site(market: OpensServices) -> Litestar:
         route_handlers=[*account_entry.PAGES, *account_elsewhere.PAGES, *account.PAGES],
         exception_handlers={NotSignedIn: to_sign_in, MarketError: account.account_refused},
     )
+    makers = Router(
+        "/", route_handlers=developers.PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: developers.developers_refused}
+    )
     whole = application(
         market.services,
-        [*PAGES, own, desk, operators, sellers, people, static],
+        [*PAGES, own, desk, operators, sellers, people, makers, static],
         plugins=[HTMXPlugin()],
         refusal_page=refusal_page,
         configure={"template_config": _templates(), "state": state},

@@ -5,12 +5,13 @@ somebody opens it.
 """
 
 import hashlib
+import time
 from typing import Annotated
 
 from litestar import Request
 from litestar.middleware import ASGIMiddleware
 from litestar.params import HeaderParameter
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.app import OpenServices
 from broker.services.replies import RequestKey
@@ -18,6 +19,7 @@ from broker.services.views import Caller
 from contracts.terms.errors import NotSignedIn
 
 PRIVATE_PREFIX = "/v1/"
+UNANSWERED = 500
 PUBLIC_PREFIXES = ("/v1/offers", "/v1/search", "/v1/market/", "/v1/prices/", "/v1/webhooks/")
 IdempotencyKey = Annotated[
     str | None,
@@ -31,7 +33,7 @@ IdempotencyKey = Annotated[
 
 
 class KeyRequired(ASGIMiddleware):
-    """Signs the caller in before a private route runs. Raises NotSignedIn."""
+    """Signs the caller in before a private route runs, and notes what was asked and answered. Raises NotSignedIn."""
 
     def __init__(self, open_services: OpenServices) -> None:
         self._open_services = open_services
@@ -39,11 +41,26 @@ class KeyRequired(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let public paths through; on the others put the caller in the scope, or refuse."""
         path = scope["path"]
-        if path.startswith(PRIVATE_PREFIX) and not path.startswith(PUBLIC_PREFIXES):
-            key = _bearer(dict(scope["headers"]).get(b"authorization", b""))
-            async with self._open_services() as services:
-                scope["auth"] = await services.accounts.authenticate(key)
-        await next_app(scope, receive, send)
+        if not path.startswith(PRIVATE_PREFIX) or path.startswith(PUBLIC_PREFIXES):
+            await next_app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), UNANSWERED
+        key = _bearer(dict(scope["headers"]).get(b"authorization", b""))
+        async with self._open_services() as services:
+            scope["auth"] = caller = await services.accounts.authenticate(key)
+            note = services.keys.note
+
+        async def said(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await next_app(scope, receive, said)
+        finally:
+            micros = round((time.perf_counter() - began) * 1e6)
+            note(caller, key, asked=f"{scope.get('method', '')} {path}", status=status, micros=micros)
 
 
 def provide_caller(request: Request[object, Caller, object]) -> Caller:  # type: ignore[type-var]

@@ -105,8 +105,8 @@ class Webhooks(Protocol):
         """Write what may change of an endpoint: its secrets and its end."""
         ...
 
-    async def messages(self, owner: str, *, after: int, limit: int) -> list[tuple[int, MessageView]]:
-        """What an owner was told, after a number, in order."""
+    async def messages(self, owner: str, *, after: int, limit: int, newest_first: bool = False) -> list[tuple[int, MessageView]]:
+        """What an owner was told, after a number, in order or the other way round."""
         ...
 
     async def replay(self, owner: str, message_id: str, *, at: datetime) -> MessageView:
@@ -166,6 +166,10 @@ class WebhookService:
         found = await self._webhooks.messages(caller.account_id, after=int(cursor or 0), limit=limit + 1)
         more = len(found) > limit
         return Page(items=[view for _, view in found[:limit]], next_cursor=str(found[limit - 1][0]) if more else None)
+
+    async def latest(self, caller: Caller, *, limit: int) -> list[MessageView]:
+        """What the caller was told last, the latest first."""
+        return [view for _, view in await self._webhooks.messages(caller.account_id, after=0, limit=limit, newest_first=True)]
 
     async def replay(self, message_id: str, caller: Caller) -> MessageView:
         """Send a message again, under the same id, to every open endpoint that wants its kind. Raises NotFound."""

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from broker.store.repositories.keys import KeyRepository
 from broker.store.rows import AccountRow, ApiKeyRow, PlanRow, ProviderKeyRow, ProviderRow, StaffRow
 from contracts.terms.accounts import Account, Provider, Staff
 from contracts.terms.errors import NotFound
@@ -55,9 +56,7 @@ class AccountRepository:
 
     async def add_key(self, account_id: str, digest: bytes, *, scopes: list[str], at: datetime) -> None:
         """Register a key by its digest, once."""
-        key = {"id": derived_id("key", digest.hex()), "account_id": account_id, "digest": digest, "scopes": scopes, "created_at": at}
-        key |= {"name": "", "made_by": ""}
-        await self._session.execute(insert(ApiKeyRow).values(key).on_conflict_do_nothing())
+        await KeyRepository(self._session).add_key(account_id, digest, scopes=scopes, at=at)
 
     async def add_provider_key(self, provider_id: str, digest: bytes, *, scopes: list[str], at: datetime) -> None:
         """Register a provider's key by its digest, once."""

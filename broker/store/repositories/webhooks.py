@@ -69,13 +69,11 @@ class WebhookRepository:
                 await self._send(number, owner=message.owner, kind=message.kind, at=message.at)
         return new
 
-    async def messages(self, owner: str, *, after: int, limit: int) -> list[tuple[int, MessageView]]:
-        """What an owner was told, after a number, in order."""
-        statement = (
-            select(WebhookMessageRow)
-            .where(col(WebhookMessageRow.owner) == owner, col(WebhookMessageRow.number) > after)
-            .order_by(col(WebhookMessageRow.number))
-        )
+    async def messages(self, owner: str, *, after: int, limit: int, newest_first: bool = False) -> list[tuple[int, MessageView]]:
+        """What an owner was told, after a number, in order or the other way round."""
+        number = col(WebhookMessageRow.number)
+        told = select(WebhookMessageRow).where(col(WebhookMessageRow.owner) == owner, number > after)
+        statement = told.order_by(number.desc() if newest_first else number)
         rows = list(await self._session.scalars(statement.limit(limit)))
         numbers = [row.number for row in rows]
         sent = select(WebhookDeliveryRow).where(col(WebhookDeliveryRow.message_number).in_(numbers))
