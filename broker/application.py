@@ -10,7 +10,7 @@ from litestar.response import Template
 from litestar.types import ControllerRouterHandler, Message, Scope
 
 from broker.api.access import AccessController, DeliveryController
-from broker.api.feed import FeedController
+from broker.api.feed import FeedController, QuarantineController
 from broker.api.finance import BooksController, PayoutController, PeriodController
 from broker.api.health import healthz, readyz
 from broker.api.leases import LeaseLifeController
@@ -62,6 +62,7 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     SpendController,
     ProviderController,
     OperatorController,
+    QuarantineController,
     PrepaidController,
     DisputeController,
     ReadingController,

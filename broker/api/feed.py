@@ -14,7 +14,7 @@ from broker.api.usage import JSON, MSGPACK, UnknownForm
 from broker.app import Services
 from broker.feeds.desk import FeedDesk
 from broker.services.accounts import require
-from broker.services.feed_views import FeedAnswer, FeedKey, FeedView
+from broker.services.feed_views import FeedAnswer, FeedKey, FeedOffer, FeedView, Release
 from broker.services.replies import RequestKey
 from broker.services.views import Caller
 from contracts.terms.errors import BadInput, NotPermitted
@@ -22,6 +22,7 @@ from contracts.terms.errors import BadInput, NotPermitted
 MESSAGES_MAX = 1_000
 BATCH_BYTES_MAX = 8_000_000
 SCOPE = "feed:write"
+OPERATOR = "operator"
 COMMENT_SECONDS = 15.0
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="how many offers at most")]
 READERS = {
@@ -89,6 +90,30 @@ class FeedController(Controller):
         It tells nothing that the answers and the view do not say; a stream that breaks is simply opened again.
         """
         return ServerSentEvent(_stream(services.feeds, provider_of(caller)))
+
+
+class QuarantineController(Controller):
+    """What is done about an offer that is not believed; the list is the operator's."""
+
+    path = "/v1/operator/quarantine"
+    tags = ("operator",)
+    security = KEY
+
+    @post("/release", operation_id="ReleaseOffer", summary="Believe an offer after all", status_code=200)
+    async def release(
+        self,
+        data: JSONBody[Release],
+        services: NamedDependency[Services],
+        *,
+        caller: NamedDependency[Caller],
+        request_key: NamedDependency[RequestKey | None],
+    ) -> FeedOffer:
+        """Take an offer out of quarantine, with the reason it was shown with and why it is believed; its next version is judged anew.
+
+        What is not on the market at all, since it cannot be read or its id is another provider's, cannot be released.
+        """
+        require(caller, OPERATOR)
+        return await services.replies.once(lambda: services.feeds.release(data, by=caller.account_name), FeedOffer, request=request_key)
 
 
 def provider_of(caller: Caller) -> str:

@@ -18,7 +18,7 @@ from broker.clock import Clock
 from broker.feeds.judging import Judge, judge
 from broker.feeds.listeners import Listeners, Told
 from broker.feeds.reclaiming import call_back
-from broker.services.feed_views import FeedKey, FeedOffer, FeedView
+from broker.services.feed_views import FeedKey, FeedOffer, FeedView, Release
 from broker.services.price_history import hour_of
 from broker.store.repositories.feed import FeedHead, FeedRepository
 from broker.store.repositories.price_history import PriceHistoryRepository
@@ -31,6 +31,7 @@ from contracts.terms.errors import Conflict, NotFound
 from contracts.terms.hardware import HardwareClass
 
 TRUST = "community"
+RELEASED = "offer_released"
 LOOKED_EVERY = timedelta(minutes=5)
 ENTRY = msgspec.json.Encoder()
 Changed = Mapping[str, tuple[Entry | None, Entry]]
@@ -107,6 +108,32 @@ class FeedDesk:
             async with unit_of_work(self._sessions) as work:
                 await PriceHistoryRepository(work).keep(hour_of(now))
             self._looked_at = now
+
+    async def release(self, request: Release, *, by: str) -> FeedOffer:
+        """Believe an offer in spite of its figures, until it says something else.
+
+        Raises NotFound where nothing is held against it, Conflict where that is something else by now or no figure at all.
+        """
+        async with unit_of_work(self._sessions) as work:
+            feeds = FeedRepository(work)
+            kept = await self._load(feeds, request.provider_id)
+            found = kept.suspects.get(request.offer_id)
+            if found is None:
+                raise NotFound("nothing is held against this offer", provider=request.provider_id, offer_id=request.offer_id)
+            if found != request.reason:
+                raise Conflict("something else is held against this offer by now", reason=found)
+            known = await feeds.known([request.offer_id], provider_id=request.provider_id)
+            if request.offer_id not in known or not known[request.offer_id].is_current:
+                raise Conflict("this offer is not on the market: only its provider can announce it rightly", reason=found)
+            await feeds.release(request.provider_id, request.offer_id)
+            entry, now = kept.session.entries[request.offer_id], self._clock.now()
+            facts = msgspec.json.encode({**msgspec.structs.asdict(request), "version": entry.offer.version, "by": by})
+            digest = hashlib.sha256(facts).digest()
+            await feeds.add_event(request.provider_id, RELEASED, facts=facts, digest=digest, at=now)
+            suspects = {name: reason for name, reason in kept.suspects.items() if name != request.offer_id}
+            after = await self._stamp(feeds, Kept(kept.head, kept.session, suspects), changed=[request.offer_id])
+        self._kept[request.provider_id] = after
+        return _shown(after, request.offer_id, said=standing(after.session, request.offer_id, now=now), now=now)
 
     async def view(self, provider_id: str, *, after: str | None = None, limit: int = 100) -> FeedView:
         """A feed as it stands: where it is, and its offers by id, those after a given one. Raises NotFound before `register`."""

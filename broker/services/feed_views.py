@@ -14,6 +14,19 @@ class FeedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     public_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
+class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An offer that is to be believed after all, until it says something else.
+
+    reason  what is held against it, as it was shown: another reason is another judgement
+    why     why it is believed all the same; kept with the name of who said so
+    """
+
+    provider_id: str
+    offer_id: str
+    reason: str
+    why: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
 class FeedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The replies to a batch in their order; of acknowledgements in a row only the last."""
 

@@ -104,10 +104,7 @@ async def test_an_offer_has_a_history_as_long_as_it_stood(sessions: Sessions):
 def test_each_hour_says_what_stood_at_its_end(cuts: list[int], hours: int, minutes: int):
     """Against the minute: the version of the hour's last minute, or of now."""
     minute = timedelta(minutes=1)
-    versions = [
-        Version(since=NOON + minute * since, until=NOON + minute * until, rate_micros=since)
-        for since, until in pairwise(cuts)
-    ]
+    versions = [Version(since=NOON + minute * since, until=NOON + minute * until, rate_micros=since) for since, until in pairwise(cuts)]
     now = NOON + HOUR * hours + minute * minutes
     wanted = {}
     for hour in range(hours + 1):

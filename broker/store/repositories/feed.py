@@ -32,6 +32,7 @@ WRITE = """WITH changes AS (INSERT INTO feed_changes SELECT $1, $2, $5::text[] W
     UPDATE feed_sessions SET revision = $2, state = $3, silent_at = $4 WHERE provider_id = $1"""
 FORGET_CHANGES = "DELETE FROM feed_changes WHERE provider_id = $1 AND revision < $2"
 FORGET = "DELETE FROM feed_offers WHERE provider_id = $1 AND staged = $2 AND offer_id = ANY($3::text[])"
+RELEASE = "UPDATE feed_offers SET suspect = '' WHERE provider_id = $1 AND NOT staged AND offer_id = $2"
 SUPERSEDE = "UPDATE offers SET superseded_at = $3 WHERE id = ANY($2::text[]) AND superseded_at IS NULL AND provider = $1"
 # Each id by itself, so that the index of the key is used whatever the planner thinks of a thousand of them.
 KNOWN = """SELECT a.id, o.* FROM unnest($1::text[]) AS a(id) CROSS JOIN LATERAL (
@@ -126,6 +127,11 @@ class FeedRepository:
         """Take entries out of the table, or out of what is staged."""
         connection = await self._driver()
         await connection.execute(FORGET, provider_id, staged, offer_ids)
+
+    async def release(self, provider_id: str, offer_id: str) -> None:
+        """Hold nothing against an offer any more."""
+        connection = await self._driver()
+        await connection.execute(RELEASE, provider_id, offer_id)
 
     async def add_event(self, provider_id: str, kind: str, *, facts: bytes, digest: bytes, at: datetime) -> None:
         """Keep what a feed told, each fact once."""

@@ -6,17 +6,21 @@ import pytest
 from sqlmodel import col, select
 
 from broker.feeds.protocol.stage import KEY
+from broker.services.accounts import key_digest
+from broker.services.feed_views import Release
+from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.book import BookRepository
-from broker.store.rows import AwardRow, FeedOfferRow, OfferRow
+from broker.store.rows import AwardRow, FeedEventRow, FeedOfferRow, OfferRow
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.feed import speaker
 from contracts.feed.attributes import Norms, attributes_of, doubt
 from contracts.feed.messages import Announce, Message, Price, Withdraw
 from contracts.feed.speaker import Speaker, SpeakerTerms
 from contracts.feed.wire import encode, public_key_of, seal
+from contracts.terms.errors import Conflict
 from contracts.terms.hardware import HardwareClass
-from tests.broker.feeds.http_sides import client_of, fed_market
-from tests.broker.small_market import GATE, USD, caller, cycle_of, pass_time, request
+from tests.broker.feeds.http_sides import API_KEY, client_of, fed_market
+from tests.broker.small_market import GATE, START, USD, caller, cycle_of, pass_time, request
 
 pytestmark = pytest.mark.anyio
 FED = "prv_fed"
@@ -124,6 +128,48 @@ async def test_an_offer_that_comes_to_its_senses_is_believed(sessions: Sessions)
     assert (await fed.shown())["ofr_fed"][0] == "suspect"
     await fed.say(Price(offer_id="ofr_fed", version=2, rate_micros=USD))
     assert await fed.shown() == {"ofr_fed": ("live", "")}
+
+
+async def test_an_operator_believes_an_offer_until_it_says_something_else(sessions: Sessions):
+    """An H100 at 0.01 is a mistake, or a launch offer somebody has telephoned about: released it is sold, changed it is judged anew."""
+    fed = await Fed.opened(sessions)
+    await fed.say(an_announcement(rate_micros=10_000))
+    async with unit_of_work(sessions) as work:
+        await AccountRepository(work).add_staff("op", key_digest("gf_ada"), name="Ada", scopes=["operator"], at=START)
+    (listed,) = [reason for state, reason in (await fed.shown()).values() if state == "suspect"]
+    body = {"provider_id": FED, "offer_id": "ofr_fed", "reason": listed, "why": "a launch offer; called them"}
+    async with client_of(fed.market) as client:
+        client.headers["Authorization"] = "Bearer gf_ada"
+
+        async def released(**facts: str) -> int:
+            return (await client.post("/v1/operator/quarantine/release", json=body | facts)).status_code
+
+        assert [each["reason"] for each in (await client.get("/v1/operator/quarantine")).json()["items"]] == [listed]
+        assert await released(offer_id="ofr_nobody") == 404
+        assert await released(reason="its memory") == 409
+        assert await released() == 200
+        assert await released() == 404, "nothing is held against it any more"
+        found = (await client.get("/v1/search?hardware=H100-SXM")).json()
+        assert found["offers"][0]["offer"]["offer_id"] == "ofr_fed"
+        client.headers["Authorization"] = f"Bearer {API_KEY}"
+        assert await released() == 403, "a provider does not believe itself"
+    async with unit_of_work(sessions) as work:
+        (event,) = await work.scalars(select(FeedEventRow).where(col(FeedEventRow.kind) == "offer_released"))
+    assert (b"called them" in event.facts, b"Ada" in event.facts) == (True, True)
+    pass_time(fed.market, timedelta(seconds=61))
+    await fed.market.feeds.pass_time()
+    await fed.sent_sign_of_life()
+    assert (await fed.shown())["ofr_fed"] == ("live", ""), "silence and a sign of life change nothing"
+    await fed.say(Price(offer_id="ofr_fed", version=2, rate_micros=9_000))
+    assert (await fed.shown())["ofr_fed"][0] == "suspect"
+
+
+async def test_what_is_not_on_the_market_cannot_be_released(sessions: Sessions):
+    fed = await Fed.opened(sessions)
+    await fed.say(an_announcement("ofr_a"))
+    reason = (await fed.shown())["ofr_a"][1]
+    with pytest.raises(Conflict):
+        await fed.market.feeds.release(Release(provider_id=FED, offer_id="ofr_a", reason=reason, why="please"), by="Ada")
 
 
 async def test_nobody_takes_over_the_offer_of_another(sessions: Sessions):
