@@ -1,16 +1,16 @@
-"""The provider's and the operator's pages in Chromium: they fit a phone, axe finds nothing serious, and a cycle is checked once."""
+"""The provider's and the operator's pages, and a buyer's spend, in Chromium: they fit, axe finds nothing serious, acts happen once."""
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_portal import AXE, SETTINGS
-from tests.fake_market import OPERATOR_KEY, PROVIDER_KEY
+from tests.fake_market import KEY, OPERATOR_KEY, PROVIDER_KEY
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 OFFER = "/provider/offers/ofr_hyperstack-norway-1-h100-pcie"
 PROVIDER = ("/provider", f"{OFFER}?rate=1.5", "/provider/income", "/provider/statements/1/USD", "/provider/feed")
 OPERATOR = ("/operator", "/operator/cycles/2", "/operator/providers", "/operator/quarantine", "/operator/incidents", "/operator/rules")
-PAGES = [*((PROVIDER_KEY, address) for address in PROVIDER), *((OPERATOR_KEY, address) for address in OPERATOR)]
+PAGES = [*((PROVIDER_KEY, address) for address in PROVIDER), *((OPERATOR_KEY, address) for address in OPERATOR), (KEY, "/spend")]
 QUICK = [(SETTINGS[-1 - number % 2], *page) for number, page in enumerate(PAGES)]
 REST = [(setting, *page) for setting in SETTINGS for page in PAGES if (setting, *page) not in QUICK]
 

@@ -13,7 +13,7 @@ from web.i18n import LANGUAGES, LOCALES
 WEB = LOCALES.parent
 KEYWORDS = DEFAULT_KEYWORDS | {"later": None}
 # The desks that have a catalogue of their own: their files begin with the desk's word. Everything else is the portal's.
-DESKS = ("account", "developers", "finance", "lease", "leases", "operator", "provider")
+DESKS = ("account", "developers", "finance", "lease", "leases", "operator", "provider", "spend")
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -1,0 +1,88 @@
+"""A buyer's spend: this month to its end, the months before, and what other plans would have cost."""
+
+import csv
+import io
+
+from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from litestar.response import Template
+
+from broker.app import Services
+from broker.services.spend_views import PlanComparison, SpendPart, SpendView
+from web.formats import money, month
+from web.i18n import found, gettext, later
+from web.pages.finance import origin
+from web.pages.signing import NO_STORE, page_caller
+from web.pages.statements import KINDS
+
+AnyRequest = Request[object, object, object]  # type: ignore[type-var]
+PLAN_KINDS = {
+    "metered_cleared": later("pay what the gate said, hour by hour"),
+    "metered_tiers": later("pay for the work by steps"),
+    "flat_rate": later("a monthly fee, with fair use in it"),
+    "committed": later("one price, and a least sum a month"),
+    "grant": later("given, up to its PF-days"),
+}
+
+
+@get("/spend", include_in_schema=False)
+async def spend_page(request: AnyRequest, services: NamedDependency[Services]) -> Template:
+    """What is spent and where the month is going; plans compared on the account's own months."""
+    caller = await page_caller(request, services)
+    spend = await services.spending.spend(caller)
+    context = {
+        "caller": caller,
+        "spend": spend,
+        "finding": finding(spend),
+        "advice": advice(spend),
+        "parts": [(part_words(part), part) for part in spend.parts if part.micros or part.seconds],
+        "kinds": PLAN_KINDS,
+        "quiet": not any(each.micros for each in spend.months) and not spend.ahead_micros,
+        "origin": origin(request),
+    }
+    return Template("spend.html", context=context, headers=NO_STORE)
+
+
+@get("/spend/csv", include_in_schema=False)
+async def spend_csv(request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
+    """The comparison for a spreadsheet: a row a plan and month, in micros."""
+    spend = await services.spending.spend(await page_caller(request, services))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("plan_id", "month_start", "micros", "currency", "own"))
+    for plan in spend.plans:
+        for each, micros in zip(spend.months, plan.months, strict=True):
+            rows.writerow((plan.plan_id, f"{each.month_start:%Y-%m-%d}", micros, spend.currency, str(plan.own).lower()))
+    headers = {**NO_STORE, "Content-Disposition": 'attachment; filename="gridfare-spend.csv"'}
+    return Response(text.getvalue().encode(), media_type="text/csv", headers=headers)
+
+
+def finding(spend: SpendView) -> str:
+    """Where the month is going, in one line."""
+    facts = {"month": month(spend.month_start), "currency": spend.currency}
+    if spend.forecast_micros is None:
+        return gettext("%(month)s has just begun: too early to say where it goes", **facts)
+    return gettext("%(month)s is on its way to %(amount)s %(currency)s", amount=money(spend.forecast_micros), **facts)
+
+
+def advice(spend: SpendView) -> str:
+    """Whether another plan would have been cheaper on these months."""
+    own = next(plan for plan in spend.plans if plan.own)
+    cheapest = _cheapest(spend.plans)
+    if len(spend.plans) == 1:
+        return gettext("There is no other plan to compare with.")
+    if cheapest.saves_micros <= 0:
+        return gettext("Your plan, %(plan)s, is the cheapest for what you use.", plan=own.name)
+    return gettext(
+        "On %(plan)s the same months would have cost %(amount)s %(currency)s less than on yours.",
+        plan=cheapest.name, amount=money(cheapest.saves_micros), currency=spend.currency,
+    )  # fmt: skip
+
+
+def part_words(part: SpendPart) -> str:
+    """What a part of the month is for."""
+    return part.hardware or found(KINDS.get(part.kind, part.kind))
+
+
+def _cheapest(plans: list[PlanComparison]) -> PlanComparison:
+    return max(plans, key=lambda plan: (plan.saves_micros, plan.own))
