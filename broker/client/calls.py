@@ -24,6 +24,7 @@ from broker.services.market_views import (
     RegionPrice,
     SlotPrice,
 )
+from broker.services.price_history import PriceHistory
 from broker.services.quotes import QuoteView
 from broker.services.receivables import ReadingRequest
 from broker.services.search_views import BookSearch, SearchQuery
@@ -71,6 +72,12 @@ def list_slots(hardware: str) -> Call[Page[SlotPrice]]:
 def list_prices(chosen: PriceFilter) -> Call[Page[PriceView]]:
     """Published prices by pool, slot and tier."""
     return Call(operation="ListPrices", method="GET", path="/v1/market/prices", answer=Page[PriceView], query=pairs_of(chosen))
+
+
+def get_price_history(hardware: str | None = None, *, offer_id: str | None = None, hours: int | None = None) -> Call[PriceHistory]:
+    """What was asked for a class, or for one offer, each hour up to now, and what was paid."""
+    query = pairs(hardware=hardware, offer_id=offer_id, hours=hours)
+    return Call(operation="GetPriceHistory", method="GET", path="/v1/prices/history", answer=PriceHistory, query=query)
 
 
 def list_cycles(*, cursor: str | None = None, limit: int | None = None) -> Call[Page[CycleView]]:

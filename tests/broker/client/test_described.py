@@ -29,7 +29,7 @@ NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
 ARGUMENTS: dict[str, object] = {
     "bid_id": "bid_1", "chosen": PriceFilter(cycle=1, limit=2), "cursor": "c", "dispute_id": "d_1", "endpoint_id": "whk_1",
     "evidence": Evidence(words="a meter's log"), "hardware": "H100-SXM", "hours": 1.0, "lease_id": "lse_1", "limit": 5,
-    "message_id": "msg_1", "number": 1, "period": 1, "quote_id": "quo_1", "slot": NOON, "tier": "spot",
+    "message_id": "msg_1", "number": 1, "offer_id": "ofr_1", "period": 1, "quote_id": "quo_1", "slot": NOON, "tier": "spot",
     "readings": [ReadingRequest(start=NOON, end=NOON, accelerator_seconds=1)],
 }  # fmt: skip
 REQUESTS: dict[str, object] = {
@@ -55,6 +55,7 @@ LEFT_OUT = {
     "/metrics": "a monitor reads it",
     "/healthz": "a probe asks it",
     "/readyz": "a probe asks it",
+    "GetPriceHistoryCsv": "GetPriceHistory is the same, in structs",
     "ReportUsage": "meters of providers report",
     "ListUsageSetAside": "who reports usage asks what was set aside",
     "ReclaimLease": "the provider's act",
