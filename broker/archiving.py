@@ -7,6 +7,7 @@ file is read or written while a transaction is open.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -20,7 +21,7 @@ from broker.store.repositories.settlements import ClosedPeriod, KeptUsage, Settl
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.acts import SEGMENT, Act, By
 from contracts.periods import Segment
-from contracts.terms.errors import BadInput
+from contracts.terms.errors import BadInput, StaleToken
 
 log = structlog.get_logger(__name__)
 
@@ -65,8 +66,9 @@ class SegmentDesk(msgspec.Struct, frozen=True, kw_only=True):
                     log.warning("segment not written", period=closed.period, refusal=str(refusal))
                     return
                 act = SEGMENT.next(str(closed.period), history, act="written", by=By(actor, self.clock.now()), facts=segment)
-                async with unit_of_work(self.sessions) as work:
-                    await ActRepository(work).append(act)
+                with suppress(StaleToken):  # another run has noted the same rows
+                    async with unit_of_work(self.sessions) as work:
+                        await ActRepository(work).append(act)
             since = closed.closes_at
 
     async def _closed(self) -> list[tuple[ClosedPeriod, Sequence[Act]]]:

@@ -1,5 +1,6 @@
 """Closed usage is copied to segments and read from there: the same bills and the same hash, whatever is missing."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -128,6 +129,15 @@ async def test_a_spoilt_segment_stops_the_close_until_it_is_taken_away(sessions:
         await close_february(market)
     file.unlink()
     assert (await close_february(market)).record.holds
+
+
+async def test_two_runs_at_once_note_one_segment(sessions: Sessions, tmp_path: Path):
+    market = await opened(sessions)
+    await close_january(market)
+    market.archive = UsageArchive(str(tmp_path))
+    await asyncio.gather(*(desk(market).write(actor=who) for who in PEOPLE))
+    assert {name: len(of) for name, of in (await segments(sessions)).items()} == {"1": 1}
+    assert len(files(tmp_path)) == 1
 
 
 async def test_a_place_that_is_named_later_gets_what_was_closed_before(sessions: Sessions, tmp_path: Path):
