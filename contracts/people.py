@@ -22,9 +22,9 @@ PROVIDER_ROLES: dict[str, tuple[str, ...]] = {
     "reader": ("provider:read",),
 }
 BROKER_ROLES: dict[str, tuple[str, ...]] = {
-    "owner": ("finance:approve", "finance:read", "finance:write", "members", "operator:read", "operator:write"),
+    "owner": ("finance:approve", "finance:read", "finance:write", "members", "operator"),
     "finance": ("finance:approve", "finance:read", "finance:write"),
-    "operator": ("operator:read", "operator:write"),
+    "operator": ("operator",),
 }
 # What people may do and programs may not.
 PEOPLE_ONLY = frozenset({"keys", "members"})

@@ -112,9 +112,10 @@ class FakePeople:
     async def know_as(self, issuer, subject, *, person_id):
         self.known.setdefault((issuer, subject), person_id)
 
-    async def add_key(self, account_id, digest, *, scopes, at, name="", made_by=""):
-        view = KeyView(key_id=derived_id("key", digest.hex()), name=name, scopes=scopes, made_by=made_by, created_at=at)
-        self.made.setdefault(view.key_id, (account_id, view))
+    async def add_key(self, key):
+        facts = {name: getattr(key, name) for name in ("name", "scopes", "made_by", "created_at")}
+        view = KeyView(key_id=derived_id("key", key.digest.hex()), **facts)
+        self.made.setdefault(view.key_id, (key.account_id, view))
 
     async def keys(self, account_id):
         return [view for owner, view in reversed(self.made.values()) if owner == account_id]

@@ -37,6 +37,17 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
 
 
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it is kept: whose, by what digest, what it may do; a key that came with a party has neither name nor maker."""
+
+    account_id: str
+    digest: bytes
+    scopes: list[str]
+    created_at: datetime
+    name: str = ""
+    made_by: str = ""
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One request: under whose key, when, what, how it was answered, in how many microseconds."""
 
@@ -52,7 +63,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Keys(Protocol):
     """Where keys and requests are kept."""
 
-    async def add_key(self, account_id: str, digest: bytes, *, scopes: list[str], at: datetime, name: str = "", made_by: str = "") -> None:
+    async def add_key(self, key: NewKey) -> None:
         """Keep a new key of a buyer's by its digest."""
         ...
 
@@ -120,7 +131,14 @@ class KeyService:
             raise Conflict(f"there are {KEYS_MAX} keys already; revoke one first", keys_max=KEYS_MAX)
         key = f"gf_{self._entropy(KEY_BYTES).hex()}"
         await self._keys.add_key(
-            caller.account_id, key_digest(key), scopes=wanted, at=self._clock.now(), name=clean_name(name, of="name"), made_by=made_by
+            NewKey(
+                account_id=caller.account_id,
+                digest=key_digest(key),
+                scopes=wanted,
+                created_at=self._clock.now(),
+                name=clean_name(name, of="name"),
+                made_by=made_by,
+            )
         )
         return key
 

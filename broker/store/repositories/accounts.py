@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from broker.services.keys import NewKey
 from broker.store.repositories.keys import KeyRepository
 from broker.store.rows import AccountRow, ApiKeyRow, PlanRow, ProviderKeyRow, ProviderRow, StaffRow
 from contracts.terms.accounts import Account, Provider, Staff
@@ -56,7 +57,7 @@ class AccountRepository:
 
     async def add_key(self, account_id: str, digest: bytes, *, scopes: list[str], at: datetime) -> None:
         """Register a key by its digest, once."""
-        await KeyRepository(self._session).add_key(account_id, digest, scopes=scopes, at=at)
+        await KeyRepository(self._session).add_key(NewKey(account_id=account_id, digest=digest, scopes=scopes, created_at=at))
 
     async def add_provider_key(self, provider_id: str, digest: bytes, *, scopes: list[str], at: datetime) -> None:
         """Register a provider's key by its digest, once."""

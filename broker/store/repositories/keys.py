@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from broker.services.keys import Asked, KeyView
+from broker.services.keys import Asked, KeyView, NewKey
 from broker.store.rows import ApiKeyRow, RequestRow
 from contracts.terms.ids import derived_id
 
@@ -20,10 +20,10 @@ class KeyRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add_key(self, account_id: str, digest: bytes, *, scopes: list[str], at: datetime, name: str = "", made_by: str = "") -> None:
+    async def add_key(self, key: NewKey) -> None:
         """Keep a new key of a buyer's by its digest, once."""
-        values = {"id": derived_id("key", digest.hex()), "account_id": account_id, "digest": digest, "scopes": scopes, "created_at": at}
-        await self._session.execute(insert(ApiKeyRow).values(values | {"name": name, "made_by": made_by}).on_conflict_do_nothing())
+        values = {"id": derived_id("key", key.digest.hex()), **msgspec.structs.asdict(key)}
+        await self._session.execute(insert(ApiKeyRow).values(values).on_conflict_do_nothing())
 
     async def keys(self, account_id: str) -> list[KeyView]:
         """A buyer's keys, the latest first, revoked ones too."""
