@@ -72,7 +72,8 @@ class HttpBroker:
         self._sleep(timedelta(seconds=self._said / MESSAGES_PER_SECOND))
         self._said = 0
         view = self._view(None)
-        return Part(provider=view.provider, key=self._key, start=self._clock.now(), epoch=view.epoch + 1)
+        now = self._clock.now()
+        return Part(provider=view.provider, key=self._key, start=now, epoch=view.epoch + 1, present=lambda at: max(at, self._clock.now()))
 
     def take(self, wire: bytes, now: datetime) -> list[bytes]:
         """A batch of one; told to wait it waits and says it again, as a provider does, except where that is what is tried."""

@@ -69,13 +69,19 @@ def our_provider() -> ProviderSide:
     return OurProvider(Speaker(provider=PROVIDER, epoch=1), KEY)
 
 
+def as_it_was(now: datetime) -> datetime:
+    """A clock that moves only when the script says so."""
+    return now
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """As whom a script speaks, since when, and in which epoch."""
+    """As whom a script speaks, since when, in which epoch, and what time it is after something was said: where time is real, later."""
 
     provider: str = PROVIDER
     key: Ed25519PrivateKey = KEY
     start: datetime = START
     epoch: int = 1
+    present: Callable[[datetime], datetime] = as_it_was
 
 
 class Sides(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +124,9 @@ class Script:
 
     def send(self, wire: bytes) -> list[Reply]:
         """Bytes as they are."""
-        return [decode_reply(reply) for reply in self.broker.take(wire, self.now)]
+        replies = [decode_reply(reply) for reply in self.broker.take(wire, self.now)]
+        self.now = self.part.present(self.now)
+        return replies
 
     def say(self, message: Message, *, key: Ed25519PrivateKey | None = None) -> list[Reply]:
         """The next message."""

@@ -1,6 +1,7 @@
 """The kit at a broker's address: the real API on a socket, and what it finds there."""
 
 import asyncio
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -20,10 +21,16 @@ EVER = 10.0**6
 
 
 async def test_our_broker_keeps_every_clause_that_can_be_tried_from_outside(sessions: Sessions):
-    """A real server, a real store; only the clock is told to move, so that half an hour of damping takes no time."""
+    """A real server, a real store; a request takes ten milliseconds, and half an hour of damping takes no time."""
     market = await fed_market(sessions, provider=PROVIDER, public_key=public_key_of(KEY))
     async with feed_address(market) as address:
-        broker = HttpBroker(asking(address, API_KEY), key=KEY, clock=market.clock, sleep=lambda step: pass_time(market, step))
+        real = asking(address, API_KEY)
+
+        def slow(path: str, body: bytes | None) -> tuple[int, bytes]:
+            pass_time(market, timedelta(milliseconds=10))
+            return real(path, body)
+
+        broker = HttpBroker(slow, key=KEY, clock=market.clock, sleep=lambda step: pass_time(market, step))
         told = []
         card = await asyncio.to_thread(http_card, broker, patience=EVER, told=told.append)
         assert [(mark.name, mark.found) for mark in card if mark.found] == []
