@@ -95,9 +95,9 @@ async def test_what_a_segment_gives_is_not_read_from_the_store(sessions: Session
     asked = []
     received = SettlementRepository.received
 
-    async def watched(self, until, *, since=None, account_id=None):
+    async def watched(self, until, *, since=None, **rest):
         asked.append(since)
-        return await received(self, until, since=since, account_id=account_id)
+        return await received(self, until, since=since, **rest)
 
     monkeypatch.setattr(SettlementRepository, "received", watched)
     await close_february(market)
