@@ -40,7 +40,7 @@ from broker.services.market import MarketService
 from broker.services.members import MemberService
 from broker.services.offers import OfferService
 from broker.services.operators import OperatorService
-from broker.services.orders import OrderService
+from broker.services.orders import Holds, OrderService
 from broker.services.price_history import PriceHistoryService
 from broker.services.providers import Answers, ProviderService
 from broker.services.quote_ports import QuoteRules
@@ -60,6 +60,7 @@ from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.acts import ActRepository
 from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.cleared_books import ClearedBookRepository
+from broker.store.repositories.grants import GrantRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.keys import KeyRepository
 from broker.store.repositories.leases import LeaseRepository
@@ -180,7 +181,8 @@ class Market:
         acts, settlements = ActRepository(work), SettlementRepository(work)
         corrections = CorrectionService(acts, journal, clock=self.clock)
         disputes = DisputeService(acts, settlements, closes=settlements, corrections=corrections, clock=self.clock)
-        orders = OrderService(accounts, BidRepository(work), journal=journal, clock=self.clock, entropy=os.urandom)
+        holds = Holds(journal, GrantRepository(work, self.hardware))
+        orders = OrderService(accounts, BidRepository(work), holds=holds, clock=self.clock, entropy=os.urandom)
         quotes = QuoteRepository(work)
         holding = LeaseService(leases, ResaleService(ResaleRepository(work), quotes, clock=self.clock), clock=self.clock)
         offers = self._offers(work)
@@ -243,7 +245,7 @@ class Market:
 
     def cycle(self, worker: Executor) -> MarketCycle:
         """The runner of this market's cycles."""
-        return MarketCycle(self.sessions, clock=self.clock, timetable=self.timetable, worker=worker)
+        return MarketCycle(self.sessions, self.hardware, clock=self.clock, timetable=self.timetable, worker=worker)
 
     def close(self) -> PeriodClose:
         """The closer of this market's months."""

@@ -21,6 +21,7 @@ from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.book import BookRepository
 from broker.store.repositories.cycles import CycleRepository
+from broker.store.repositories.grants import GrantRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.quotes import QuoteRepository
@@ -31,6 +32,7 @@ from contracts.journal import JournalEntry
 from contracts.leasing import after_award, ended, leases_of
 from contracts.terms.clearing import Certificate, Clearing, Cycle
 from contracts.terms.errors import ClearingFailed
+from contracts.terms.hardware import HardwareClass
 from contracts.terms.orders import MarketRules
 from contracts.terms.time import EPOCH, Period
 from pricing.certificate import certify
@@ -97,8 +99,9 @@ def clear_book(data: bytes) -> tuple[Clearing, Certificate]:
 class MarketCycle:
     """Runs the cycles of one market."""
 
-    def __init__(self, sessions: Sessions, *, clock: Clock, timetable: Timetable, worker: Executor) -> None:
+    def __init__(self, sessions: Sessions, hardware: list[HardwareClass], *, clock: Clock, timetable: Timetable, worker: Executor) -> None:
         self._sessions = sessions
+        self._hardware = hardware
         self._clock = clock
         self._timetable = timetable
         self._worker = worker
@@ -136,7 +139,7 @@ class MarketCycle:
             cycle = await cycles.open(gate_at, start=rules.start, slots=rules.slots, slot_seconds=self._timetable.slot_seconds)
             if cycle.status == "applied":
                 return await _report(work, cycle)
-            await _end_bids(work, before=rules.start)
+            await self._end_bids(work, before=rules.start)
             await ResaleRepository(work).end_over(self._clock.now())
             end = rules.grid.period(rules.slots - 1).end
             book = await BookRepository(work).book(rules, await bids.open_between(rules.start, end), now=self._clock.now())
@@ -154,9 +157,11 @@ class MarketCycle:
             await cycles.fence(cycle)
             await cycles.apply(cycle, clearing, certificate=certificate, at=now)
             await self._settle_bids(work, cycle, clearing=clearing)
-            holders = {bid_id: (await BidRepository(work).bid(bid_id)).account_id for bid_id in set(clearing.awards["bid_id"])}
+            won = {bid_id: await BidRepository(work).bid(bid_id) for bid_id in set(clearing.awards["bid_id"])}
+            holders = {bid_id: bid.account_id for bid_id, bid in won.items()}
             leases = leases_of(cycle, clearing.awards, places=await BookRepository(work).places(), holders=holders)
             await LeaseRepository(work).add_many(leases, at=now)
+            await GrantRepository(work, self._hardware).hold_awards(leases, won, event=cycle.id, at=cycle.gate_at)
             return await _report(work, await cycles.cycle(cycle.id))
 
     async def _settle_bids(self, work: WorkSession, cycle: Cycle, *, clearing: Clearing) -> None:
@@ -178,15 +183,15 @@ class MarketCycle:
                 entries += hold.entries(accounts[bid.account_id], cycle.gate_at)
         await journal.add_many(entries)
 
-
-async def _end_bids(work: WorkSession, *, before: datetime) -> None:
-    """Close the bids whose window has passed, and let go of what they held."""
-    bids, journal = BidRepository(work), JournalRepository(work)
-    over = await bids.ended_before(before)
-    for bid in over:
-        await bids.replace(ended(bid))
-    holds = await journal.pending("bid_hold", [bid.id for bid in over])
-    await journal.void([entry.id for entry in holds])
+    async def _end_bids(self, work: WorkSession, *, before: datetime) -> None:
+        """Close the bids whose window has passed, and let go of what they held."""
+        bids, journal = BidRepository(work), JournalRepository(work)
+        over = await bids.ended_before(before)
+        for bid in over:
+            await bids.replace(ended(bid))
+        ids = [bid.id for bid in over]
+        await journal.void([entry.id for entry in await journal.pending("bid_hold", ids)])
+        await GrantRepository(work, self._hardware).let_go(ids)
 
 
 async def _report(work: WorkSession, cycle: Cycle) -> CycleReport:

@@ -5,8 +5,11 @@ left of a tranche when its last month is closed expires. Both are cumulative, as
 month moves what was used and what expired alike, and a close posts what they come to less what earlier closes have posted.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Literal
 
 import msgspec
 import polars as pl
@@ -16,11 +19,19 @@ from contracts.events import PF_DAYS, Correction, GrantTranche
 from contracts.journal import JournalEntry, Posting
 from contracts.month_facts import numbered_leases
 from contracts.settlement_book import SettlementBook
+from contracts.terms.bids import Bid
+from contracts.terms.errors import GrantExceeded
 from contracts.terms.hardware import TFLOP_SECONDS_PER_PF_DAY
 from contracts.terms.ids import derived_id
-from contracts.terms.money import MICROS, half_up
-from contracts.terms.time import Period
+from contracts.terms.leases import Lease
+from contracts.terms.money import MICROS, half_up, micros_text
+from contracts.terms.time import Period, iso
 
+HoldKind = Literal["grant_bid_hold", "grant_award_hold"]
+HELD_FOR: dict[HoldKind, str] = {
+    "grant_bid_hold": "computing an open bid may take",
+    "grant_award_hold": "computing of an award until its month is settled",
+}
 REASONS = {"grant_used": "used by its project", "grant_expired": "not used while it was valid"}
 
 
@@ -100,6 +111,86 @@ def standings(tranches: Iterable[Tranche], months: Sequence[MonthUnits]) -> dict
         over = bool(months) and tranche.valid.end <= months[-1].month.end
         found[tranche.id] = TrancheStanding(used, tranche.micro_pf_days - used if over else 0)
     return found
+
+
+class TrancheHold(msgspec.Struct, frozen=True, kw_only=True):
+    """Computing that an order of a project keeps of its tranches, until what it really used is posted at the close.
+
+    kind           what keeps it: a bid at its worst case, or what it was awarded
+    event          what made it: an entry id derives from kind, bid and event, so the same event holds once
+    micro_pf_days  nothing is written for 0
+    span           the time it may be used in: only tranches valid for all of it can be kept
+    """
+
+    kind: HoldKind
+    account_id: str
+    bid_id: str
+    event: str
+    micro_pf_days: int
+    span: Period
+
+    def allotted(self, tranches: Iterable[Tranche], left: Mapping[str, int]) -> dict[str, int]:
+        """How much of which tranche it keeps: of those that end first first, of equals the least id, as they are used.
+
+        left   tranche → what it has left after use, expiry and other holds
+        Raises GrantExceeded where together they have not so much.
+        """
+        wanted = self.micro_pf_days
+        found: dict[str, int] = {}
+        for tranche in sorted(tranches, key=lambda each: (each.valid.end, each.id)):
+            if tranche.valid.start <= self.span.start and self.span.end <= tranche.valid.end:
+                part = min(wanted, max(0, left.get(tranche.id, 0)))
+                wanted -= part
+                found |= {tranche.id: part} if part else {}
+        if wanted:
+            there = self.micro_pf_days - wanted
+            raise GrantExceeded(
+                f"this can take {_pf_days(self.micro_pf_days)} PF-days, the project's tranches have {_pf_days(there)} left "
+                f"from {iso(self.span.start)} to {iso(self.span.end)}; lower hours, or narrow the window",
+                micro_pf_days=self.micro_pf_days,
+                available_micro_pf_days=there,
+            )
+        return found
+
+    def entry(self, allotted: Mapping[str, int], *, at: datetime) -> JournalEntry | None:
+        """The pending entry, tranche by tranche; None where nothing is kept."""
+        if not allotted:
+            return None
+        whole = Posting(account="tranche", party=self.account_id, amount_micros=sum(allotted.values()), currency=PF_DAYS)
+        parts = (
+            Posting(account="commitment", party=tranche_id, amount_micros=-part, currency=PF_DAYS)
+            for tranche_id, part in sorted(allotted.items())
+        )
+        return JournalEntry(
+            id=derived_id("ent", self.kind, self.bid_id, self.event),
+            kind=self.kind,
+            state="pending",
+            at=at,
+            subject=self.bid_id,
+            reason=HELD_FOR[self.kind],
+            postings=(whole, *parts),
+        )
+
+
+def micro_pf_days(accelerator_seconds: int, tflops: int) -> int:
+    """Computing of so many seconds, rounded up: what is kept is never less than what is used."""
+    return -(-accelerator_seconds * tflops * MICROS // TFLOP_SECONDS_PER_PF_DAY)
+
+
+def worst_case(bid: Bid, tflops: Mapping[str, int]) -> int:
+    """The most computing that what is left of a bid can take: all its hours on the fastest of its classes, micro-PF-days."""
+    fastest = max((tflops.get(name, 0) for name in bid.request.hardware), default=0)
+    return micro_pf_days(math.ceil(Fraction(str(bid.hours_left)) * 3600), fastest)
+
+
+def computing_of(lease: Lease, tflops: Mapping[str, int]) -> int:
+    """What a lease takes when it is delivered whole, micro-PF-days."""
+    seconds = sum(slot.quantity * ((slot.end - slot.start) // timedelta(seconds=1)) for slot in lease.slots)
+    return micro_pf_days(seconds, tflops.get(lease.hardware, 0))
+
+
+def _pf_days(micros: int) -> str:
+    return micros_text(micros, places=3)
 
 
 def tranche_entries(

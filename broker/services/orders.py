@@ -1,6 +1,8 @@
 """Entering, watching and withdrawing bids; what they hold of an account's credit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
@@ -16,13 +18,37 @@ from contracts.terms.ids import fresh_id
 from contracts.terms.money import micros_text
 
 
+class Grants(Protocol):
+    """What orders of projects keep of their tranches; nothing for everybody else."""
+
+    async def hold_bid(self, bid: Bid, *, event: str, at: datetime) -> None:
+        """Keep the worst case of a bid. Raises GrantExceeded."""
+        ...
+
+    async def check(self, bid: Bid) -> None:
+        """Whether the tranches have the worst case of a bid. Raises GrantExceeded."""
+        ...
+
+    async def let_go(self, bid_ids: Iterable[str]) -> None:
+        """Void what open bids keep."""
+        ...
+
+
+class Holds(msgspec.Struct, frozen=True):
+    """Where orders hold what they may take: money in the journal, computing of grants."""
+
+    journal: Journal
+    grants: Grants
+
+
 class OrderService:
     """What a buyer may do with bids."""
 
-    def __init__(self, accounts: Accounts, bids: Bids, *, journal: Journal, clock: Clock, entropy: Callable[[int], bytes]) -> None:
+    def __init__(self, accounts: Accounts, bids: Bids, *, holds: Holds, clock: Clock, entropy: Callable[[int], bytes]) -> None:
         self._accounts = accounts
         self._bids = bids
-        self._journal = journal
+        self._journal = holds.journal
+        self._grants = holds.grants
         self._clock = clock
         self._entropy = entropy
 
@@ -40,7 +66,11 @@ class OrderService:
         return await self.bid(bid.id, caller)
 
     async def enter(self, bid: Bid) -> None:
-        """Enter a bid as it is. Raises WindowClosed when its window has passed, CreditExceeded when its account may not owe so much."""
+        """Enter a bid as it is.
+
+        Raises WindowClosed when its window has passed, CreditExceeded when its account may not owe so much, GrantExceeded when its
+        project's tranches have not so much.
+        """
         now = self._clock.now()
         if bid.request.window_end <= now:
             raise WindowClosed("the bid's window has passed", window_end=bid.request.window_end.isoformat(), now=now.isoformat())
@@ -49,18 +79,21 @@ class OrderService:
         await self._check_credit(account, hold.amount_micros)
         await self._bids.add(bid)
         await self._journal.add_many(hold.entries(account, now))
+        await self._grants.hold_bid(bid, event="entered", at=now)
 
     async def take(self, bid: Bid, *, event: str, cost_micros: int) -> None:
-        """Keep a bid that is filled as it comes, and hold what it costs. Raises CreditExceeded."""
+        """Keep a bid that is filled as it comes, and hold what it costs. Raises CreditExceeded, GrantExceeded."""
         account = await self._accounts.lock(bid.account_id)
         await self._check_credit(account, cost_micros)
         await self._bids.add(bid)
         hold = Hold(kind="award_hold", bid_id=bid.id, event=event, amount_micros=cost_micros)
         await self._journal.add_many(hold.entries(account, self._clock.now()))
+        await self._grants.hold_bid(_whole(bid), event=event, at=self._clock.now())
 
-    async def afford(self, caller: Caller, amount_micros: int) -> None:
-        """Lock the caller's account until the transaction ends. Raises CreditExceeded when it may not owe so much more."""
-        await self._check_credit(await self._accounts.lock(caller.account_id), amount_micros)
+    async def afford(self, bid: Bid, amount_micros: int) -> None:
+        """Lock a bid's account until the transaction ends. Raises CreditExceeded, GrantExceeded when it may not have so much more."""
+        await self._check_credit(await self._accounts.lock(bid.account_id), amount_micros)
+        await self._grants.check(_whole(bid))
 
     async def withdraw(self, bid_id: str, caller: Caller) -> BidView:
         """Take a bid out of the book; what it was awarded stays awarded. Raises NotFound or WrongState."""
@@ -70,6 +103,7 @@ class OrderService:
             raise WrongState(f"the bid is {bid.status}; only an open bid can be withdrawn", bid_id=bid_id, state=bid.status)
         await self._bids.replace(msgspec.structs.replace(bid, status="withdrawn"))
         await self._journal.void([entry.id for entry in await self._journal.pending("bid_hold", [bid_id])])
+        await self._grants.let_go([bid_id])
         return await self.bid(bid_id, caller)
 
     async def bid(self, bid_id: str, caller: Caller) -> BidView:
@@ -136,6 +170,11 @@ def _reason(bid: Bid, outcome: BidOutcome | None) -> str:
     if outcome is not None:
         return outcome.reason
     return "waits for the next gate" if bid.status == "open" else "taken as a quote" if bid.status == "filled" else bid.status
+
+
+def _whole(bid: Bid) -> Bid:
+    """A bid that is filled as it comes, with all its hours: what it takes is the whole of it."""
+    return msgspec.structs.replace(bid, hours_left=bid.request.hours)
 
 
 def worst_case(bid: Bid, *, event: str) -> Hold:

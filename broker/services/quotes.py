@@ -87,7 +87,7 @@ class QuoteService:
             raise await self._moved(found.offer_id, request.offer_version, rate_micros=self._rate(found))
         made = self._made(request, span, caller=caller, found=found, shelf=shelf)
         quote = msgspec.structs.replace(made, extends=extends)
-        await self._orders.afford(caller, quote.worst_case_micros)
+        await self._orders.afford(bid_of(quote), quote.worst_case_micros)
         await self._quotes.add(quote)
         return _view(quote)
 

@@ -13,6 +13,7 @@
     │   ├── PeriodFrozen          what was known until then is settled
     │   └── WrongState            the lease or entry cannot go there from here
     ├── CreditExceeded      402   the worst case of the order is more than the account may owe
+    │   └── GrantExceeded         … more computing than the project's tranches have left
     ├── NotSupported        422   the rules know it, this release does not do it yet
     ├── TooBusy             429   more is on its way in than can be taken; the same, sent again a little later, is welcome
     ├── ClearingFailed      500   the solver or the certificate said no; nothing was applied
@@ -68,6 +69,12 @@ class CreditExceeded(MarketError):
 
     code = "credit_exceeded"
     status = 402
+
+
+class GrantExceeded(CreditExceeded):
+    """An order could take more computing than the tranches of a project's grant have left, for the time it may run in."""
+
+    code = "grant_exceeded"
 
 
 class NotPermitted(MarketError):

@@ -3,10 +3,12 @@
 import itertools
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.grants import MonthUnits, Tranche, TrancheStanding, standings, tranche_entries
+from contracts.grants import MonthUnits, Tranche, TrancheHold, TrancheStanding, micro_pf_days, standings, tranche_entries
+from contracts.terms.errors import GrantExceeded
 from contracts.terms.time import Period
 
 PD = 86_400_000
@@ -76,3 +78,42 @@ def test_whatever_was_known_when_the_entries_add_up_to_what_is_known_last(sizes,
                 assert sum(posting.amount_micros for posting in entry.postings) == 0
         assert posted == {"grant_used": standing.used, "grant_expired": standing.expired}
         assert tranche_entries(each, standing, posted=posted, period=9, at=MONTHS[0].end) == []
+
+
+def keeps(micros: int, *, first: int = 0, last: int = 0) -> TrancheHold:
+    """A bid that may run from the first to the last of the months."""
+    span = Period(MONTHS[first].start, MONTHS[last].end)
+    return TrancheHold(kind="grant_bid_hold", account_id="acct", bid_id="bid", event="e", micro_pf_days=micros, span=span)
+
+
+def test_what_may_run_longer_than_a_tranche_is_valid_is_not_kept_of_it():
+    short, long = tranche("a", 5, last=0), tranche("b", 7, last=1)
+    assert keeps(6).allotted([long, short], {"a": 5, "b": 7}) == {"a": 5, "b": 1}
+    assert keeps(6, last=1).allotted([long, short], {"a": 5, "b": 7}) == {"b": 6}
+    with pytest.raises(GrantExceeded, match=r"0\.000 left") as refusal:
+        keeps(1, last=2).allotted([long, short], {"a": 5, "b": 7})
+    assert refusal.value.facts == {"micro_pf_days": 1, "available_micro_pf_days": 0}
+
+
+def test_computing_is_rounded_up():
+    """One accelerator-second of 989 TFLOP/s is 11.4 millionths of a PF-day; an hour of eight, 329,666.7."""
+    assert (micro_pf_days(0, 989), micro_pf_days(1, 989), micro_pf_days(8 * 3600, 989)) == (0, 12, 329_667)
+
+
+@given(TRANCHES, st.integers(0, 10**16), st.lists(st.integers(-5, 10**15), min_size=5, max_size=5), SPANS)
+def test_a_hold_is_whole_or_refused_and_takes_nothing_that_is_not_left(sizes, wanted, free, span):
+    given_ = [tranche(f"t{n}", size, first=first, last=last) for n, (size, (first, last)) in enumerate(sizes)]
+    left = {each.id: least for each, least in zip(given_, free, strict=False)}
+    hold = keeps(wanted, first=span[0], last=span[1])
+    valid = [each for each in given_ if each.valid.start <= hold.span.start and hold.span.end <= each.valid.end]
+    there = sum(max(0, left[each.id]) for each in valid)
+    if wanted > there:
+        with pytest.raises(GrantExceeded):
+            hold.allotted(given_, left)
+        return
+    found = hold.allotted(given_, left)
+    assert sum(found.values()) == wanted
+    assert all(0 < part <= left[name] for name, part in found.items())
+    entry = hold.entry(found, at=MONTHS[0].start)
+    assert (entry is None) == (wanted == 0)
+    assert entry is None or sum(posting.amount_micros for posting in entry.postings) == 0

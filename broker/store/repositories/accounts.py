@@ -28,6 +28,11 @@ class AccountRepository:
         """One account, locked until the transaction ends. Raises NotFound."""
         return _account(await self._session.get(AccountRow, account_id, with_for_update=True), account_id)
 
+    async def plan_kind(self, account_id: str) -> str:
+        """What kind of plan an account has signed."""
+        statement = select(PlanRow).join(AccountRow, col(AccountRow.plan_id) == col(PlanRow.id)).where(col(AccountRow.id) == account_id)
+        return str((await self._session.scalars(statement)).one().terms["kind"])
+
     async def accounts(self) -> list[Account]:
         """Every account, by id."""
         rows = await self._session.scalars(select(AccountRow).order_by(col(AccountRow.id)))

@@ -85,7 +85,7 @@ class JournalRepository:
         """Pending award holds of bids none of whose leases runs past a moment: a settlement of everything before it replaces them."""
         running = select(LeaseRow.bid_id).where(col(LeaseRow.ends_at) > moment)
         statement = select(JournalEntryRow.id).where(
-            col(JournalEntryRow.kind) == "award_hold",
+            col(JournalEntryRow.kind).in_(("award_hold", "grant_award_hold")),
             col(JournalEntryRow.state) == "pending",
             col(JournalEntryRow.subject).not_in(running),
         )

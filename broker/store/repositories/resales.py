@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from broker.store.copying import copy_out
+from broker.store.repositories.accounts import AccountRepository
 from broker.store.rows import (
     AccountRow,
     FeedSessionRow,
@@ -20,7 +21,6 @@ from broker.store.rows import (
     LeaseSlotRow,
     OfferHourRow,
     OfferRow,
-    PlanRow,
     ProviderRow,
     ResaleRow,
     SaleRow,
@@ -52,8 +52,7 @@ class ResaleRepository:
 
     async def plan_kind(self, account_id: str) -> str:
         """What kind of plan an account has signed."""
-        statement = select(PlanRow).join(AccountRow, col(AccountRow.plan_id) == col(PlanRow.id)).where(col(AccountRow.id) == account_id)
-        return str((await self._session.scalars(statement)).one().terms["kind"])
+        return await AccountRepository(self._session).plan_kind(account_id)
 
     async def next_id(self, offer_id: str) -> str:
         """The id of the next resale on an offer. It sorts behind the offer, whose name their pool keeps."""
