@@ -43,9 +43,9 @@ class SpendView(msgspec.Struct, frozen=True, kw_only=True):
 
     spent_micros     the present month so far, on the account's plan
     ahead_micros     leases that are agreed and lie ahead in it, at the rates of their slots
-    forecast_micros  the month at the pace so far, and at least what is spent and agreed where rates are paid; None before an hour of it
+    forecast_micros  the month at the pace so far, and at least what is spent and agreed where rates are paid; None in its first two days
     passed_percent   how much of the month has passed
-    months           the latest last; `plans` compares the same months, the present one at its pace, the cheapest first
+    months           the latest last; `plans` compares the same months, the present one at its pace where it has one, the cheapest first
     """
 
     account_id: str

@@ -15,7 +15,8 @@ from contracts.settlement_book import SettlementBook
 from contracts.terms.money import half_up
 
 MONTHS_SHOWN = 6
-HOUR = timedelta(hours=1)
+# Before so much of a month has passed its pace says nothing of where it goes.
+PACE_AFTER = timedelta(days=2)
 MICROSECOND = timedelta(microseconds=1)
 CLEARED = "metered_cleared"
 
@@ -61,7 +62,7 @@ class SpendService:
         book = await self._known.usage_of(account.id, [(each, self._until(each, now=now)) for each in periods])
         own = own_book(book, account.id)
         present = periods[-1]
-        has_pace = now - present.month.start >= HOUR
+        has_pace = now - present.month.start >= PACE_AFTER
         lines, costs = await asyncio.to_thread(_settled, own, at_pace(own, now=now) if has_pace else own, fee_bps=self._fee_bps)
         mine = next(cost for cost in costs if cost.plan_id == account.plan_id)
         spent = month_total(lines, present.period)

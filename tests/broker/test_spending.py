@@ -38,6 +38,16 @@ async def test_a_month_under_way_is_spent_agreed_and_drawn_out(sessions: Session
     assert found.plans[0].saves_micros == found.forecast_micros - 5 * USD
 
 
+async def test_in_its_first_days_a_month_has_no_pace(sessions: Sessions):
+    market, clock = await open_small_market(sessions)
+    pass_time(market, MONTH.end + timedelta(days=1) - clock.now())
+    async with market.services() as services:
+        assert (await services.spending.spend(A)).forecast_micros is None
+    pass_time(market, timedelta(days=1))
+    async with market.services() as services:
+        assert (await services.spending.spend(A)).forecast_micros == 0
+
+
 async def test_a_closed_month_is_what_it_was_invoiced(sessions: Sessions):
     market, _, _ = await delivered_market(sessions, FAITHFUL)
     await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
@@ -48,5 +58,5 @@ async def test_a_closed_month_is_what_it_was_invoiced(sessions: Sessions):
         with pytest.raises(NotFound):
             await services.spending.spend(caller("acct_nobody"))
     assert [(month.micros, month.closed) for month in found.months] == [(invoiced, True), (0, False)]
-    assert (found.spent_micros, found.ahead_micros, found.forecast_micros) == (0, 0, 0)
+    assert (found.spent_micros, found.ahead_micros, found.forecast_micros) == (0, 0, None)
     assert [month.micros for month in quiet.months] == [0, 0], "nobody pays for another's leases"

@@ -79,7 +79,7 @@ def spend(**facts: object) -> SpendView:
 
 
 def test_sentences():
-    assert finding(spend()) == "January 2027 has just begun: too early to say where it goes"
+    assert finding(spend(spent_micros=5 * USD, ahead_micros=7 * USD)) == "January 2027 has just begun: 12.00 USD are spent or agreed"
     assert advice(spend()) == "There is no other plan to compare with."
     mine = plan("mine", 0, own=True)
     assert advice(spend(plans=[mine, plan("dear", -5 * USD)])) == "Your plan, mine, is the cheapest for what you use."

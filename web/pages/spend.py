@@ -61,7 +61,8 @@ def finding(spend: SpendView) -> str:
     """Where the month is going, in one line."""
     facts = {"month": month(spend.month_start), "currency": spend.currency}
     if spend.forecast_micros is None:
-        return gettext("%(month)s has just begun: too early to say where it goes", **facts)
+        agreed = money(spend.spent_micros + spend.ahead_micros)
+        return gettext("%(month)s has just begun: %(amount)s %(currency)s are spent or agreed", amount=agreed, **facts)
     return gettext("%(month)s is on its way to %(amount)s %(currency)s", amount=money(spend.forecast_micros), **facts)
 
 
