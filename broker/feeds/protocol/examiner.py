@@ -14,7 +14,7 @@ import msgspec
 from broker.feeds.protocol.card import Mark
 from broker.feeds.protocol.provider_clauses import PROVIDER_CLAUSES
 from broker.feeds.protocol.sides import OurBroker
-from contracts.feed.messages import Ack, Announce, Heartbeat, Hello, Message, Nack, Resync, SnapshotBegin, SnapshotEnd
+from contracts.feed.messages import Announce, Heartbeat, Hello, Message, Nack, Resync, SnapshotBegin, SnapshotEnd
 from contracts.feed.sealed import contents_of, decode_batch
 from contracts.feed.session import hash_of_table, open_session
 from contracts.feed.wire import decode, decode_reply, encode, message_of, sha256
@@ -208,8 +208,6 @@ class Examiner:
                 self._broken(GREETS, f"refused: {code}")
             case Resync(snapshot=True) if self.stage == "watching":
                 self._broken(LIVES, "a heartbeat with another hash than the table's")
-            case Ack() | _:
-                return
 
     def _noted(self, item: Item, now: datetime) -> None:
         assert self._broker is not None, "what is noted was fed"
