@@ -67,7 +67,12 @@ def test_what_is_remembered_is_not_read_again(tmp_path, monkeypatch):
     counted = []
     height = usage_parts._height
     monkeypatch.setattr(usage_parts, "_coded_scan", noted)
-    monkeypatch.setattr(usage_parts, "_height", lambda path, known: counted.append((path.name, known)) or height(path, known))
+
+    def noted_height(path, known):
+        counted.append((path.name, known))
+        return height(path, known)
+
+    monkeypatch.setattr(usage_parts, "_height", noted_height)
     read_settlement(tmp_path / "month", previous=tmp_path / "out").settle(as_of=3)
     assert scanned == ["arrived-3.parquet"]
     assert [name for name, known in counted if known is None] == ["arrived-3.parquet"]
