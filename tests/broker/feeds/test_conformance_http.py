@@ -8,6 +8,7 @@ import pytest
 
 from broker.demo.fed_grid import feed_address
 from broker.feeds.protocol.broker_clauses import BROKER_CLAUSES
+from broker.feeds.protocol.card import Mark
 from broker.feeds.protocol.over_http import UNSEEN, HttpBroker, asking, http_card, seconds_of
 from broker.feeds.protocol.stage import KEY, PROVIDER
 from broker.store.unit_of_work import Sessions
@@ -31,7 +32,7 @@ async def test_our_broker_keeps_every_clause_that_can_be_tried_from_outside(sess
             return real(path, body)
 
         broker = HttpBroker(slow, key=KEY, clock=market.clock, sleep=lambda step: pass_time(market, step))
-        told = []
+        told: list[Mark] = []
         card = await asyncio.to_thread(http_card, broker, patience=EVER, told=told.append)
         assert [(mark.name, mark.found) for mark in card if mark.found] == []
         assert {mark.name for mark in card if mark.untried} == set(UNSEEN)

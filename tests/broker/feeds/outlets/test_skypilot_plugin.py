@@ -65,7 +65,8 @@ class Broker:
     """What the plugin asks of a broker, answered; every request is kept."""
 
     def __init__(self) -> None:
-        self.state, self.asked = "active", []
+        self.state = "active"
+        self.asked: list[tuple[str, bytes, str]] = []
         broker = self
 
         class Handler(BaseHTTPRequestHandler):
