@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +17,8 @@ ADDRESS = "ray start --address='"
 
 
 @contextmanager
-def ray_cluster(*, accelerators: int, kind: str) -> Iterator[str]:
-    """The address of a cluster of one machine; afterwards all its processes are gone."""
+def ray_cluster(*, accelerators: int, kind: str, shut: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The address of a cluster of one machine, shut by settings of Ray's; afterwards all its processes are gone."""
     # Sockets have short names: the folder may not be pytest's.
     folder = Path(tempfile.mkdtemp(prefix="gfray", dir="/tmp"))
     with (folder / "said").open("wb") as said:
@@ -27,7 +27,7 @@ def ray_cluster(*, accelerators: int, kind: str) -> Iterator[str]:
             f'--resources={{"accelerator_type:{kind}": 1}}', "--include-dashboard=false", f"--temp-dir={folder}",
             "--disable-usage-stats", "--object-store-memory=100000000",
         ]  # fmt: skip
-        head = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+        head = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, **(shut or {})})
     try:
         yield _address(folder / "said", head)
     finally:
