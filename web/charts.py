@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import vl_convert
 
+from broker.services.market_past import SlotLoad
 from broker.services.market_views import Curve, CurveStep, RegionPrice, SlotPrice
+from broker.services.price_history import PricePoint
 from contracts.terms.money import MICROS
 from web.formats import quantity, rate, word
 from web.i18n import gettext
@@ -46,7 +48,7 @@ def curve_chart(curve: Curve, currency: str) -> Spec:
     ]
     layers += [_line_label(curve.steps, side, x=x, y=y, top=top) for side in ("supply", "demand")]
     if curve.clearing_rate_micros is not None:
-        layers += _clearing_point(curve, x=x, y=y)
+        layers += [*_tie_range(curve, x=x, y=y), *_clearing_point(curve, x=x, y=y)]
     return _framed(layers, height=300)
 
 
@@ -128,6 +130,63 @@ def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
     return _framed(layers, height=220) | {"padding": {"left": 2, "top": 6, "bottom": 2, "right": 76}}
 
 
+def load_chart(loads: Sequence[SlotLoad]) -> Spec:
+    """How full a class was by hour and day: the fuller a slot, the larger its square, so that it can be read without its colour."""
+    values: list[Spec] = [
+        {
+            "day": f"{load.slot_start:%Y-%m-%d}",
+            "hour": load.slot_start.hour,
+            "share": load.sold / load.offered if load.offered else 0.0,
+            "sold": load.sold,
+            "offered": load.offered,
+        }
+        for load in loads
+    ]
+    days = len({value["day"] for value in values})
+    x = {"field": "hour", "type": "ordinal", "title": gettext("hour, UTC"), "axis": {"labelAngle": 0, "grid": False, "labelOverlap": True}}
+    y = {"field": "day", "type": "ordinal", "title": None, "axis": {"grid": False, "ticks": False, "domain": False}}
+    size = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1], "range": [6, 190]}, "legend": None}
+    told = _told(
+        day=gettext("day"), hour=gettext("hour, UTC"), sold=gettext("sold, accelerators"), offered=gettext("offered, accelerators")
+    )
+    squares: Spec = {
+        "mark": {"type": "square", "color": "role:supply", "opacity": 1},
+        "encoding": {"x": x, "y": y, "size": size, "tooltip": told},
+    }
+    return _framed([squares], height=24 * max(1, days) + 40, values=values)
+
+
+def history_chart(points: Sequence[PricePoint], currency: str) -> Spec:
+    """What was asked over time, its middle as a line in the band of its 10th to 90th percentile, and what was paid, dashed."""
+    values: list[Spec] = [
+        {
+            "hour": point.hour.isoformat(),
+            "rate": point.rate_p50_micros / MICROS,
+            "low": point.rate_p10_micros / MICROS,
+            "high": point.rate_p90_micros / MICROS,
+            "paid": None if point.cleared_micros is None else point.cleared_micros / MICROS,
+        }
+        for point in points
+    ]
+    top = max((max(point.rate_p90_micros, point.cleared_micros or 0) for point in points), default=MICROS) * 1.08 / MICROS
+    x = {"field": "hour", "type": "temporal", "timeUnit": "utcyearmonthdatehours", "title": gettext("hour, UTC"), "axis": {"grid": False}}
+    y = _axis("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
+    told = _told(rate=gettext("asked, middle"), low=gettext("10th percentile"), high=gettext("90th percentile"), paid=gettext("paid"))
+    lines: list[Spec] = [
+        {
+            "mark": {"type": "area", "color": "role:supply", "opacity": 0.18},
+            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+        },
+        {"mark": {"type": "line", "color": "role:supply", "strokeWidth": 2}, "encoding": {"x": x, "y": y}},
+        {
+            "mark": {"type": "line", "color": "role:demand", "strokeWidth": 2, "strokeDash": [6, 4]},
+            "encoding": {"x": x, "y": {**y, "field": "paid"}},
+        },
+        {"mark": {"type": "point", "size": 260, "opacity": 0, "filled": True}, "encoding": {"x": x, "y": y, "tooltip": told}},
+    ]
+    return _framed(lines, height=220, values=values)
+
+
 def svg(spec: Spec, theme: str, *, width: int = 720) -> str:
     """A chart as SVG, for readers without scripts. `theme` is light or dark; raises KeyError for another."""
     painted = painted_with(spec, PALETTES[theme])
@@ -187,6 +246,15 @@ def _line_label(steps: Sequence[CurveStep], side: str, *, x: Spec, y: Spec, top:
         "fontWeight": 600,
     }
     return {"data": {"values": [value]}, "mark": mark, "encoding": {"x": x, "y": y, "text": {"field": "name"}}}
+
+
+def _tie_range(curve: Curve, *, x: Spec, y: Spec) -> list[Spec]:
+    """The prices that would have cleared as well, as a thick stroke at the clearing point; nothing where there is but one."""
+    if curve.range_low_micros is None or curve.range_high_micros is None or curve.range_low_micros == curve.range_high_micros:
+        return []
+    ends = {"quantity": curve.clearing_quantity, "rate": curve.range_low_micros / MICROS, "high": curve.range_high_micros / MICROS}
+    stroke: Spec = {"type": "rule", "color": "role:ink", "strokeWidth": 7, "opacity": 0.35, "clip": True}
+    return [{"data": {"values": [ends]}, "mark": stroke, "encoding": {"x": x, "y": y, "y2": {"field": "high"}}}]
 
 
 def _clearing_point(curve: Curve, *, x: Spec, y: Spec) -> list[Spec]:

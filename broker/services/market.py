@@ -4,6 +4,7 @@ Everything here is read from the last *applied* cycle. A cycle whose certificate
 price; the market keeps its last result and says how old it is.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Protocol
 
@@ -11,6 +12,18 @@ import msgspec
 import polars as pl
 
 from broker.clock import Clock
+from broker.services.market_past import (
+    CYCLES_LOOKED_AT,
+    DAY,
+    WEEK_DAYS,
+    Chance,
+    Moves,
+    SlotLoad,
+    busiest_range,
+    chance,
+    loads,
+    number_before,
+)
 from broker.services.market_views import (
     CertificateView,
     CheckView,
@@ -32,6 +45,7 @@ from contracts.terms.orders import MarketBook
 from pricing.curves import curve_steps
 
 GRACE = timedelta(minutes=2)
+PRICES_MAX = 500
 
 
 class PriceTotal(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +82,7 @@ class PriceFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     country: str | None = None
     site: str | None = None
     tier: Literal["guaranteed", "standard", "spot"] | None = None
+    slot_start: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     cursor: Annotated[str, msgspec.Meta(max_length=500)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
 
@@ -165,6 +180,8 @@ class MarketService:
         total = by_slot.get(chosen)
         steps = _steps(curve_steps(book, hardware, slot=slots.index(chosen)))
         sold, rate = (total.sold, total.rate_micros if total.sold else None) if total else (0, None)
+        at_slot = PriceFilter(hardware=hardware, slot_start=chosen, limit=PRICES_MAX)
+        low, high = busiest_range(await self._market.prices(cycle, at_slot, after=None)) or (None, None)
         return Curve(
             hardware=hardware,
             cycle_number=cycle.number,
@@ -175,6 +192,8 @@ class MarketService:
             steps=steps,
             clearing_rate_micros=rate,
             clearing_quantity=sold,
+            range_low_micros=low,
+            range_high_micros=high,
         )
 
     async def regions(self, hardware: str, tier: str | None = None) -> list[RegionPrice]:
@@ -213,6 +232,31 @@ class MarketService:
             if total.slot_start is not None
         ]
 
+    async def moves(self, hardware: str, tier: str) -> Moves:
+        """How the price of a class and tier moved on the day and on the week. Raises NotFound before the first cycle."""
+        latest = await self._latest()
+        now = await self._rate(latest, hardware, tier=tier)
+        day, week = [await self._rate(await self._before(latest, days), hardware, tier=tier) for days in (1, WEEK_DAYS)]
+        return Moves(day_bps=_moved(now, day), week_bps=_moved(now, week))
+
+    async def loads(self, hardware: str) -> list[SlotLoad]:
+        """How full a class was, slot by slot, in the last cycle of each of the last seven days. Raises NotFound before the first cycle."""
+        latest = await self._latest()
+        cycles = [latest, *[await self._before(latest, days) for days in range(1, WEEK_DAYS)]]
+        return loads(
+            [await self._market.totals(cycle.cycle_id, ("slot_start",), hardware=hardware) for cycle in cycles if cycle is not None]
+        )
+
+    async def chance(self, limits: Mapping[str, int], tier: str) -> Chance:
+        """How often a limit was enough lately: micros per accelerator-hour, by class."""
+        cycles = await self._market.cycles(limit=CYCLES_LOOKED_AT, applied_only=True)
+        by = ("tier", "slot_start")
+        return chance(
+            [{name: await self._market.totals(cycle.cycle_id, by, hardware=name) for name in limits} for cycle in cycles],
+            limits,
+            tier=tier,
+        )
+
     async def prices(self, chosen: PriceFilter) -> Page[PriceView]:
         """Published prices of one cycle by pool, slot and tier. Raises NotFound."""
         cycle = await self._latest() if chosen.cycle is None else await self._market.cycle(chosen.cycle)
@@ -245,6 +289,16 @@ class MarketService:
             raise NotFound("the market has not cleared yet; prices appear after the first gate")
         return applied[0]
 
+    async def _before(self, cycle: CycleView, days: int) -> CycleView | None:
+        """The last cycle applied so many days earlier, or before; None for a market that was not there."""
+        number = number_before(cycle, days, gate_interval=self._gate_interval or DAY)
+        found = await self._market.cycles(before=number + 1, limit=1, applied_only=True) if number > 0 else []
+        return found[0] if found else None
+
+    async def _rate(self, cycle: CycleView | None, hardware: str, *, tier: str) -> int | None:
+        totals = await self._market.totals(cycle.cycle_id, ("hardware", "tier"), hardware=hardware) if cycle else []
+        return next((total.rate_micros for total in totals if total.tier == tier and total.sold), None)
+
     def _next_gate(self, latest: CycleView | None, now: datetime) -> datetime | None:
         if latest is None or self._gate_interval is None:
             return None
@@ -267,6 +321,10 @@ def _class_price(total: PriceTotal, cycle: CycleView, *, previous: int | None) -
         left_hours=_hours(total.offered - total.sold_any_tier, cycle),
         sites=total.sites,
     )
+
+
+def _moved(now: int | None, before: int | None) -> int | None:
+    return half_up((now - before) * BASIS_POINTS, before) if now is not None and before else None
 
 
 def _hours(accelerator_slots: int, cycle: CycleView) -> float:

@@ -104,6 +104,7 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
 
     clearing_rate_micros  volume-weighted price of what was sold in the slot; null without a trade
     clearing_quantity     accelerators sold in the slot, all tiers
+    range_*_micros        any price between would have cleared the pool that sold most just as it did; null without a trade
     slots                 every slot of the cycle, to choose from
     """
 
@@ -116,6 +117,8 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[CurveStep]
     clearing_rate_micros: int | None
     clearing_quantity: int
+    range_low_micros: int | None = None
+    range_high_micros: int | None = None
 
 
 class RegionPrice(msgspec.Struct, frozen=True, kw_only=True):

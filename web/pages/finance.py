@@ -122,7 +122,7 @@ async def preview(period: Period, data: SentForm, *, request: AnyRequest, servic
             against=against,
             outliers=len(found.outliers),
         ),
-        headings=(gettext("Account"), gettext("Currency"), gettext("Payable"), gettext("Change")),
+        headings=(gettext("Account"), gettext("Currency"), gettext("Payable"), gettext("Moved")),
         rows=tuple((each.bill.account_id, each.bill.currency, cents(each.bill.payable_cents), _change(each)) for each in found.changes),
         numbers=2,
         back=f"{DESK}/periods/{period}",

@@ -17,20 +17,21 @@ from litestar.plugins.htmx import HTMXRequest
 from litestar.response import Template
 
 from broker.app import Services
+from broker.services.market_past import Moves, SlotLoad
 from broker.services.market_views import ClassPrice, Curve, MarketNow, RegionPrice, SlotPrice
+from broker.services.price_history import HistoryQuery, PricePoint
 from contracts.terms.errors import NotFound
 from contracts.terms.hardware import REFERENCE_CLASS
 from contracts.terms.tables import TIERS
 from web import charts
 from web.formats import moment
-from web.i18n import gettext, later
+from web.i18n import gettext
 from web.pages import words
+from web.pages.market_tables import data_table
 
 Hardware = Annotated[str | None, QueryParameter(max_length=100)]
 Slot = Annotated[datetime | None, QueryParameter()]
 Seen = Annotated[int | None, QueryParameter()]
-RATE = later("rate, micros per accelerator-hour")
-Cell = str | int | float | bool | datetime | None
 
 
 class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,14 +52,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     finding: str
     spec: charts.Spec
     note: str = ""
-
-
-class DataTable(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows behind a chart: headings with their units, cells in exact units (micros, UTC)."""
-
-    title: str
-    headings: list[str]
-    rows: list[list[Cell]]
+    remark: str = ""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +61,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     curve: Curve
     regions: list[RegionPrice]
     slots: list[SlotPrice]
+    loads: list[SlotLoad]
+    history: list[PricePoint]
 
 
 @get("/", include_in_schema=False)
@@ -89,6 +85,7 @@ async def market_now(
         "curve": shown.curve if shown else None,
         "figures": _figures(shown, now.currency, state=request.app.state) if shown else [],
         "headline": await _headline(rows, chosen, services=services, state=request.app.state, currency=now.currency),
+        "moves": await _moves(rows, chosen, services=services),
         "query": _address(chosen, slot),
         "origin": str(request.base_url).rstrip("/"),
     }
@@ -107,7 +104,7 @@ async def table(
     name: FromPath[str], services: NamedDependency[Services], *, hardware: Hardware = REFERENCE_CLASS, slot: Slot = None
 ) -> Template:
     """The table behind a chart."""
-    data = await _data(name, services, hardware=hardware or REFERENCE_CLASS, slot=slot)
+    data = await data_table(name, services, hardware=hardware or REFERENCE_CLASS, slot=slot)
     return Template("table.html", context={"name": name, "data": data, "query": _address(hardware, slot)})
 
 
@@ -116,7 +113,7 @@ async def table_csv(
     name: FromPath[str], services: NamedDependency[Services], *, hardware: Hardware = REFERENCE_CLASS, slot: Slot = None
 ) -> Response[bytes]:
     """The same table as CSV."""
-    data = await _data(name, services, hardware=hardware or REFERENCE_CLASS, slot=slot)
+    data = await data_table(name, services, hardware=hardware or REFERENCE_CLASS, slot=slot)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(data.headings)
@@ -171,6 +168,8 @@ async def _shown(services: Services, hardware: str, *, slot: datetime | None) ->
         curve=await services.market.curve(hardware, slot),
         regions=await services.market.regions(hardware),
         slots=await services.market.slots(hardware),
+        loads=await services.market.loads(hardware),
+        history=(await services.prices.history(HistoryQuery(hardware=hardware))).points,
     )
 
 
@@ -197,6 +196,13 @@ async def _headline(rows: Sequence[ClassRow], chosen: str | None, *, services: S
     return words.headline(row.hardware, busiest, currency=currency, cheapest=cheapest)
 
 
+async def _moves(rows: Sequence[ClassRow], chosen: str | None, *, services: Services) -> Moves | None:
+    """How the chosen class moved, at the tier that sold most."""
+    row = next((row for row in rows if row.hardware == chosen), None)
+    busiest = words.busiest(row.tiers.values()) if row else None
+    return await services.market.moves(busiest.hardware, busiest.tier) if busiest else None
+
+
 def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
     return [
         Figure(
@@ -208,6 +214,7 @@ def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
                 "All tiers and places together. Policy, distance and tiers keep some orders from meeting, and a bid that accepts "
                 "several classes is counted in each, so lines may cross away from the point."
             ),
+            remark=words.range_note(shown.curve),
         ),
         Figure(
             name="regions",
@@ -221,51 +228,16 @@ def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
             finding=words.slot_finding(shown.slots),
             spec=charts.slot_chart(shown.slots, currency),
         ),
+        Figure(
+            name="loads",
+            title=gettext("How full, by hour and day"),
+            finding=words.load_finding(shown.loads),
+            spec=charts.load_chart(shown.loads),
+        ),
+        Figure(
+            name="history",
+            title=gettext("Asked and paid, last seven days"),
+            finding=words.history_finding(shown.history),
+            spec=charts.history_chart(shown.history, currency),
+        ),
     ]
-
-
-async def _data(name: str, services: Services, *, hardware: str, slot: datetime | None) -> DataTable:
-    """The table of a chart by name. Raises NotFound."""
-    match name:
-        case "curve":
-            curve = await services.market.curve(hardware, slot)
-            return DataTable(
-                title=gettext(
-                    "Supply and demand of %(hardware)s, slot of %(slot)s UTC", hardware=hardware, slot=moment(curve.slot_start, "day")
-                ),
-                headings=[later("side"), RATE, later("from, accelerators"), later("to, accelerators")],
-                rows=[[step.side, step.rate_micros, step.quantity_from, step.quantity_to] for step in curve.steps],
-            )
-        case "regions":
-            return DataTable(
-                title=gettext("Price of %(hardware)s by country", hardware=hardware),
-                headings=[
-                    later("country"),
-                    RATE,
-                    later("traded"),
-                    later("sold, accelerator-hours"),
-                    later("offered, accelerator-hours"),
-                    later("sites"),
-                ],
-                rows=[
-                    [region.country, region.rate_micros, region.traded, region.sold_hours, region.offered_hours, region.sites]
-                    for region in await services.market.regions(hardware)
-                ],
-            )
-        case "slots":
-            return DataTable(
-                title=gettext("Price of %(hardware)s by slot and tier", hardware=hardware),
-                headings=[
-                    later("slot, UTC"),
-                    later("tier"),
-                    RATE,
-                    later("traded"),
-                    later("sold, accelerators"),
-                    later("offered, accelerators"),
-                ],
-                rows=[
-                    [each.slot_start, each.tier, each.rate_micros, each.traded, each.sold, each.offered]
-                    for each in await services.market.slots(hardware)
-                ],
-            )
-    raise NotFound(f"there is no table {name}; there are curve, regions and slots", table=name)

@@ -4,6 +4,7 @@ A bid is entered only when what is sent is what was shown: changed in between, i
 """
 
 import hashlib
+from fractions import Fraction
 from urllib.parse import urlencode
 
 import msgspec
@@ -16,11 +17,13 @@ from broker.app import Services
 from broker.services.market_views import OfferQuery, OfferSearch
 from broker.services.views import BidView, Caller, CreditView
 from contracts.terms.errors import MarketError
+from contracts.terms.money import half_up
 from web.pages.order_form import DEMANDS, OWN, Draft, Fields, draft, missing
 from web.pages.signing import FormMarks, act_key, marks, page_caller_if_any, sign_in_address
-from web.pages.words import bid_sentence, demand_words, refused_words
+from web.pages.words import bid_sentence, chance_words, demand_words, refused_words
 
 ADDRESS = "/bids/new"
+CLASSES_LOOKED_AT = 3
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 
 
@@ -61,6 +64,7 @@ async def bid_form(request: HTMXRequest, services: NamedDependency[Services]) ->
         "draft": found,
         "sentence": bid_sentence(found.request, found.worst_case_micros or 0, currency=catalogue.currency) if found.request else None,
         "offers": offers,
+        "chance": await _chance(services, found),
         "classes": _classes(catalogue, found),
         "currency": catalogue.currency,
         "gate": gate,
@@ -110,6 +114,20 @@ def seal(found: Draft) -> str:
     if found.request is None:
         return ""
     return hashlib.sha256(msgspec.json.encode(found.request, order="deterministic")).hexdigest()[:32]
+
+
+async def _chance(services: Services, found: Draft) -> str | None:
+    """How likely the bid is to clear, from recent auctions; None while it is not whole.
+
+    Of many classes only those worth most are looked at: each is a question to the store.
+    """
+    wanted = found.request
+    if wanted is None or wanted.limit_micros_max is None:
+        return None
+    most = wanted.limit_micros_max
+    classes = sorted(wanted.hardware.items(), key=lambda each: (-each[1], each[0]))[:CLASSES_LOOKED_AT]
+    limits = {name: half_up(Fraction(worth) * most) for name, worth in classes}
+    return chance_words(await services.market.chance(limits, found.values["tier"][-1]))
 
 
 async def _means(request: AnyRequest, services: Services, *, found: Draft) -> Means:

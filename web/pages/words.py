@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from broker.services.market_past import Chance, SlotLoad
 from broker.services.market_views import ClassPrice, Curve, RegionPrice, SlotPrice
+from broker.services.price_history import PricePoint
 from broker.services.quotes import QuoteView
 from contracts.terms.bids import BidRequest
 from contracts.terms.money import BASIS_POINTS, half_up
@@ -192,6 +194,69 @@ def curve_finding(curve: Curve) -> str:
         sold=quantity(curve.clearing_quantity),
         rate=rate(curve.clearing_rate_micros),
         **span,
+    )
+
+
+def range_note(curve: Curve) -> str:
+    """The prices that would have cleared as well, where there are several; empty where there is but one."""
+    if curve.range_low_micros is None or curve.range_high_micros is None or curve.range_low_micros == curve.range_high_micros:
+        return ""
+    return gettext(
+        "Where most was sold, any price from %(low)s to %(high)s would have cleared the same; the rule takes one of them.",
+        low=rate(curve.range_low_micros),
+        high=rate(curve.range_high_micros),
+    )
+
+
+def load_finding(loads: Sequence[SlotLoad]) -> str:
+    """The fullest and the emptiest hour of the day, over all the days looked at."""
+    hours = {load.slot_start.hour for load in loads if load.offered}
+    if not hours:
+        return gettext("Nothing was on offer in the last seven days.")
+    share = {
+        hour: half_up(
+            BASIS_POINTS * sum(load.sold for load in loads if load.slot_start.hour == hour),
+            sum(load.offered for load in loads if load.slot_start.hour == hour),
+        )
+        for hour in hours
+    }
+    full, empty = max(sorted(share), key=lambda hour: share[hour]), min(sorted(share), key=lambda hour: share[hour])
+    return gettext(
+        "The hour from %(full)s UTC was fullest, %(full_share)s sold; the one from %(empty)s was emptiest, %(empty_share)s sold.",
+        full=f"{full:02}:00",
+        full_share=change(share[full]).removeprefix("+"),
+        empty=f"{empty:02}:00",
+        empty_share=change(share[empty]).removeprefix("+"),
+    )
+
+
+def history_finding(points: Sequence[PricePoint]) -> str:
+    """What was asked and paid last, against a week ago or whenever the record begins."""
+    if not points:
+        return gettext("Nothing is on record yet.")
+    first, last = points[0], points[-1]
+    moved = half_up((last.rate_p50_micros - first.rate_p50_micros) * BASIS_POINTS, first.rate_p50_micros) if first.rate_p50_micros else 0
+    facts = {"asked": rate(last.rate_p50_micros), "change": change(moved), "start": moment(first.hour)}
+    if last.cleared_micros is None:
+        return gettext("The middle offer asks %(asked)s, %(change)s since %(start)s; nothing was sold in the last hour.", **facts)
+    return gettext(
+        "The middle offer asks %(asked)s, %(change)s since %(start)s; %(paid)s was paid in the last hour.",
+        paid=rate(last.cleared_micros),
+        **facts,
+    )
+
+
+def chance_words(chance: Chance) -> str:
+    """How often a limit would have been enough, in one sentence."""
+    if not chance.slots:
+        return gettext("Nothing of the kind was sold in the last auctions, so nobody can say how likely this is to clear.")
+    return ngettext(
+        "In the last auction this limit was enough in %(share)s of the hours that sold: %(enough)s of %(slots)s.",
+        "In the last %(num)s auctions this limit was enough in %(share)s of the hours that sold: %(enough)s of %(slots)s.",
+        num=chance.cycles,
+        share=change(half_up(chance.enough * BASIS_POINTS, chance.slots)).removeprefix("+"),
+        enough=quantity(chance.enough),
+        slots=quantity(chance.slots),
     )
 
 

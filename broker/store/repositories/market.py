@@ -78,7 +78,7 @@ class MarketRepository:
     async def prices(self, cycle: CycleView, chosen: PriceFilter, *, after: tuple[str, str, str] | None) -> list[PriceView]:
         """Published prices by pool, slot and tier, those after a given key."""
         statement = select(PriceRow).where(col(PriceRow.cycle_id) == cycle.cycle_id)
-        for name in ("hardware", "country", "site", "tier"):
+        for name in ("hardware", "country", "site", "tier", "slot_start"):
             if (value := getattr(chosen, name)) is not None:
                 statement = statement.where(getattr(PriceRow, name) == value)
         key = (col(PriceRow.pool), col(PriceRow.slot_start), col(PriceRow.tier))
