@@ -19,7 +19,7 @@ from broker.store.unit_of_work import Sessions, unit_of_work
 
 SMALL = 5_000
 # A large book that is younger is shown as it is; between the two its successor is begun; an older one is waited for.
-YOUNG, FRESH = timedelta(milliseconds=200), timedelta(milliseconds=500)
+YOUNG, FRESH = timedelta(milliseconds=300), timedelta(seconds=1)
 LONGEST = timedelta(seconds=30)
 
 
@@ -43,7 +43,7 @@ class LiveBook:
         self._tasks: dict[str, asyncio.Task[BookView]] = {}
 
     async def current(self) -> BookView:
-        """The book as it stands; a large one as it stood half a second ago, at most."""
+        """The book as it stands; a large one as it stood a second ago, at most."""
         read, now = self._read, self._clock.now()
         if read is None:
             return await self._once("whole", self.refresh)

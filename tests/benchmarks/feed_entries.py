@@ -1,4 +1,4 @@
-"""Announcements coming in and the book they make: one entry of the register, on `tests.benchmarks.feed`."""
+"""Announcements coming in, the book they make, and how soon it is there: `tests.benchmarks.feed` and `tests.benchmarks.freshness`."""
 
 from tests.benchmarks.measuring import Program
 from tests.benchmarks.registry import Bench, Finding, at_least, at_most, entry
@@ -6,6 +6,8 @@ from tests.benchmarks.registry import Bench, Finding, at_least, at_most, entry
 NAMES = {
     "signed and durable ÷ COPY": "durable_copy",
     "store alone ÷ COPY": "store_copy",
+    "offers a CPU second": "offers_a_second",
+    "rates a CPU second": "rates_a_second",
     "book swapped in, s": "swap",
     "search p50, s": "search_p50",
     "search p99, s": "search_p99",
@@ -24,5 +26,36 @@ def feed(bench: Bench) -> Finding:
     sizes = ("1", "20", "200") if bench.quick else ("10", "1000", "100000")
     raced = bench.race({"feed": Program(arguments=("-m", "tests.benchmarks.feed", *sizes))}, runs=3)
     told = raced["feed"].told
-    note = "each message carries its own Ed25519 signature, whose check alone takes many times what copying its row does"
-    return Finding(figures={name: told[key] for name, key in NAMES.items()}, medians=raced, note=note)
+    return Finding(figures={name: told[key] for name, key in NAMES.items()}, medians=raced)
+
+
+SEEN = {
+    "acknowledged to found p50, s": "fresh_p50",
+    "acknowledged to found p99, s": "fresh_p99",
+    "search p50 over HTTP, s": "search_p50",
+    "search p99 over HTTP, s": "search_p99",
+    "searches that failed": "failed",
+    "offers changed a second": "changed_a_second",
+    "searches a second": "searches_a_second",
+}
+
+
+@entry(
+    "freshness",
+    what="a broker of its own process with 100,000 offers, of which 5,000 change a second while 50 searches a second are answered",
+    rival="none",
+    targets={
+        "acknowledged to found p99, s": at_most(1),
+        "search p99 over HTTP, s": at_most(0.05),
+        "searches that failed": at_most(0),
+        "offers changed a second": at_least(4_900),
+        "searches a second": at_least(49),
+    },
+    minutes=2,
+)
+def freshness(bench: Bench) -> Finding:
+    """The clock's seconds, seen by a client; meanwhile the book is swapped several times a second, and read anew at least once."""
+    sizes = ("500", "500", "2") if bench.quick else ("100000", "5000", "40")
+    raced = bench.race({"freshness": Program(arguments=("-m", "tests.benchmarks.freshness", *sizes))}, runs=1)
+    told = raced["freshness"].told
+    return Finding(figures={name: told[key] for name, key in SEEN.items()}, medians=raced)
