@@ -42,9 +42,9 @@ from tests.fake_people import fake_people
 from tests.fake_provider import PROVIDER, fake_providers
 from tests.fake_quotes import FakeQuotes
 from tests.fake_search import fake_search
+from tests.fake_spending import fake_spending
 from tests.fake_usage import FakeReplies, FakeUsage
 from tests.fake_webhooks import FakeWebhooks
-from tests.fake_spending import fake_spending
 
 DAY = datetime(2027, 1, 15, tzinfo=UTC)
 GATE = DAY - timedelta(minutes=15)
@@ -141,7 +141,7 @@ class FakeMarketReader:
 
     async def prices(self, cycle: CycleView, chosen: PriceFilter, *, after: tuple[str, str, str] | None) -> list[PriceView]:
         prices = priced(cycle.number)
-        for name in ("hardware", "country", "site", "tier"):
+        for name in ("hardware", "country", "site", "tier", "slot_start"):
             if (value := getattr(chosen, name)) is not None:
                 prices = prices.filter(pl.col(name) == value)
         rows = prices.sort("pool", "slot_start", "tier").iter_rows(named=True)
@@ -371,10 +371,10 @@ class FakeMarket:
             webhooks=WebhookService(FakeWebhooks(), clock=clock, entropy=lambda count: bytes(range(count))),
             replies=ReplyService(FakeReplies(), clock),
             search=fake_search(offers, FakeOfferReader(), clock),
+            spending=fake_spending(clock),
             usage=FakeUsage(),
             session=None,
             **fake_finance(clock),
-            spending=fake_spending(clock),
             **fake_people(clock),
         )
 
