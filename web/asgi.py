@@ -83,6 +83,7 @@ OPERATOR_PAGES = (
     operator.check_cycle,
     operator.providers_page,
     operator.quarantine_page,
+    operator.release_offer,
     operator.incidents_page,
     operator.rules_page,
 )

@@ -1,11 +1,14 @@
 """The operator's questions on the real store: a cycle checked and cleared again, who stands how, what broke, the rules."""
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
 from broker.app import Market
 from broker.services.views import Caller
+from broker.store.repositories.feed import FeedRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
+from contracts.feed.session import KeyAdded, LeaseReclaimed, ProtocolError
 from contracts.terms.errors import NotFound, NotPermitted
 from tests.broker.small_market import GATE, START, caller, cycle_of, open_small_market, pass_time, request
 from tests.broker.test_closing import BROKEN, delivered_market
@@ -82,6 +85,25 @@ async def test_what_broke_is_told_and_who_it_was(sessions: Sessions):
         assert await services.operators.quarantined(HEDY) == []
         broken = await services.operators.incidents(HEDY)
     assert [(each.kind, each.party) for each in broken] == [("lease failed", "prv_a")]
+
+
+async def test_a_feeds_own_words_are_told(sessions: Sessions):
+    market, _ = await open_small_market(sessions)
+    async with unit_of_work(sessions) as work:
+        feeds = FeedRepository(work)
+        told = (
+            ("lease_reclaimed", LeaseReclaimed(lease_id="lse_1", deadline=START, reason="power is short")),
+            ("protocol_error", ProtocolError(code="contradiction", detail="two messages of one number")),
+            ("key_added", KeyAdded(key="00")),
+        )
+        for number, (kind, effect) in enumerate(told):
+            await feeds.add_event("prv_a", kind, facts=msgspec.json.encode(effect), digest=bytes([number]), at=START)
+    async with market.services() as services:
+        found = await services.operators.incidents(HEDY)
+    assert [(each.kind, each.subject, each.words) for each in found] == [
+        ("feed lease reclaimed", "lse_1", "power is short"),
+        ("feed protocol error", "prv_a", "two messages of one number"),
+    ]
 
 
 async def test_what_runs_is_counted_while_it_runs(sessions: Sessions):

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from broker.services.feed_views import FeedOffer, Release
 from broker.services.market_views import CheckView
 from broker.services.operator_views import AccessPhase, Overview, VerdictView
 from tests.fake_market import KEY, NOW, OPERATOR_KEY, FakeMarket
@@ -74,6 +76,44 @@ def test_a_cycle_is_cleared_again_by_button(client):
     assert client.post("/operator/cycles/2/verify", data={"token": "another's", "once": "1"}).status_code == 403
     assert client.post("/operator/cycles/2/undo", data=marks).status_code == 404
     assert client.get("/operator/cycles/9").status_code == 404
+
+
+class Desk:
+    """A feed desk that believes what it is told to."""
+
+    def __init__(self) -> None:
+        self.released: list[tuple[Release, str]] = []
+
+    async def release(self, request: Release, *, by: str) -> FeedOffer:
+        self.released.append((request, by))
+        return FeedOffer(
+            offer_id=request.offer_id,
+            version=1,
+            quantity=1,
+            rate_micros=1,
+            state="live",
+            reason="",
+            heard_at=NOW,
+            age_seconds=0,
+            ends_at=NOW,
+        )
+
+
+def test_an_offer_is_believed_once_with_a_reason_and_a_name():
+    market, desk = FakeMarket(), Desk()
+    market.desk = msgspec.structs.replace(market.desk, feeds=desk)
+    with TestClient(site(market)) as client:
+        page = read(client, "/operator/quarantine")
+        form = marks_of(page) | dict(re.findall(r'name="(provider_id|offer_id|reason)" value="([^"]*)"', page))
+        assert client.post("/operator/quarantine/release", data=form | {"why": " "}).status_code == 400
+        for _ in range(2):
+            sent = client.post("/operator/quarantine/release", data=form | {"why": "a clearance sale"}, follow_redirects=False)
+            assert sent.headers["location"] == "/operator/quarantine"
+        client.cookies.set("gridfare_key", KEY)
+        assert client.post("/operator/quarantine/release", data=form | {"why": "mine"}).status_code == 403
+    ((request, by),) = desk.released
+    assert (request.offer_id, request.why, by) == ("ofr_too_good", "a clearance sale", "Hedy")
+    assert request.reason == "0.01 is far below the usual 4.20 of B200"
 
 
 def test_nobody_else_checks_a_cycle(client):

@@ -7,15 +7,16 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath, PathParameter, QueryParameter
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
 from broker.app import Services
 from broker.services.accounts import require
+from broker.services.feed_views import FeedOffer, Release
 from broker.services.market_views import CertificateView
 from broker.services.operator_views import VerdictView, Way
 from broker.services.operators import SCOPE
 from broker.services.views import Caller
-from contracts.terms.errors import MarketError, NotFound, NotPermitted
+from contracts.terms.errors import BadInput, MarketError, NotFound, NotPermitted
 from web.i18n import gettext
 from web.pages.finance import origin
 from web.pages.operator_words import FEEDS, STATUSES, finding, kind_words, phase, verdict
@@ -27,6 +28,17 @@ AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 Number = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 Before = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
 WAYS: dict[str, Way] = {"verify": "verify", "replay": "replay"}
+
+
+class ReleaseForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What the form beside a quarantined offer sends: which offer, what was held against it, why it is believed, and its marks."""
+
+    provider_id: str
+    offer_id: str
+    reason: str
+    why: str = ""
+    token: str = ""
+    once: str = ""
 
 
 class CheckForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +103,30 @@ async def providers_page(request: AnyRequest, services: NamedDependency[Services
 async def quarantine_page(request: AnyRequest, services: NamedDependency[Services]) -> Template:
     """What was announced and is not believed, with the reason."""
     caller = await page_caller(request, services)
-    offers = await services.operators.quarantined(caller)
-    return Template("operator_quarantine.html", context={"caller": caller, "offers": offers, "origin": origin(request)}, headers=NO_STORE)
+    context = {
+        "caller": caller,
+        "offers": [(each, marks(request)) for each in await services.operators.quarantined(caller)],
+        "origin": origin(request),
+    }
+    return Template("operator_quarantine.html", context=context, headers=NO_STORE)
+
+
+@post("/operator/quarantine/release", include_in_schema=False, status_code=303)
+async def release_offer(
+    data: Annotated[ReleaseForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+    request: AnyRequest,
+    *,
+    services: NamedDependency[Services],
+) -> Redirect:
+    """Believe an offer after all, with the reason it was shown with and why; then the page as it is now."""
+    caller = await page_caller(request, services)
+    require(caller, SCOPE)
+    if not data.why.strip():
+        raise BadInput(gettext("say why it is believed; it is kept with your name"), found="nothing", would_do="a sentence")
+    asked = Release(provider_id=data.provider_id, offer_id=data.offer_id, reason=data.reason, why=data.why.strip()[:500])
+    key = act_key(request, caller, sent=FormMarks(token=data.token, once=data.once), content=msgspec.json.encode(asked))
+    await services.replies.once(lambda: services.feeds.release(asked, by=caller.account_name), FeedOffer, request=key)
+    return Redirect(f"{DESK}/quarantine", status_code=303)
 
 
 @get("/operator/incidents", include_in_schema=False)

@@ -15,7 +15,6 @@ KINDS = {
     "lease failed": later("a lease broke off"),
     "lease reclaimed": later("a lease was called back"),
     "cycle failed": later("a cycle was not applied"),
-    "feed lease_reclaimed": later("a feed called a lease back"),
     "feed lease reclaimed": later("a feed called a lease back"),
     "feed protocol error": later("a feed broke its rules"),
 }

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,12 +39,20 @@ INCIDENTS = text("""
         SELECT e.at, 'lease ' || e.state AS kind, e.lease_id AS subject, l.provider_id AS party, e.reason AS words
         FROM lease_events e JOIN leases l ON l.id = e.lease_id WHERE e.state IN ('failed', 'reclaimed')
         UNION ALL SELECT c.gate_at, 'cycle failed', 'cycle ' || c.number, '', c.finding FROM cycles c WHERE c.status = 'failed'
-        UNION ALL SELECT f.at, 'feed ' || replace(f.kind, '_', ' '), f.provider_id, f.provider_id, convert_from(f.facts, 'UTF8')
-        FROM feed_events f WHERE f.kind <> 'key_added') AS found
+        UNION ALL SELECT f.at, 'feed ' || replace(f.kind, '_', ' '), f.provider_id, f.provider_id, encode(f.facts, 'hex')
+        FROM feed_events f WHERE f.kind IN ('lease_reclaimed', 'protocol_error')) AS found
     ORDER BY at DESC, kind, subject LIMIT :limit""")
 RUNNING = text("""
     SELECT l.tier, count(DISTINCT l.id), coalesce(sum(s.quantity), 0) FROM leases l JOIN lease_slots s ON s.lease_id = l.id
     WHERE l.state = ANY(:holding) AND s.slot_start <= :now AND s.slot_end > :now AND s.quantity > 0 GROUP BY l.tier""")
+
+
+class FeedFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of a feed's event."""
+
+    lease_id: str = ""
+    reason: str = ""
+    detail: str = ""
 
 
 class OperatorRepository:
@@ -65,7 +74,7 @@ class OperatorRepository:
     async def incidents(self, limit: int) -> list[Incident]:
         """What went wrong, the latest first."""
         rows = await self._session.execute(INCIDENTS, {"limit": limit})
-        return [Incident(at=at, kind=kind, subject=subject, party=party, words=words) for at, kind, subject, party, words in rows]
+        return [_incident(*row) for row in rows]
 
     async def running(self, now: datetime) -> dict[str, tuple[int, int]]:
         """Leases and accelerators delivering at a moment, by tier."""
@@ -76,6 +85,14 @@ class OperatorRepository:
         """Leases that broke off and whose rest has no place yet."""
         counted = await self._session.execute(text("SELECT count(*) FROM lease_failovers WHERE state = 'waiting'"))
         return int(counted.scalar_one())
+
+
+def _incident(at: datetime, kind: str, subject: str, party: str, words: str) -> Incident:
+    """A feed's event has its facts in place of words, as JSON in hexadecimal: what they say in words is picked out."""
+    if kind.startswith("feed "):
+        facts = msgspec.json.decode(bytes.fromhex(words), type=FeedFacts)
+        subject, words = facts.lease_id or subject, facts.reason or facts.detail
+    return Incident(at=at, kind=kind, subject=subject, party=party, words=words)
 
 
 def _standing(*row: object, now: datetime) -> ProviderStanding:
