@@ -80,8 +80,8 @@ class FeedTerms(msgspec.Struct, frozen=True, kw_only=True):
     restart_seconds_max: int = 3_600
     ttl_seconds_max: int = 86_400
     offers_max: int = 10_000
-    updates_per_minute: int = 600
-    updates_burst: int = 200
+    updates_per_minute: int = 6_000
+    updates_burst: int = 2_000
     resync_seconds: int = 5
     memory_seconds: int = 86_400
     damping: Damping = Damping()
