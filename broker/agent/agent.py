@@ -16,7 +16,7 @@ import msgspec
 from broker.agent import calls
 from broker.agent.announcer import Announcer
 from broker.agent.cluster import Cluster, ClusterAway
-from broker.agent.deciding import Steps, slot_at, steps
+from broker.agent.deciding import Sight, Steps, slot_at, steps
 from broker.agent.grid import Grid
 from broker.agent.memory import recall, remember
 from broker.agent.metering import reports, seen
@@ -44,6 +44,7 @@ class Agent:
         self._say = say
         self._memory = recall(grid.memory_file)
         self._announcer = Announcer(grid, market, say=say)
+        self._begun: datetime | None = None
         self._opened: set[str] = set()
         self._refused: set[str] = set()
 
@@ -51,11 +52,6 @@ class Agent:
     def now(self) -> datetime:
         """The present by the broker's clock, as far as we know it."""
         return self._clock.now() + self._memory.ahead
-
-    @property
-    def deliveries(self) -> tuple[Delivery, ...]:
-        """What is owed, as last told."""
-        return self._memory.deliveries
 
     def admit(self, lease_id: str, token: str) -> tuple[Delivery, DeliverySlot]:
         """The lease whose token this is, and its slot under way. Raises NotSignedIn for any other, Conflict between two slots."""
@@ -89,7 +85,9 @@ class Agent:
             self._say(f"the cluster does not answer: {fault}")
             return
         self._remember(spans=seen(self._memory.spans, holds, now=now))
-        todo = steps(self._memory.deliveries, holds, spans=self._memory.spans, now=now, patience=self._grid.patience)
+        self._begun = self._begun or now
+        sight = Sight(holds=holds, spans=self._memory.spans, begun=self._begun)
+        todo = steps(self._memory.deliveries, sight, now=now, patience=self._grid.patience)
         try:
             await asyncio.to_thread(self._hold, todo)
         except ClusterAway as fault:

@@ -1,6 +1,6 @@
 """Which leases to hold accelerators for, which to let go of, and what to tell the broker: from what is owed and what is held."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -19,11 +19,19 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How early to prepare, and how long to hope.
 
     lead_seconds   before a slot begins its accelerators are asked for, so that they are there when it does
-    room_seconds   a lease whose slot is under way and that had nothing ready for so long has failed
+    room_seconds   a lease whose slot is under way and for which we have seen nothing ready for so long has failed
     """
 
     lead_seconds: int = 20
     room_seconds: int = 120
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent sees of its cluster, and remembers to have seen; `begun` is since when it looks."""
+
+    holds: tuple[Hold, ...]
+    spans: tuple[Span, ...]
+    begun: datetime
 
 
 class Loss(NamedTuple):
@@ -51,20 +59,20 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[Loss, ...] = ()
 
 
-def steps(deliveries: Sequence[Delivery], holds: Sequence[Hold], *, spans: Sequence[Span], now: datetime, patience: Patience) -> Steps:
+def steps(deliveries: Sequence[Delivery], sight: Sight, *, now: datetime, patience: Patience) -> Steps:
     """What to do now, each list by lease id. A hold for what nobody is owed is let go of, whoever began it."""
     by_id = {each.lease_id: each for each in deliveries}
-    held = {Want(hold.lease_id, hold.quantity): hold for hold in holds}
+    held = {Want(hold.lease_id, hold.quantity): hold for hold in sight.holds}
     wanted = {Want(each.lease_id, slot.quantity) for each in deliveries for slot in _due(each, now=now, patience=patience)}
     under_way = {Want(each.lease_id, slot.quantity) for each in deliveries if (slot := slot_at(each, now)) is not None}
     ready = {want.lease_id for want in under_way & wanted if want in held and held[want].state == "ready"}
-    lost = _lost(deliveries, ready, last=_last_seen(spans), now=now, patience=patience)
+    lost = _lost([each for each in deliveries if each.lease_id not in ready], sight, now=now, patience=patience)
     given_up = {each.lease_id for each in lost}
     return Steps(
         start=tuple(sorted(want for want in wanted - held.keys() if want.lease_id not in given_up)),
         stop=tuple(sorted(want for want, hold in held.items() if want not in wanted or hold.state == "lost" or want.lease_id in given_up)),
         open=tuple(sorted(ready - given_up)),
-        provisioning=tuple(sorted(w.lease_id for w in wanted if by_id[w.lease_id].state == "awarded" and w.lease_id not in given_up)),
+        provisioning=tuple(sorted({want.lease_id for want in wanted if by_id[want.lease_id].state == "awarded"} - given_up)),
         completed=tuple(each.lease_id for each in deliveries if each.state == "active" and _is_over(each, now) and _is_metered(each)),
         failed=lost,
     )
@@ -88,16 +96,15 @@ def _last_seen(spans: Sequence[Span]) -> dict[str, datetime]:
     return last
 
 
-def _lost(
-    deliveries: Sequence[Delivery], ready: set[str], *, last: Mapping[str, datetime], now: datetime, patience: Patience
-) -> tuple[Loss, ...]:
-    lost = []
-    for each in deliveries:
+def _lost(unready: Sequence[Delivery], sight: Sight, *, now: datetime, patience: Patience) -> tuple[Loss, ...]:
+    """Of the leases that have nothing ready, those that are beyond hope."""
+    last, lost = _last_seen(sight.spans), []
+    for each in unready:
         slot = slot_at(each, now)
-        if each.state not in IN_FORCE or each.lease_id in ready:
+        if each.state not in IN_FORCE:
             continue
         if slot is not None:
-            since = max(slot.start, last.get(each.lease_id, slot.start))
+            since = max(slot.start, sight.begun, last.get(each.lease_id, slot.start))
             if now - since > timedelta(seconds=patience.room_seconds):
                 lost.append(Loss(each.lease_id, NO_ROOM))
         elif each.state != "active" and _is_over(each, now) and _is_metered(each):

@@ -64,6 +64,19 @@ async def test_a_lease_without_room_is_given_up_so_that_it_goes_on_elsewhere(tmp
     assert scene.counted() == [(0, 600, 2400, "provider_failed")], "the slot it began in; the next is not its any more"
 
 
+async def test_an_agent_that_comes_back_to_an_empty_cluster_tries_before_it_gives_up(tmp_path: Path):
+    """The cluster was begun anew while the agent was away for eight minutes: what is owed is held again within two turns."""
+    scene = Scene(tmp_path, a_delivery(slots=[(0, 1200, 4)]))
+    await kept(scene, 150)
+    scene.cluster.held.clear()
+    scene.clock.advance(480 * SECOND)
+    scene.begin()
+    await kept(scene, 10)
+    assert ("lse_a", "failed") not in scene.broker.moves
+    await kept(scene, 700)
+    assert scene.counted() == [(0, 30, 120, "delivered"), (30, 520, 1960, "provider_failed"), (520, 1200, 2720, "delivered")]
+
+
 async def test_an_agent_that_slept_through_a_lease_says_so(tmp_path: Path):
     scene = Scene(tmp_path, a_delivery())
     await scene.turn(500)
