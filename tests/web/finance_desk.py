@@ -134,12 +134,12 @@ class MemoryClose:
         month = MONTHS[period - 1]
         if self.clock.now() < month.end:
             raise WrongState(f"period {period} is not over", period=period, state="open")
-        return await self.act(
-            period,
-            "frozen",
-            By(actor, CLOSES[period - 1]),
-            Frozen(month_start=month.start, month_end=month.end, closes_at=CLOSES[period - 1]),
-        )
+        if closes_at is not None and not month.end <= closes_at <= self.clock.now():
+            raise BadInput(
+                "a period closes after its month and not in the future", found=closes_at.isoformat(), would_do="a moment between"
+            )
+        facts = Frozen(month_start=month.start, month_end=month.end, closes_at=closes_at or CLOSES[period - 1])
+        return await self.act(period, "frozen", By(actor, CLOSES[period - 1]), facts)
 
     async def rate(self, period: int, *, actor: str, at: datetime | None = None) -> PeriodStanding:
         settled = self.settled(period)

@@ -6,11 +6,13 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from contracts.periods import Frozen
 from tests.fake_market import KEY, OTHER_KEY, FakeMarket
 from tests.web.desk import busy_market
 from tests.web.finance_desk import ADA, GRACE, READER, last_act, with_finance
@@ -121,6 +123,24 @@ def test_what_is_not_due_or_not_allowed_has_no_button(client):
     reader = signed_in(client, READER).get("/finance/periods/2").text
     assert "Your key may look and not do this" in reader
     assert "/steps/" not in reader
+
+
+def test_a_month_is_frozen_as_of_an_earlier_moment():
+    """November is over on 1 December: 5 December, 12:00 will do; the last day of November, tomorrow and no date at all will not."""
+    market = asyncio.run(with_finance(busy_market(), empty=True))
+    with TestClient(site(market)) as client:
+        marks = marks_of(signed_in(client, GRACE).get("/finance/periods/1").text)
+        for wrong, said in (
+            ("2026-11-30T12:00", "after its month"),
+            ("2027-06-01T00:00", "not in the future"),
+            ("soon", "a date and a time"),
+        ):
+            refusal = client.post("/finance/periods/1/steps/freeze", data=marks | {"closes_at": wrong})
+            assert (refusal.status_code, said in refusal.text) == (400, True)
+            assert last_act(market, 1) is None
+        page = client.post("/finance/periods/1/steps/freeze", data=marks | {"closes_at": "2026-12-05T12:00"}).text
+    assert "What arrived before 5 Dec 2026, 12:00 UTC counts." in words(page)
+    assert last_act(market, 1).told(Frozen).closes_at == datetime(2026, 12, 5, 12, tzinfo=UTC)
 
 
 def test_a_preview_decides_nothing(client, market):

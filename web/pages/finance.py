@@ -1,6 +1,7 @@
 """The finance desk: periods, what each waits for, and the steps of a close, taken by two people."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from broker.services.finance_views import FreezeRequest, PeriodView, PreviewView
 from broker.services.views import Caller
 from contracts.ageing import Ageing
 from contracts.review import BillChange
-from contracts.terms.errors import MarketError, NotFound, NotPermitted
+from contracts.terms.errors import BadInput, MarketError, NotFound, NotPermitted
 from web.formats import cents, moment, month
 from web.i18n import gettext, later
 from web.pages.finance_words import CLOSED, FORMATS, collection, steps, turn, waits
@@ -28,12 +29,13 @@ Period = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 
 
 class StepForm(msgspec.Struct, frozen=True, kw_only=True):
-    """What a form of the close sends: its marks, and for a review what the reviewer says."""
+    """What a form of the close sends: its marks, for a review what the reviewer says, for a freeze until when (UTC; empty is now)."""
 
     token: str = ""
     once: str = ""
     note: str = ""
     decision: Literal["accept", "return"] = "accept"
+    closes_at: str = ""
 
     @property
     def marks(self) -> FormMarks:
@@ -91,6 +93,7 @@ async def period_page(period: Period, request: AnyRequest, *, services: NamedDep
         "steps": steps(found),
         "turn": turn(found, caller, waiting=waiting),
         "closed": found.state in CLOSED,
+        "now": now,
         "record": await services.treasury.record(period, caller),
         "invoices": [(each, collection(each, debts)) for each in await services.finance.issued(period, caller)],
         "advices": await services.finance.advices(period, caller),
@@ -166,7 +169,7 @@ async def take_step(
 ) -> Redirect:
     """Take the next step of a close, once a form. Raises NotFound for a step there is not, and as the step does."""
     caller = await page_caller(request, services)
-    content = f"{data.decision}\n{data.note}".encode()
+    content = f"{data.decision}\n{data.note}\n{data.closes_at}".encode()
     key = act_key(request, caller, sent=data.marks, content=content)
     step = _step(services, caller, act=act, form=data)
     await services.replies.once(lambda: step(period), PeriodView, request=key)
@@ -191,8 +194,9 @@ def refused(request: AnyRequest, refusal: MarketError) -> Template:
 def _step(services: Services, caller: Caller, *, act: str, form: StepForm) -> Callable[[int], Awaitable[PeriodView]]:
     treasury = services.treasury
     said = ReviewRequest(accept=form.decision == "accept", note=form.note.strip()[:4000])
+    frozen = FreezeRequest(closes_at=_moment(form.closes_at.strip()))
     known: dict[str, Callable[[int], Awaitable[PeriodView]]] = {
-        "freeze": lambda period: treasury.freeze(period, FreezeRequest(), caller=caller),
+        "freeze": lambda period: treasury.freeze(period, frozen, caller=caller),
         "rate": lambda period: treasury.rate(period, caller),
         "review": lambda period: treasury.review(period, said, caller=caller),
         "finalise": lambda period: treasury.finalise(period, caller),
@@ -200,6 +204,17 @@ def _step(services: Services, caller: Caller, *, act: str, form: StepForm) -> Ca
     if act not in known:
         raise NotFound(f"a close has no step called {act}; {', '.join(known)} are there", act=act)
     return known[act]
+
+
+def _moment(text: str) -> datetime | None:
+    """A moment as a date and time field sends it, in UTC; None for an empty field. Raises BadInput."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadInput("a moment is a date and a time, UTC", found=text, would_do="2027-02-01T06:00") from error
 
 
 def _change(change: BillChange) -> str:
