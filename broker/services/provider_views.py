@@ -21,7 +21,8 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
     received_micros   premiums included, uplift beside it
     premium_micros    what headroom earned: the share of the premiums of guaranteed and standard
-    lost              cause → hours left for it: unasked, kept_away, too_dear, held_back, elsewhere
+    lost              cause → hours left for it: unasked, kept_away, too_dear, held_back, elsewhere; what of `left` is of none of
+                      them is of gates with too many bids to go through while somebody waits
     """
 
     offered: float = 0.0

@@ -140,7 +140,7 @@ class ProviderService:
         self._answers = answers
 
     async def sales(self, caller: Caller, gates: int) -> SalesView:
-        """How each offer fared at the last gates, and what kept buyers from the rest. Raises NotSupported for too large a book."""
+        """How each offer fared at the last gates, and what kept buyers from the rest."""
         provider = provider_of(caller)
         looked_at = [(gate, await self._sales_at(gate, provider)) for gate in await self._past.gates(gates)]
         now = {each.offer_id: each for each in await self._reader.offers(provider)}
@@ -162,15 +162,13 @@ class ProviderService:
         )
 
     async def _sales_at(self, gate: Gate, provider: str) -> list[OfferSales]:
-        """Raises NotSupported where there is more to go through than somebody can wait for."""
+        """How the offers fared at a gate; without causes where there is more to go through than somebody can wait for."""
         known = self._answers.sales(gate.number, provider)
         if known is None:
             cleared = await self._past.at(gate.number)
             assert cleared is not None, "an applied gate keeps its book"
             pairs = cleared.book.bids.height * int((cleared.book.offers["provider"] == provider).sum())
-            if pairs > PAIRS_MAX:
-                raise NotSupported(f"gate {gate.number} had {cleared.book.bids.height} bids, too many to go through while you wait")
-            known = await asyncio.to_thread(sales_of, _run(cleared), provider)
+            known = await asyncio.to_thread(sales_of, _run(cleared), provider, with_causes=pairs <= PAIRS_MAX)
             self._answers.remember(gate.number, provider, sales=known)
         return known
 
@@ -251,7 +249,7 @@ def _over_gates(offer_id: str, sold: Sequence[OfferSales], *, now: OfferNow | No
 
 def _added(sold: Sequence[OfferSales]) -> Sums:
     names = ("offered", "leased", "sold", "left", "received_micros", "premium_micros", "uplift_micros")
-    lost = {cause: sum(each.lost[cause] for each in sold) for cause in CAUSES}
+    lost = {cause: sum(each.lost.get(cause, 0.0) for each in sold) for cause in CAUSES}
     return Sums(**{name: sum(getattr(each, name) for each in sold) for name in names}, lost=lost)
 
 

@@ -60,7 +60,7 @@ class OfferSales(msgspec.Struct, frozen=True, kw_only=True):
     premium_micros    the share of premiums, earned by standing by as well
     marginal_micros   mean rate of the dearest offer of the class that sold to a buyer who could have come here, over hours left
     dearer_bps        how much dearer this offer was then; negative when it was cheaper; None where no such offer sold
-    lost              cause → hours left for it; together they are `left`
+    lost              cause → hours left for it; together they are `left`; nothing where no cause was looked for
     refusals          clause by clause, those that keep away most hours alone first
     bids              of the class, in a window in which the offer had something left
     """
@@ -114,16 +114,20 @@ class Wish(msgspec.Struct, frozen=True, eq=False):
     room: Ints
 
 
-def sales_of(run: Run, provider: str) -> list[OfferSales]:
-    """How the offers of one provider fared in a cleared book, by offer; none for a provider that is not in it."""
+def sales_of(run: Run, provider: str, *, with_causes: bool = True) -> list[OfferSales]:
+    """How the offers of one provider fared in a cleared book, by offer; none for a provider that is not in it.
+
+    with_causes   whether every bid is gone through for why hours were left: a few dozen microseconds a bid and offer
+    """
     mine = run.book.offers.filter(pl.col("provider") == provider)["offer_id"].sort().to_list()
     if not mine:
         return []
-    gate = _laid_out(run)
-    return [_sales(gate, gate.stock.row_of[offer_id]) for offer_id in mine]
+    gate = _laid_out(run, bids_of(run.book) if with_causes else [])
+    found = [_sales(gate, gate.stock.row_of[offer_id]) for offer_id in mine]
+    return found if with_causes else [msgspec.structs.replace(each, lost={}) for each in found]
 
 
-def _laid_out(run: Run) -> Gate:
+def _laid_out(run: Run, bids: list[Bid]) -> Gate:
     facts = facts_of(run.book)
     stock = take_stock(run.book, facts)
     awards = run.clearing.awards
@@ -136,7 +140,7 @@ def _laid_out(run: Run) -> Gate:
     # A limit holds for its tier and the better ones together; a tier has the room that it and all below it leave.
     spare = stock.limits - np.cumsum(by_tier, axis=2)
     room = np.minimum.accumulate(spare[:, :, ::-1], axis=2)[:, :, ::-1]
-    return Gate(run=run, facts=facts, stock=stock, bids=bids_of(run.book), sold=sold, room=room)
+    return Gate(run=run, facts=facts, stock=stock, bids=bids, sold=sold, room=room)
 
 
 def _sales(gate: Gate, row: int) -> OfferSales:

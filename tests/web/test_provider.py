@@ -110,3 +110,9 @@ def test_a_bar_is_filled_to_its_end():
     assert [(row.kind, row.share_bps) for row in rows(sums)] == [("leased", 3333), ("sold", 3333), ("unasked", 3333)]
     assert headline(sums) == "You sold 50.0 % of the 2 accelerator-hours you had free"
     assert reason(sums) == "Most of the rest, 1 hours: nobody asked (no bid wanted this class in these hours)."
+
+
+def test_hours_left_for_no_known_cause_are_told_apart():
+    sums = Sums(offered=4.0, sold=1.0, left=3.0, lost={"unasked": 0.0, "too_dear": 0.0})
+    assert [(row.kind, row.hours) for row in rows(sums)] == [("leased", 0.0), ("sold", 1.0), ("unknown", 3.0)]
+    assert "too many bids" in reason(sums)

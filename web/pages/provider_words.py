@@ -73,6 +73,10 @@ def rows(sums: Sums) -> list[CauseRow]:
         ("sold", gettext("Sold"), gettext("at these gates"), sums.sold),
     ]
     left = sorted(sums.lost.items(), key=lambda each: -each[1])
+    if (unknown := sums.left - sum(sums.lost.values())) > 0:
+        known.append(
+            ("unknown", gettext("Left, for a cause not worked out"), gettext("at gates with too many bids to go through"), unknown)
+        )
     known += [(cause, found(CAUSES[cause][0]), found(CAUSES[cause][1]), hours) for cause, hours in left if hours]
     return [
         CauseRow(kind=kind, name=name, meaning=meaning, hours=hours, share_bps=_share(hours, sums.offered))
@@ -104,6 +108,8 @@ def reason(sums: Sums) -> str:
     if not sums.left:
         return gettext("Nothing was left.") if sums.sold else ""
     cause, hours = max(sums.lost.items(), key=lambda each: each[1])
+    if not hours:
+        return gettext("There were too many bids to go through while you wait, so the causes are not worked out.")
     name, meaning = (found(words) for words in CAUSES[cause])
     return gettext(
         "Most of the rest, %(hours)s hours: %(cause)s (%(meaning)s).", hours=hours_of(hours), cause=_lower(name), meaning=meaning
@@ -118,6 +124,8 @@ def main_reason(offer: OfferSalesView) -> str:
     if not sums.left:
         return gettext("sold out") if sums.sold else gettext("all of it leased before")
     cause = max(sums.lost, key=lambda each: sums.lost[each])
+    if not sums.lost[cause]:
+        return gettext("not worked out")
     if cause in ("too_dear", "elsewhere") and offer.dearer_bps is not None and offer.dearer_bps > 0:
         return gettext("%(share)s dearer than the marginal offer", share=percent(offer.dearer_bps))
     if cause == "kept_away" and offer.refusals:
