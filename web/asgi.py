@@ -23,6 +23,7 @@ from web.pages import account, account_elsewhere, account_entry, developers, fin
 from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.finance import refused
 from web.pages.find import find
+from web.pages.lease_resale import resale_form, resell_lease, withdraw_resale
 from web.pages.leases import lease_list, lease_page, release_lease
 from web.pages.market import chart_svg, market_now, next_gate, table, table_csv
 from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
@@ -47,6 +48,9 @@ OWN_PAGES = (
     lease_list,
     lease_page,
     release_lease,
+    resale_form,
+    resell_lease,
+    withdraw_resale,
     spend_page,
     spend_csv,
     statement_list,

@@ -54,7 +54,7 @@ def test_a_release_says_in_one_line_what_it_gives_back():
     assert timedelta(hours=1, minutes=49) == NOW - BEGUN
     row = lease_row(a_lease(start=NOW.replace(minute=0)), NOW, currency="USD")
     assert "Gives back 3 slots from 15 Jan 2027, 00:00 UTC on, 24 accelerator-hours worth 60.00 USD" in row.release
-    assert "the slot under way stays yours and is paid" in row.release
+    assert "The slot under way stays yours and is paid." in row.release
     assert row.timeline.finding == "slots: 1 under way, 3 ahead"
 
 

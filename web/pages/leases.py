@@ -17,6 +17,7 @@ from broker.services.views import LeaseSlotView, LeaseView
 from contracts.terms.leases import IN_FORCE
 from contracts.terms.money import half_up
 from web.formats import moment, money, quantity
+from web.i18n import found, gettext, later, ngettext
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
 
 HOUR = timedelta(hours=1)
@@ -84,6 +85,7 @@ async def lease_page(lease_id: FromPath[str], request: HTMXRequest, *, services:
         "currency": currency,
         "in_force": lease.state in IN_FORCE,
         "marks": marks(request),
+        "sold": sorted((slot for resale in lease.resales for slot in resale.sold), key=lambda slot: slot.start),
         "origin": str(request.base_url).rstrip("/"),
     }
     return Template("_lease.html" if request.htmx else "lease.html", context=context, headers=NO_STORE | {"Vary": "HX-Request"})
@@ -101,16 +103,28 @@ async def release_lease(lease_id: FromPath[str], data: SentMarks, *, request: An
 def lease_row(lease: LeaseView, now: datetime, *, currency: str) -> LeaseRow:
     """A lease with its timeline and what releasing it now would do."""
     release = None
-    ahead = [slot for slot in lease.slots if slot.start >= now and slot.quantity]
-    if lease.state in IN_FORCE and ahead:
-        under_way = any(slot.start < now < slot.end for slot in lease.slots)
-        slots = "1 slot" if len(ahead) == 1 else f"{len(ahead)} slots"
-        release = (
-            f"Gives back {slots} from {moment(ahead[0].start)} on, {quantity(_seconds(ahead) / HOUR.total_seconds())} accelerator-hours "
-            f"worth {money(_cost_micros(ahead))} {currency}: they are offered again, and what they fetch is taken off what you pay for them"
-            f"{'; the slot under way stays yours and is paid' if under_way else ''}. This cannot be taken back."
+    ahead = slots_ahead(lease, now)
+    if ahead:
+        release = ngettext(
+            "Gives back %(num)s slot from %(first)s on, %(hours)s accelerator-hours worth %(cost)s %(currency)s: they are offered again, "
+            "and what they fetch is taken off what you pay for them.",
+            "Gives back %(num)s slots from %(first)s on, %(hours)s accelerator-hours worth %(cost)s %(currency)s: they are offered again, "
+            "and what they fetch is taken off what you pay for them.",
+            num=len(ahead),
+            first=moment(ahead[0].start),
+            hours=quantity(hours_of(ahead)),
+            cost=money(cost_micros(ahead)),
+            currency=currency,
         )
+        if any(slot.start < now < slot.end for slot in lease.slots):
+            release += " " + gettext("The slot under way stays yours and is paid.")
+        release += " " + gettext("This cannot be taken back.")
     return LeaseRow(lease=lease, timeline=timeline(lease.slots, now), release=release)
+
+
+def slots_ahead(lease: LeaseView, now: datetime) -> list[LeaseSlotView]:
+    """What of a lease in force has not begun and is its holder's."""
+    return [slot for slot in lease.slots if slot.start >= now and slot.quantity] if lease.state in IN_FORCE else []
 
 
 def timeline(slots: Sequence[LeaseSlotView], now: datetime) -> Timeline:
@@ -127,22 +141,23 @@ def timeline(slots: Sequence[LeaseSlotView], now: datetime) -> Timeline:
         if slot.quantity
     ]
     counts = [(sum(bar.standing == standing for bar in bars), words) for standing, words in _STANDINGS]
-    finding = ", ".join(f"{count} {words}" for count, words in counts if count) or "none left"
+    finding = ", ".join(f"{count} {found(words)}" for count, words in counts if count) or gettext("none left")
     width = max(WIDTH_HOURS_MIN * SCALE, _units(slots[-1].end - begin))
-    return Timeline(width=width, height=BAR_HEIGHT, bars=bars, finding=f"slots: {finding}")
+    return Timeline(width=width, height=BAR_HEIGHT, bars=bars, finding=gettext("slots: %(finding)s", finding=finding))
 
 
-_STANDINGS = (("over", "over"), ("now", "under way"), ("ahead", "ahead"))
+_STANDINGS = (("over", later("over")), ("now", later("under way")), ("ahead", later("ahead")))
 
 
 def _units(span: timedelta) -> int:
     return round(span * SCALE / HOUR)
 
 
-def _seconds(slots: Sequence[LeaseSlotView]) -> int:
-    return sum(slot.quantity * int((slot.end - slot.start).total_seconds()) for slot in slots)
+def hours_of(slots: Sequence[LeaseSlotView]) -> float:
+    """Accelerator-hours of some slots."""
+    return sum(slot.quantity * (slot.end - slot.start).total_seconds() for slot in slots) / HOUR.total_seconds()
 
 
-def _cost_micros(slots: Sequence[LeaseSlotView]) -> int:
+def cost_micros(slots: Sequence[LeaseSlotView]) -> int:
     """What slots cost at their rates, rounded once."""
     return half_up(sum(slot.quantity * slot.rate_micros * int((slot.end - slot.start).total_seconds()) for slot in slots), 3600)
