@@ -9,9 +9,11 @@ from sqlmodel import col, select
 from broker.delivery import SimulatedGrid
 from broker.failover import serve_first
 from broker.services.usage_views import UsageReport
+from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.journal import JournalRepository
 from broker.store.rows import InvoiceLineRow, PostingRow, UsageRow
 from broker.store.unit_of_work import Sessions, unit_of_work
+from contracts.terms.accounts import Provider
 from contracts.terms.time import month_of
 from pricing.simulation.delivery import Reliability
 from tests.broker.small_market import GATE, START, USD, caller, cycle_of, open_small_market, pass_time, request
@@ -70,6 +72,17 @@ async def test_closing_again_changes_nothing(sessions: Sessions):
         lines = (await work.scalars(select(func.count()).select_from(InvoiceLineRow))).one()
         postings = (await work.scalars(select(func.count()).select_from(PostingRow).where(col(PostingRow.account) == "receivable"))).one()
     assert (lines, postings) == (2, 1)
+
+
+async def test_a_provider_who_joins_later_is_in_no_earlier_close(sessions: Sessions):
+    """A holder who offers a lease on sells as a party of its own: a closed month does not know it."""
+    market, _, _ = await delivered_market(sessions, FAITHFUL)
+    first = await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
+    async with unit_of_work(sessions) as work:
+        later = Provider(id="prv_late", name="Late", country="DE", kind="neocloud", joined_at=CLOSES_AT)
+        await AccountRepository(work).add_providers([later])
+    again = await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
+    assert (again.record.hash, again.files) == (first.record.hash, first.files)
 
 
 async def test_settled_awards_no_longer_hold_credit(sessions: Sessions):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from sqlalchemy import ColumnElement, Label, func, text
+from sqlalchemy import ColumnElement, Label, func, or_, text
 from sqlalchemy import select as select_columns
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -155,9 +155,10 @@ class SettlementRepository:
         }
         return settlement_book(frames)
 
-    async def providers(self) -> pl.DataFrame:
-        """The public table `providers`, as far as it is known."""
-        rows = await self._session.scalars(select(ProviderRow).order_by(col(ProviderRow.id)))
+    async def providers(self, until: datetime) -> pl.DataFrame:
+        """The public table `providers`, as far as it was known at a moment: who joins later is in no earlier close."""
+        known = or_(col(ProviderRow.joined_at).is_(None), col(ProviderRow.joined_at) < until)
+        rows = await self._session.scalars(select(ProviderRow).where(known).order_by(col(ProviderRow.id)))
         return _frame([row.model_dump() | {"provider_id": row.id} for row in rows], PROVIDERS)
 
     async def parties(self) -> pl.DataFrame:
