@@ -25,7 +25,7 @@ Pack = Callable[[Any], bytes]
 
 
 async def copy_columns(connection: Any, row: type[SQLModel], *, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Append rows, given by the column, through `broker.store.copying.driver`.
+    """Append rows, given by the column, through `broker.store.copying.driver`; a list of text is a tuple.
 
     Raises KeyError for a column the table has not, struct.error for a number it cannot hold.
     """
