@@ -47,7 +47,6 @@ PLAIN = {
     "watts": 0.0,
     "pue": 1.0,
     "energy_indexed": False,
-    "closed_to": [],
 }
 PACKED = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
