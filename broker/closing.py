@@ -263,7 +263,9 @@ class PeriodClose:
                 closed=closed,
                 book=await settlements.book([*periods, closed], self._hardware, kept=kept),
                 names=Names(
-                    providers=await settlements.providers(until), parties=await settlements.parties(), seller=await settlements.seller()
+                    providers=await settlements.providers(until),
+                    parties=await settlements.parties(until),
+                    seller=await settlements.seller(),
                 ),
                 previous=await settlements.record(standing.period - 1),
                 unbilled=await settlements.unbilled(closed, since=min(until, self._clock.now()) - timedelta(days=self._bounds.silent_days)),

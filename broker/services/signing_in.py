@@ -291,7 +291,7 @@ class SignInService:
         await self._people.replace(msgspec.structs.replace(person, password=kept))
 
     async def _open_account(self, name: str, country: str, *, owner: Person) -> str:
-        terms = self._terms
+        terms, now = self._terms, self._clock.now()
         account = Account(
             id=fresh_id("acct", self._entropy(16)),
             name=name,
@@ -303,8 +303,8 @@ class SignInService:
             take_bps=terms.take_bps,
             credit_limit_micros=terms.credit_limit_micros,
             legal_name=name,
+            opened_at=now,
         )
-        now = self._clock.now()
         await self._members.add_organisation(account)
         await self._members.put(Membership(party=account.id, person_id=owner.id, role="owner", since=now))
         await self._members.keep_act(PersonAct(at=now, party=account.id, actor=owner.email, act="opened", about=name))

@@ -14,6 +14,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     parent                   name of the ultimate parent, the same for every firm of one house; None where unknown
     legal_name, address      as an e-invoice must name the firm; empty where nobody said
     vat_id                   its VAT id; empty where it has none
+    opened_at                since when it buys here; None: from the beginning. No earlier close knows it
     """
 
     id: str
@@ -30,6 +31,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     legal_name: str = ""
     address: str = ""
     vat_id: str = ""
+    opened_at: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.credit_limit_micros < 0:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from sqlalchemy import func, update
 from sqlmodel import col, select
@@ -16,7 +17,7 @@ from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.terms.accounts import Provider
 from contracts.terms.time import month_of
 from pricing.simulation.delivery import Reliability
-from tests.broker.small_market import GATE, START, USD, caller, cycle_of, open_small_market, pass_time, request
+from tests.broker.small_market import GATE, START, USD, account, caller, cycle_of, open_small_market, pass_time, request
 
 pytestmark = pytest.mark.anyio
 A = caller("acct_a")
@@ -74,13 +75,15 @@ async def test_closing_again_changes_nothing(sessions: Sessions):
     assert (lines, postings) == (2, 1)
 
 
-async def test_a_provider_who_joins_later_is_in_no_earlier_close(sessions: Sessions):
-    """A holder who offers a lease on sells as a party of its own: a closed month does not know it."""
+async def test_who_comes_later_is_in_no_earlier_close(sessions: Sessions):
+    """Neither a buyer who signs up, nor a provider: a holder who offers a lease on is one, and sells as a party of its own."""
     market, _, _ = await delivered_market(sessions, FAITHFUL)
     first = await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
     async with unit_of_work(sessions) as work:
-        later = Provider(id="prv_late", name="Late", country="DE", kind="neocloud", joined_at=CLOSES_AT)
-        await AccountRepository(work).add_providers([later])
+        accounts = AccountRepository(work)
+        await accounts.add_providers([Provider(id="prv_late", name="Late", country="DE", kind="neocloud", joined_at=CLOSES_AT)])
+        buyer = msgspec.structs.replace(account("acct_late"), legal_name="Late Ltd", opened_at=CLOSES_AT)
+        await accounts.add_accounts([buyer])
     again = await market.close().run(MONTH.start, closes_at=CLOSES_AT, people=PEOPLE)
     assert (again.record.hash, again.files) == (first.record.hash, first.files)
 

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from broker.services.views import StatementLine, StatementView
 from broker.store.copying import copy_out, merge
@@ -144,7 +145,7 @@ class SettlementRepository:
             "usage": _rated(usage.filter(pl.col("lease_id").is_in(rated["lease_id"].unique().implode())) if account_id else usage, rated),
             "leases": sold_by_holders(await self._leases(rated), sales),
             "accounts": _frame(
-                [row.model_dump() | {"account_id": row.id} for row in await self._session.scalars(select(AccountRow))], ACCOUNTS
+                [row.model_dump() | {"account_id": row.id} for row in await self._session.scalars(_known_accounts(known_until))], ACCOUNTS
             ),
             "hardware": _frame([{"hardware": each.name, "tflops": each.tflops} for each in hardware], HARDWARE),
             "plans": _frame([row.terms | {"plan_id": row.id} for row in await self._session.scalars(select(PlanRow))], PLANS),
@@ -161,9 +162,9 @@ class SettlementRepository:
         rows = await self._session.scalars(select(ProviderRow).where(known).order_by(col(ProviderRow.id)))
         return _frame([row.model_dump() | {"provider_id": row.id} for row in rows], PROVIDERS)
 
-    async def parties(self) -> pl.DataFrame:
-        """The public table `parties`: the accounts that said what an e-invoice must name."""
-        rows = await self._session.scalars(select(AccountRow).where(col(AccountRow.legal_name) != "").order_by(col(AccountRow.id)))
+    async def parties(self, until: datetime) -> pl.DataFrame:
+        """The public table `parties`: the accounts known at a moment that said what an e-invoice must name."""
+        rows = await self._session.scalars(_known_accounts(until).where(col(AccountRow.legal_name) != "").order_by(col(AccountRow.id)))
         return _frame([row.model_dump() | {"account_id": row.id} for row in rows], PARTIES)
 
     async def seller(self) -> Seller:
@@ -284,6 +285,11 @@ def _leased_by(account_id: str | None, lease_id: Mapped[str], *, also: Sequence[
         return []
     own = lease_id.in_(select_columns(col(LeaseRow.id)).where(col(LeaseRow.account_id) == account_id))
     return [own | lease_id.in_(list(also)) if also else own]
+
+
+def _known_accounts(until: datetime) -> SelectOfScalar[AccountRow]:
+    """The accounts that had been opened by a moment."""
+    return select(AccountRow).where(or_(col(AccountRow.opened_at).is_(None), col(AccountRow.opened_at) < until))
 
 
 def _rated(usage: pl.DataFrame, rated: pl.DataFrame) -> pl.DataFrame:

@@ -53,6 +53,7 @@ class AccountRow(SQLModel, table=True):
     legal_name: str = ""
     address: str = ""
     vat_id: str = ""
+    opened_at: datetime | None = moment_or_none()
 
 
 class SellerRow(SQLModel, table=True):
