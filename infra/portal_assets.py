@@ -20,14 +20,9 @@ VENDOR = WEB / "static" / "vendor"
 FILES = {
     "htmx.org/dist/htmx.min.js": "htmx.min.js",
     "htmx.org/LICENSE": "LICENSE.htmx",
-    "modern-normalize/modern-normalize.css": "modern-normalize.css",
-    "modern-normalize/license": "LICENSE.modern-normalize",
     "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2": "inter-latin.woff2",
     "@fontsource-variable/inter/files/inter-latin-ext-wght-normal.woff2": "inter-latin-ext.woff2",
     "@fontsource-variable/inter/LICENSE": "LICENSE.inter",
-    "@fontsource/ibm-plex-mono/files/ibm-plex-mono-latin-400-normal.woff2": "ibm-plex-mono-400.woff2",
-    "@fontsource/ibm-plex-mono/files/ibm-plex-mono-latin-600-normal.woff2": "ibm-plex-mono-600.woff2",
-    "@fontsource/ibm-plex-mono/LICENSE": "LICENSE.ibm-plex-mono",
 }
 
 FACE = """@font-face {{
@@ -41,8 +36,6 @@ LATIN_EXT = "\n  unicode-range: U+0100-02BA, U+02BD-02C5, U+02C7-02CC, U+02CE-02
 FACES = [
     ("Inter", "100 900", "inter-latin-ext.woff2", LATIN_EXT),
     ("Inter", "100 900", "inter-latin.woff2", "\n  unicode-range: U+0000-00FF, U+0131, U+0152-0153, U+02BB-02DC, U+2000-22FF, U+20AC;"),
-    ("IBM Plex Mono", "400", "ibm-plex-mono-400.woff2", ""),
-    ("IBM Plex Mono", "600", "ibm-plex-mono-600.woff2", ""),
 ]
 
 CHART_GLOBALS = "window.vegaEmbed = vegaEmbed; window.vega = vega; window.vegaLite = vegaLite;"

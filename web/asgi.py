@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from litestar import Litestar, Router
-from litestar.datastructures import State
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import CacheControlHeader, State
 from litestar.plugins.htmx import HTMXPlugin
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
@@ -19,7 +20,18 @@ from broker.world import catalogue
 from contracts.terms.errors import MarketError, NotFound, NotSignedIn
 from web import i18n
 from web.formats import FILTERS
-from web.pages import account, account_elsewhere, account_entry, developers, finance, finance_lines, finance_money, operator, provider
+from web.pages import (
+    account,
+    account_elsewhere,
+    account_entry,
+    developers,
+    finance,
+    finance_corrections,
+    finance_lines,
+    finance_money,
+    operator,
+    provider,
+)
 from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.finance import refused
 from web.pages.find import find
@@ -34,6 +46,9 @@ from web.pages.spend import spend_csv, spend_page
 from web.pages.statements import statement_csv, statement_list, statement_page, statement_paper
 
 HERE = Path(__file__).parent
+STATIC_SECONDS = 3600
+# Only what carries no token of a signed-in reader: packed together with what an address says, its length would give it away.
+PACKED = CompressionConfig(backend="gzip", gzip_compress_level=6, exclude=[r"^/(?!static/|market/|$)"])
 PAGES = (market_now, next_gate, table, table_csv, chart_svg, find, problem_page, sign_in_form, sign_in, sign_out)
 OWN_PAGES = (
     bid_form,
@@ -70,6 +85,7 @@ FINANCE_PAGES = (
     finance_lines.line_page,
     finance_lines.line_csv,
     finance_lines.export_month,
+    finance_corrections.propose_correction,
     finance_money.receivables_page,
     finance_money.dun,
     finance_money.decide_correction,
@@ -122,7 +138,8 @@ class OpensServices(Protocol):
 
 def site(market: OpensServices) -> Litestar:
     """The API and the portal of one market."""
-    static = create_static_files_router(path="/static", directories=[HERE / "static"], include_in_schema=False)
+    kept = CacheControlHeader(public=True, max_age=STATIC_SECONDS)
+    static = create_static_files_router(path="/static", directories=[HERE / "static"], include_in_schema=False, cache_control=kept)
     own = Router(
         "/",
         route_handlers=OWN_PAGES,
@@ -153,7 +170,7 @@ def site(market: OpensServices) -> Litestar:
         [*PAGES, own, desk, operators, sellers, people, makers, static],
         plugins=[HTMXPlugin()],
         refusal_page=refusal_page,
-        configure={"template_config": _templates(), "state": state},
+        configure={"template_config": _templates(), "state": state, "compression_config": PACKED},
     )
     # Around everything, so that what is not there is said in the reader's language too.
     whole.asgi_handler = i18n.Languages()(whole.asgi_handler)

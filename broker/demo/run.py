@@ -82,7 +82,7 @@ async def run_demo(settings: Settings, plan: DemoPlan, *, dsn: str, console: Con
             if await _is_new(dsn):
                 log.unlink(missing_ok=True)
             said.append("PostgreSQL, embedded" if settings.database_url is None else "PostgreSQL, yours (DATABASE_URL)")
-        async with _demo_market(dsn) as demo:
+        async with demo_market(dsn) as demo:
             money = DemoMoney(demo.market, log)
             story = await _tell(demo, teller, plan=plan, money=money)
             console.print(summary(story))
@@ -92,7 +92,8 @@ async def run_demo(settings: Settings, plan: DemoPlan, *, dsn: str, console: Con
 
 
 @asynccontextmanager
-async def _demo_market(dsn: str) -> AsyncIterator[DemoMarket]:
+async def demo_market(dsn: str) -> AsyncIterator[DemoMarket]:
+    """The demo's market on a database, its clock standing where it begins; nothing is entered yet."""
     clock = demo_clock()
     with clearing_worker() as worker:
         async with (
@@ -227,7 +228,8 @@ async def _trade(demo: DemoMarket, plan: DemoPlan, *, money: DemoMoney, console:
         hour = _next_hour(now)
         moment = min(hour, gate.at)
         await asyncio.sleep((moment - now) / HOUR * plan.seconds_per_hour)
-        await _wait_for_readers(demo)
+        if moment == gate.at:
+            await _wait_for_readers(demo)
         try:
             if moment == gate.at:
                 report = await demo.run_gate(gate)
@@ -245,7 +247,7 @@ async def _trade(demo: DemoMarket, plan: DemoPlan, *, money: DemoMoney, console:
 
 
 async def _wait_for_readers(demo: DemoMarket) -> None:
-    """Hold the hour while a quote is open, a minute of ours at most: in hurried time it would be over before anybody has read it."""
+    """Hold the gate while a quote is open, a minute of ours at most: in hurried time it would be over before anybody has read it."""
     for _ in range(READING_SECONDS):
         async with demo.market.services() as services:
             if not await QuoteRepository(services.session).any_open(demo.clock.now()):

@@ -157,7 +157,7 @@ def test_a_search_becomes_a_bid_once(page: Page):
     before = page.locator("tbody tr").count()
     page.context.clear_cookies()
     settled(page, "/find?hardware=H100-SXM&quantity=8&hours=4&countries=FI")
-    page.get_by_role("link", name="Bid for H100-SXM", exact=True).click()
+    page.get_by_role("link", name="Bid at the next gate", exact=True).click()
     page.get_by_label("USD per reference hour").fill("2.50")
     page.get_by_label("USD per reference hour").blur()
     page.wait_for_url("**limit=2.50*")

@@ -204,6 +204,14 @@ async def _moves(rows: Sequence[ClassRow], chosen: str | None, *, services: Serv
 
 
 def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
+    """The charts of a class; without a record yet there is no history to draw."""
+    return [
+        *_present(shown, currency, state=state),
+        *_recorded(shown, currency),
+    ]
+
+
+def _present(shown: Shown, currency: str, *, state: State) -> list[Figure]:
     return [
         Figure(
             name="curve",
@@ -234,6 +242,13 @@ def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
             finding=words.load_finding(shown.loads),
             spec=charts.load_chart(shown.loads),
         ),
+    ]
+
+
+def _recorded(shown: Shown, currency: str) -> list[Figure]:
+    if not shown.history:
+        return []
+    return [
         Figure(
             name="history",
             title=gettext("Asked and paid, last seven days"),
