@@ -14,12 +14,13 @@ from litestar.response import Template
 from broker.app import Services
 from broker.services.views import StatementLine
 from contracts.terms.errors import NotFound
+from contracts.terms.money import MICROS_PER_CENT
 from contracts.tracing import Trace, TracedRecord
 from web.formats import cents, exact, hours, quantity
 from web.i18n import gettext, later, ngettext
 from web.pages.finance import AnyRequest, Period, origin
-from web.pages.finance_words import collection
-from web.pages.signing import NO_STORE, FormMarks, act_key, page_caller
+from web.pages.finance_words import collection, typed
+from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
 from web.pages.statements import line_words
 
 RECORDS_SHOWN = 100
@@ -58,12 +59,16 @@ async def invoice_page(period: Period, account_id: FromPath[str], *, request: An
     caller = await page_caller(request, services)
     invoice = await services.finance.issued_to(account_id, period, caller=caller)
     debts = {debt.entry_id: debt for debt in await services.receivables.debts(caller)}
+    state = collection(invoice, debts)
     numbered = sorted(enumerate(invoice.lines, 1), key=lambda each: (-each[1].month, each[1].kind != "usage", each[0]))
     context = {
         "caller": caller,
         "invoice": invoice,
         "lines": [(number, line_words(line), line) for number, line in numbered],
-        "state": collection(invoice, debts),
+        "state": state,
+        "open_typed": typed(state.open_micros // MICROS_PER_CENT),
+        "may_write": "finance:write" in caller.scopes,
+        "marks": marks(request),
         "origin": origin(request),
     }
     return Template("finance_invoice.html", context=context, headers=NO_STORE)
@@ -119,6 +124,8 @@ async def line_page(
         "rounded": cents(billed.amount_cents) != exact(billed.amount_micros),
         "figures": [(gettext(FIGURES[name]), figure) for name, figure in trace.figures.items()],
         "lease": lease,
+        "may_write": "finance:write" in caller.scopes,
+        "marks": marks(request),
         "records": chosen[:RECORDS_SHOWN],
         "more": max(0, len(chosen) - RECORDS_SHOWN),
         "address": request.url.path,

@@ -22,6 +22,8 @@ from contracts.terms.errors import BadInput, NotFound
 from web.formats import money, month
 from web.i18n import gettext, ngettext
 from web.pages.finance import DESK, Answer, AnyRequest, SentForm, origin
+from web.pages.finance_corrections import KINDS
+from web.pages.finance_words import typed_cents
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
 
 ENDED = ("rejected", "ended")
@@ -60,7 +62,7 @@ async def receivables_page(request: AnyRequest, services: NamedDependency[Servic
         "ages": await services.receivables.ageing(caller),
         "bands": [gettext("over %(days)s", days=first - 1) if last is None else f"{first}–{last}" for first, last in BANDS],
         "disputes": (await services.disputes.disputes(caller))[::-1],
-        "corrections": (await services.corrections.corrections(caller))[::-1],
+        "corrections": [(each, gettext(KINDS[type(each.correction)])) for each in (await services.corrections.corrections(caller))[::-1]],
         "may_write": "finance:write" in caller.scopes,
         "may_approve": "finance:approve" in caller.scopes,
         "marks": marks(request),
@@ -120,7 +122,7 @@ async def decide_dispute(
     if not data.note.strip():
         raise BadInput("a decision says why", found="no words", would_do="a note that the buyer will read")
     upheld = data.upheld == "yes"
-    decision = Decision(upheld=upheld, note=data.note.strip(), cents=_cents(data.credit), tax_cents=_cents(data.tax))
+    decision = Decision(upheld=upheld, note=data.note.strip(), cents=typed_cents(data.credit), tax_cents=typed_cents(data.tax))
     key = act_key(request, caller, sent=FormMarks(token=data.token, once=data.once), content=msgspec.json.encode(decision))
     await services.replies.once(lambda: services.disputes.decide(dispute_id, decision, caller=caller), DisputeView, request=key)
     return Redirect(f"{DESK}/receivables", status_code=303)
@@ -260,13 +262,3 @@ async def _trail(request: AnyRequest, services: Services) -> list[ActRow]:
 
 def _proposer(run: PayoutRunView) -> str:
     return next((act.actor for act in run.history if act.act == "proposed"), "")
-
-
-def _cents(text: str) -> int:
-    """An amount with at most two decimals. Raises BadInput."""
-    whole, _, part = text.strip().partition(".")
-    if not text.strip():
-        return 0
-    if not whole.isdigit() or len(part) > 2 or (part and not part.isdigit()) or len(whole) > 12:
-        raise BadInput("an amount is written in digits", found=text, would_do="12.50")
-    return int(whole) * 100 + int(part.ljust(2, "0") or 0)

@@ -9,6 +9,7 @@ import msgspec
 from broker.services.finance_views import ActView, PeriodView
 from broker.services.views import Caller, StatementView
 from contracts.ageing import OpenDebt
+from contracts.terms.errors import BadInput
 from web.formats import moment, person, word
 from web.i18n import gettext, later, ngettext
 from web.pages.life import Standing, Step
@@ -146,3 +147,22 @@ def collection(invoice: StatementView, debts: dict[str, OpenDebt]) -> Collection
         else ngettext("open in part, %(num)s day", "open in part, %(num)s days", num=debt.days)
     )
     return Collection(words=words, open_micros=debt.micros)
+
+
+def typed(amount: int) -> str:
+    """An amount in cents as a person types it into a form.
+
+    >>> typed(6_005)
+    '60.05'
+    """
+    return f"{amount // 100}.{amount % 100:02d}"
+
+
+def typed_cents(text: str) -> int:
+    """Cents of an amount as a person types it, at most two decimals; 0 for none. Raises BadInput."""
+    whole, _, part = text.strip().partition(".")
+    if not text.strip():
+        return 0
+    if not (whole + part).isascii() or not whole.isdecimal() or len(part) > 2 or (part and not part.isdecimal()) or len(whole) > 12:
+        raise BadInput("an amount is written in digits", found=text, would_do="12.50")
+    return int(whole) * 100 + int(part.ljust(2, "0") or 0)
