@@ -14,7 +14,7 @@ from broker.services.leases import Failure, Reclaim
 from broker.services.views import Caller, LeaseView
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.journal import JournalRepository
-from broker.store.rows import CycleRow, LeaseSlotRow, OfferRow, PlanRow, UsageRow
+from broker.store.rows import CycleRow, FeedSessionRow, LeaseSlotRow, OfferRow, PlanRow, UsageRow
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.resale import ResaleRequest
 from contracts.terms.errors import NotFound, NotPermitted, QuoteMoved, WindowClosed, WrongState
@@ -187,6 +187,31 @@ async def test_an_offer_is_taken_back_but_not_from_under_a_clearing(sessions: Se
         with pytest.raises(NotFound, match="taken back"):
             await services.leases.withdraw_resale(lease.lease_id, A)
     assert (await resell(market, lease)).resales[-1].resale_id == "ofr_a~2", "and offered again"
+
+
+async def test_nothing_is_sold_of_a_provider_that_fell_silent(sessions: Sessions):
+    market, _, lease = await held(sessions)
+    await resell(market, lease)
+    wish = QuoteRequest(accelerators=1, hours=1.0, start=START + 2 * HOUR, offer_id=RESOLD)
+    async with unit_of_work(sessions) as work:
+        work.add(FeedSessionRow(provider_id="prv_a", revision=1, state=b"{}", silent_at=market.clock.now(), trust="verified"))
+    async with market.services() as services:
+        with pytest.raises(NotFound, match="free"):
+            await services.quotes.hold(wish, B)
+
+
+async def test_an_offer_ends_with_the_last_of_its_slots(sessions: Sessions):
+    """Nobody bought; at the next gate after its last slot has begun it is over, and no offer is left to be seen."""
+    market, clock, lease = await held(sessions)
+    await resell(market, lease, end=START + 3 * HOUR)
+    clock.advance(START + 2.5 * HOUR - clock.now())
+    await cycle_of(market).run(GATE + 3 * HOUR)
+    assert [each.state for each in (await shown(market, lease.lease_id)).resales] == ["ended"]
+    async with unit_of_work(sessions) as work:
+        assert (await work.scalars(select(OfferRow.id).where(col(OfferRow.superseded_at).is_(None)).order_by(col(OfferRow.id)))).all() == [
+            "ofr_a",
+            "ofr_b",
+        ]
 
 
 @pytest.mark.parametrize("kind", ["grant", "flat_rate", "committed", "metered_tiers"])

@@ -30,6 +30,7 @@ from contracts.terms.bids import Bid
 from contracts.terms.leases import HOLDING
 from contracts.terms.orders import MarketBook, MarketRules, canonical_book
 from contracts.terms.tables import BIDS, COMMITMENTS, LATENCY, OFFER_SLOTS, OFFERS, TRANSFER, ZONES, Table
+from contracts.terms.time import Period
 
 
 class BookRepository:
@@ -52,8 +53,8 @@ class BookRepository:
         """
         period_start, period_end = rules.start, rules.grid.period(rules.slots - 1).end
         slots = await self._slots_in_force(period_start, period_end)
-        resold = await self._resales.for_sale(start=period_start, end=period_end, now=now)
         offers = await self._offers(rules.slots)
+        resold = await self._resales.for_sale(offers["offer_id"], Period(period_start, period_end), now=now)
         offers = offers.filter(~pl.col("offer_id").is_in([name for name, left in resold.items() if not left]))
         frames = {
             "offers": offers,
@@ -78,7 +79,7 @@ class BookRepository:
         offers = _offer_frame(rows, rules.slots)
         end = rules.grid.period(rules.slots - 1).end
         slots = await self._slots_in_force(rules.start, end, offers=ids)
-        resold = await self._resales.for_sale(start=rules.start, end=end, now=held.now)
+        resold = await self._resales.for_sale(ids, Period(rules.start, end), now=held.now)
         account = await self._session.get_one(AccountRow, bid.account_id)
         frames = {
             "offers": offers,

@@ -28,6 +28,7 @@ from broker.store.rows import (
 from contracts.resale import MARK, SELLING, Resale, ResaleState, Sale, handed_over, reseller, sales_of, still_offered
 from contracts.terms.accounts import Provider
 from contracts.terms.leases import Lease, LeaseSlot
+from contracts.terms.time import Period
 
 KIND = "resale"
 FIRST_TIER = """
@@ -103,13 +104,17 @@ class ResaleRepository:
             if not resale.may_sell(lease.state) or all(slot.start < now or not slot.quantity for slot in resale.slots):  # type: ignore[arg-type]
                 await self.close(resale, "ended", at=now)
 
-    async def for_sale(self, *, start: datetime, end: datetime, now: datetime) -> dict[str, dict[datetime, AskedSlot]]:
-        """Resale → slots of a span, with what of them is still its holder's. Nothing of a provider whose feed is silent.
+    async def for_sale(self, offer_ids: Iterable[str], span: Period, *, now: datetime) -> dict[str, dict[datetime, AskedSlot]]:
+        """Of some offers, those that are resales: id → slots of a span, with what of them is still its holder's.
 
-        A resale without anything in the span is there with no slots, so that its offer can be left out of a book.
+        Nothing of a provider whose feed is silent. A resale without anything in the span is there with no slots, so that its offer
+        can be left out of a book.
         """
+        ids = [offer_id for offer_id in offer_ids if MARK in offer_id]
+        if not ids:
+            return {}
         silent = set(await self._session.scalars(select(FeedSessionRow.provider_id).where(col(FeedSessionRow.silent_at) <= now)))
-        opened = await self._open()
+        opened = await self._open(ids)
         held = await self._held([lease.id for _, lease in opened])
         found: dict[str, dict[datetime, AskedSlot]] = {}
         for resale, lease in opened:
@@ -118,7 +123,7 @@ class ResaleRepository:
                 continue
             for slot in resale.slots:
                 left = min(slot.quantity, held[lease.id].get(slot.start, 0))
-                if start <= slot.start < end and slot.start >= now and left:
+                if span.start <= slot.start < span.end and slot.start >= now and left:
                     mine[slot.start] = AskedSlot(left, slot.rate_micros)
         return found
 
@@ -183,8 +188,10 @@ class ResaleRepository:
         ).join(LeaseRow, col(LeaseRow.id) == col(SaleRow.of_lease_id))
         return await copy_out(self._session, statement)
 
-    async def _open(self) -> list[tuple[Resale, LeaseRow]]:
+    async def _open(self, ids: Sequence[str] | None = None) -> list[tuple[Resale, LeaseRow]]:
         statement = select(ResaleRow, LeaseRow).join(LeaseRow, col(LeaseRow.id) == col(ResaleRow.lease_id))
+        if ids is not None:
+            statement = statement.where(col(ResaleRow.id).in_(ids))
         rows = await self._session.execute(statement.where(col(ResaleRow.state) == "open").order_by(col(ResaleRow.id)))
         return [(_resale(row), lease) for row, lease in rows]
 
