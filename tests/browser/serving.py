@@ -50,11 +50,14 @@ async def _administer(server: str, statement: str) -> None:
 def served(make: MakeMarket) -> Iterator[str]:
     """The address of a market's site, while the block runs; what keeps it from starting is raised here."""
     port = free_port("127.0.0.1", 18_700)
-    ready, ended, started, faults = threading.Event(), threading.Event(), [], []
+    ready, ended = threading.Event(), threading.Event()
+    stops: list[asyncio.Event] = []
+    faults: list[Exception] = []
 
     async def serve() -> None:
         async with make() as market:
-            await _answer(site(market), port, stop=(stopped := asyncio.Event()), ready=lambda: started.append(stopped) or ready.set())
+            stops.append(asyncio.Event())
+            await _answer(site(market), port, stop=stops[0], ready=ready.set)
 
     def run() -> None:
         try:
@@ -72,7 +75,7 @@ def served(make: MakeMarket) -> Iterator[str]:
     if faults:
         raise faults[0]
     yield f"http://127.0.0.1:{port}"
-    loop.call_soon_threadsafe(started[0].set)
+    loop.call_soon_threadsafe(stops[0].set)
     assert ended.wait(10), "the portal did not stop"
 
 
