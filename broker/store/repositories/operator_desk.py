@@ -74,7 +74,8 @@ class OperatorRepository:
     async def incidents(self, limit: int) -> list[Incident]:
         """What went wrong, the latest first."""
         rows = await self._session.execute(INCIDENTS, {"limit": limit})
-        return [_incident(*row) for row in rows]
+        names = Incident.__struct_fields__
+        return [_in_words(Incident(**dict(zip(names, row, strict=True)))) for row in rows]
 
     async def running(self, now: datetime) -> dict[str, tuple[int, int]]:
         """Leases and accelerators delivering at a moment, by tier."""
@@ -87,12 +88,12 @@ class OperatorRepository:
         return int(counted.scalar_one())
 
 
-def _incident(at: datetime, kind: str, subject: str, party: str, words: str) -> Incident:
+def _in_words(found: Incident) -> Incident:
     """A feed's event has its facts in place of words, as JSON in hexadecimal: what they say in words is picked out."""
-    if kind.startswith("feed "):
-        facts = msgspec.json.decode(bytes.fromhex(words), type=FeedFacts)
-        subject, words = facts.lease_id or subject, facts.reason or facts.detail
-    return Incident(at=at, kind=kind, subject=subject, party=party, words=words)
+    if not found.kind.startswith("feed "):
+        return found
+    facts = msgspec.json.decode(bytes.fromhex(found.words), type=FeedFacts)
+    return msgspec.structs.replace(found, subject=facts.lease_id or found.subject, words=facts.reason or facts.detail)
 
 
 def _standing(*row: object, now: datetime) -> ProviderStanding:
