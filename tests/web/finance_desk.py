@@ -17,7 +17,7 @@ from broker.services.accounts import AccountService, key_digest
 from broker.services.corrections import CorrectionService
 from broker.services.disputes import DisputeService, Opened
 from broker.services.finance import FinanceService
-from broker.services.receivables import ReceivableService, ReconciliationService
+from broker.services.receivables import MeterService, ReceivableService, ReconciliationService
 from broker.services.views import ShownKey, StatementLine, StatementView
 from broker.store.repositories.settlements import ClosedPeriod
 from broker.treasury import Treasury
@@ -26,6 +26,7 @@ from contracts.close import Reconciliation, close_record
 from contracts.events import CreditNote
 from contracts.journal import JournalEntry, Posting
 from contracts.ledger_tables import PROVIDERS
+from contracts.metering import MeterPair
 from contracts.payout_runs import PayoutLine
 from contracts.periods import CLOSED, Frozen, PeriodStanding, Preview, Rated, Reviewed, standing_of
 from contracts.review import Bounds, Unbilled, bills, changes, outliers
@@ -33,10 +34,10 @@ from contracts.settlement import settle
 from contracts.statements import PayoutAdvice
 from contracts.terms.accounts import Staff
 from contracts.terms.errors import BadInput, NotFound, NotSupported, WrongState
-from contracts.terms.time import month_of
+from contracts.terms.time import Period, month_of
 from contracts.tracing import LineName, Trace, trace
 from tests.contracts.months import book_of
-from tests.fake_finance import MemoryActs, MemoryBooks
+from tests.fake_finance import MemoryActs, MemoryBooks, NoCloses
 from tests.fake_market import NOW, FakeAccounts, FakeMarket
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -287,6 +288,24 @@ class Sums:
         return [Reconciliation(name=name, difference=self.off if name == names[-1] else 0) for name in names]
 
 
+class Meters(NoCloses):
+    """Readings of two days of December: two that differ from what was reported by 2 hours, one by as little as meters do."""
+
+    def __init__(self, *, empty: bool) -> None:
+        self.empty = empty
+
+    async def pairs(self, month: Period) -> list[MeterPair]:
+        start = DECEMBER + 3 * DAY
+        found = [
+            MeterPair(account_id=account, provider_id="prv_nebius", lease_id=lease, start=start, end=start + DAY,
+                      buyer_seconds=seen * 3600, provider_seconds=reported * 3600)
+            for account, lease, seen, reported in (
+                ("acct_meridian", "lse_m1@1", 22, 24), ("acct_lotus", "lse_l1@1", 10, 8), ("acct_meridian", "lse_m1@2", 199, 200)
+            )
+        ]  # fmt: skip
+        return [] if self.empty or not month.start <= start < month.end else found
+
+
 class Team(FakeAccounts):
     """The buyers' keys, and those of the finance team."""
 
@@ -316,6 +335,7 @@ async def with_finance(market: FakeMarket, *, empty: bool = False, off: int = 0)
         corrections=corrections,
         disputes=disputes,
         finance=FinanceService(issued, _Balanced()),
+        meters=MeterService(Meters(empty=empty), NoCloses(), clock=clock),
         receivables=ReceivableService(acts, books, disputes=disputes, clock=clock),
         reconciliation=ReconciliationService(Sums(off=off)),
         treasury=Treasury(close, MemoryCollection(), payouts),

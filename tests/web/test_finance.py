@@ -90,6 +90,15 @@ def test_a_rated_period_shows_its_outliers_with_their_evidence_and_its_sums(clie
     assert "Usage records read 111" in text
 
 
+def test_two_meters_that_differ_stand_side_by_side(client):
+    """Of Meridian's day 22 hours were seen and 24 reported, of Lotus's 10 and 8; 199 beside 200 is what meters do."""
+    text = words(client.get("/finance/periods/2").text)
+    assert "lse_m1@1 acct_meridian prv_nebius 4 Dec, 00:00 5 Dec, 00:00 22.00 24.00 2.00" in text
+    assert "lse_l1@1 acct_lotus prv_nebius 4 Dec, 00:00 5 Dec, 00:00 10.00 8.00 −2.00" in text
+    assert "199.00" not in text
+    assert "Nowhere does a buyer’s own meter differ" in client.get("/finance/periods/1").text
+
+
 def test_two_people_close_a_month_step_by_step(client, market):
     """Ada rated December, so the review is not hers; Grace sees the form, and without a note it is refused."""
     assert "You rated it, so somebody else has to review it" in signed_in(client, ADA).get("/finance/periods/2").text

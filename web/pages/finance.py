@@ -18,12 +18,14 @@ from broker.services.views import Caller
 from contracts.ageing import Ageing
 from contracts.review import BillChange
 from contracts.terms.errors import BadInput, MarketError, NotFound, NotPermitted
+from contracts.terms.time import Period as TimeSpan
 from web.formats import cents, moment, month
 from web.i18n import gettext, later
 from web.pages.finance_words import CLOSED, FORMATS, collection, steps, turn, waits
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
 
 DESK = "/finance"
+METERS_SHOWN = 50
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 Period = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 
@@ -92,6 +94,8 @@ async def period_page(period: Period, request: AnyRequest, *, services: NamedDep
         "waiting": waiting,
         "steps": steps(found),
         "turn": turn(found, caller, waiting=waiting),
+        "meters": await services.meters.differences(TimeSpan(found.month_start, found.month_end), caller),
+        "meters_shown": METERS_SHOWN,
         "closed": found.state in CLOSED,
         "now": now,
         "record": await services.treasury.record(period, caller),
