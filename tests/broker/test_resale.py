@@ -336,6 +336,21 @@ async def test_what_a_released_lease_fetches_counts_against_what_its_holder_owes
     assert await hours_delivered(sessions) == 32
 
 
+async def test_a_buyer_that_gives_up_still_pays_its_seller(sessions: Sessions):
+    """B releases the twelve hours it bought of A, and nobody comes: B owes A its 18.60, A its provider 32.00, as if they had been used."""
+    market, clock, lease = await held(sessions)
+    await resell(market, lease)
+    bought = await buy_at_gate(market)
+    async with market.services() as services:
+        released = await services.leases.release(bought.lease_id, B)
+    assert [(each.released, sum(slot.quantity for slot in each.offered)) for each in released.resales] == [(True, 12)]
+    balances = await close(market, clock)
+    assert (await billed(market, A), await billed(market, B)) == (32 * USD, 12 * BETWEEN)
+    assert await prepaid_spent(market, A) == 12 * BETWEEN
+    assert balances == {("provider_payable", "prv_a"): -32 * USD}
+    assert await hours_delivered(sessions) == 32
+
+
 async def test_a_plan_that_pays_by_no_rate_gives_back_and_owes_nothing(sessions: Sessions):
     market, clock, lease = await held(sessions)
     async with unit_of_work(sessions) as work:

@@ -84,6 +84,7 @@ class LeaseRepository:
                 for s in rest.slots
             ]
             await self._session.execute(insert(LeaseSlotRow).values(slots))
+            await self._resales.keep_bought(lease_id, rest)
             # Nobody is told of it as of another lease: its holder has given it up, and who delivers it knows the one it was.
             told = LeaseEventRow(lease_id=rest.id, sequence=0, state=rest.state, at=at, reason=GIVEN_UP, closed_by="owner")
             self._session.add(told)

@@ -31,6 +31,9 @@ from contracts.terms.leases import Lease, LeaseSlot
 from contracts.terms.time import Period
 
 KIND = "resale"
+KEEP_BOUGHT = """INSERT INTO lease_sales (lease_id, slot_start, resale_id, of_lease_id, quantity, rate_micros)
+    SELECT :rest, s.slot_start, s.resale_id, s.of_lease_id, r.quantity, s.rate_micros
+    FROM lease_sales s JOIN lease_slots r ON r.lease_id = :rest AND r.slot_start = s.slot_start WHERE s.lease_id = :lease"""
 FIRST_TIER = """
     WITH RECURSIVE sold(lease_id, depth) AS (
         SELECT of_lease_id, 1 FROM lease_sales WHERE lease_id = :lease
@@ -158,6 +161,10 @@ class ResaleRepository:
         if resale.state == "open":
             await self._show((await self._offer(resale_id)).model_dump(), still, at=at)
         return True
+
+    async def keep_bought(self, lease_id: str, rest: Lease) -> None:
+        """Say of what a released lease leaves that it was bought as the lease was: its seller is still due what it is billed."""
+        await self._session.execute(text(KEEP_BOUGHT), {"lease": lease_id, "rest": rest.id})
 
     async def first_tier(self, lease_id: str) -> str | None:
         """Of a lease bought from a holder, the tier at which its provider sold it first; None for one bought from its provider."""
