@@ -78,8 +78,10 @@ class FeedDesk:
             feeds = FeedRepository(work)
             kept = await self._load(feeds, provider_id)
             now = self._clock.now()
-            # Signatures are checked beside the loop, so that other requests are answered meanwhile.
-            outcome = await asyncio.to_thread(take, kept.session, wires, now=now, binary=binary)
+            if len(wires) == 1:
+                outcome = take(kept.session, wires, now=now, binary=binary)
+            else:  # a signature each is checked beside the loop, so that other requests are answered meanwhile
+                outcome = await asyncio.to_thread(take, kept.session, wires, now=now, binary=binary)
             after = await self._write(feeds, kept, outcome=outcome, now=now)
             refused = await call_back(work, provider_id, effects=outcome.effects, clock=self._clock)
         self._kept[provider_id] = after

@@ -51,8 +51,9 @@ def judge(entries: Mapping[str, Entry], *, norms: Norms, known: Mapping[str, Kno
     """Judge offers. `stated` has what the broker says of all of them: provider, trust, observed_at."""
     suspects: dict[str, str] = {}
     listed: list[tuple[Entry, OfferAttributes]] = []
-    norms = norms.settled(str(entry.offer.attributes.get("hardware")) for entry in entries.values())
-    for (name, entry), read in zip(entries.items(), attributes_of_all([entry.offer for entry in entries.values()]), strict=True):
+    found = attributes_of_all([entry.offer for entry in entries.values()])
+    norms = norms.settled({read.hardware for read in found if not isinstance(read, str)})
+    for (name, entry), read in zip(entries.items(), found, strict=True):
         there = known.get(name)
         if there is not None and there.is_strangers:
             suspects[name] = STRANGER

@@ -65,7 +65,7 @@ class Norms(msgspec.Struct, frozen=True, kw_only=True):
 
     def settled(self, names: Iterable[str]) -> "Norms":
         """The same norms with the usual rates of these classes worked out, for many offers to be judged by."""
-        return msgspec.structs.replace(self, usual={name: self.usual_rate(name) for name in set(names)})
+        return msgspec.structs.replace(self, usual={name: self.usual_rate(name) for name in names})
 
     def usual_rate(self, hardware: str) -> int | None:
         """What a class usually costs: its own median where three providers or more ask one, else what chips cost by their throughput."""

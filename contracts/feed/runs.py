@@ -138,9 +138,8 @@ def _staged(session: Session, part: Sequence[Numbered], *, now: datetime) -> Out
 
 
 def _nack(session: Session, each: Numbered, *, fault: Fault) -> Nack:
-    return Nack(
-        epoch=session.epoch, seq=each.seq, code=fault.code, consumed=True, field=fault.field, offer_id=each.message.offer_id
-    )  # the number is used up, so that what follows may come
+    offer_id = each.message.offer_id
+    return Nack(epoch=session.epoch, seq=each.seq, code=fault.code, consumed=True, field=fault.field, offer_id=offer_id)
 
 
 def _version_fault(entry: Entry, version: int, *, content: str) -> str:

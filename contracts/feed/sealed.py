@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from contracts.feed.messages import ATTRIBUTES_BYTES_MAX, Announce, Message, SealedBatch, Unsigned
 from contracts.feed.wire import (
     DEPTH_MAX,
+    FRACTION_MAX,
     SORTED,
     WIRE_BYTES_MAX,
     NotPlain,
@@ -38,7 +39,10 @@ GROWTH_MAX = 6
 
 
 def _fraction(text: str) -> float:
-    return plain_number(float(text))
+    value = float(text)
+    if 1 <= value < FRACTION_MAX and (whole := int(value)) == value:  # what most figures are, decided here and not a call further
+        return whole
+    return plain_number(value)
 
 
 PLAIN_MESSAGES = msgspec.json.Decoder(list[Message], float_hook=_fraction)

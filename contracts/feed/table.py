@@ -12,6 +12,7 @@ Only a live offer may be booked. Leases are none of the table's business.
 """
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -100,4 +101,10 @@ def is_withheld(entry: Entry, windows: tuple[Maint, ...], *, now: datetime) -> b
 
 def life(ttl_seconds: int, terms: FeedTerms, *, now: datetime) -> datetime:
     """End of a time to live that starts now, never longer than the broker allows."""
-    return now + timedelta(seconds=min(ttl_seconds, terms.ttl_seconds_max))
+    return _later(now, min(ttl_seconds, terms.ttl_seconds_max))
+
+
+@lru_cache(maxsize=1_024)
+def _later(now: datetime, seconds: int) -> datetime:
+    """The offers of a batch end at a few moments, which are worked out once."""
+    return now + timedelta(seconds=seconds)
