@@ -5,13 +5,8 @@ with Gridfare(access.endpoint, key=access.token) as door:
 """
 
 from broker.agent.cluster import Job
-from broker.agent.door import JobRequest, Room
+from broker.agent.door import JobRequest
 from broker.client.call import Call
-
-
-def get_room() -> Call[Room]:
-    """What the lease has now, and until when."""
-    return Call(operation="GetRoom", method="GET", path="", answer=Room)
 
 
 def run_job(request: JobRequest) -> Call[Job]:
