@@ -7,7 +7,7 @@ from contracts.feed.damping import Damping
 from contracts.terms.money import BASIS_POINTS, half_up
 from pricing.questions.rate_asked import RateAsked
 from web.formats import hours_of, money, percent, rate
-from web.i18n import found, gettext, later
+from web.i18n import found, gettext, later, ngettext
 
 BAR_WIDTH = 1000
 # Each cause of an hour left, and what it means; in the order of the cascade that finds it.
@@ -152,17 +152,25 @@ def beside_marginal(offer: OfferSalesView, currency: str) -> str:
 
 def answer_words(answer: RateAsked, *, gates: int) -> str:
     """What another rate would have done, in two sentences."""
-    facts = {"rate": rate(answer.rate_micros), "currency": answer.currency, "hours": hours_of(abs(answer.hours_more)), "gates": gates}
+    facts = {"rate": rate(answer.rate_micros), "currency": answer.currency, "hours": hours_of(abs(answer.hours_more))}
     if answer.hours_more > 0:
-        sold = gettext(
-            "At %(rate)s %(currency)s you would have sold %(hours)s more accelerator-hours in the last %(gates)s gates.", **facts
-        )
+        sold = ngettext(
+            "At %(rate)s %(currency)s you would have sold %(hours)s more accelerator-hours at the last gate.",
+            "At %(rate)s %(currency)s you would have sold %(hours)s more accelerator-hours in the last %(num)s gates.",
+            num=gates, **facts,
+        )  # fmt: skip
     elif answer.hours_more < 0:
-        sold = gettext(
-            "At %(rate)s %(currency)s you would have sold %(hours)s fewer accelerator-hours in the last %(gates)s gates.", **facts
-        )
+        sold = ngettext(
+            "At %(rate)s %(currency)s you would have sold %(hours)s fewer accelerator-hours at the last gate.",
+            "At %(rate)s %(currency)s you would have sold %(hours)s fewer accelerator-hours in the last %(num)s gates.",
+            num=gates, **facts,
+        )  # fmt: skip
     else:
-        sold = gettext("At %(rate)s %(currency)s you would have sold as many accelerator-hours in the last %(gates)s gates.", **facts)
+        sold = ngettext(
+            "At %(rate)s %(currency)s you would have sold as many accelerator-hours at the last gate.",
+            "At %(rate)s %(currency)s you would have sold as many accelerator-hours in the last %(num)s gates.",
+            num=gates, **facts,
+        )  # fmt: skip
     facts = {"amount": money(abs(answer.micros_more)), "currency": answer.currency}
     if answer.micros_more > 0:
         return sold + " " + gettext("All your offers together would have received %(amount)s %(currency)s more.", **facts)
