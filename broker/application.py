@@ -27,8 +27,8 @@ from broker.api.queries import provide_offer_query, provide_price_filter, provid
 from broker.api.quotes import QuoteController
 from broker.api.search import SearchController
 from broker.api.signing import KeyRequired, provide_caller, provide_request_key
-from broker.api.usage import UsageController
 from broker.api.spending import SpendController
+from broker.api.usage import UsageController
 from broker.api.webhooks import WebhookEndpointController, WebhookMessageController
 from broker.app import OpenServices, Services
 from contracts.terms.errors import MarketError
@@ -57,9 +57,9 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     WebhookEndpointController,
     WebhookMessageController,
     StatementController,
+    SpendController,
     UsageController,
     FeedController,
-    SpendController,
     ProviderController,
     OperatorController,
     QuarantineController,
