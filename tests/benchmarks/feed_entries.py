@@ -23,7 +23,7 @@ NAMES = {
 )
 def feed(bench: Bench) -> Finding:
     """CPU seconds of client and backend together; searches with six demands, facets and a sort, one after the other."""
-    sizes = ("1", "20", "200") if bench.quick else ("10", "1000", "100000")
+    sizes = ("1", "20", "200") if bench.quick else ("30", "1000", "100000")
     raced = bench.race({"feed": Program(arguments=("-m", "tests.benchmarks.feed", *sizes))}, runs=3)
     told = raced["feed"].told
     return Finding(figures={name: told[key] for name, key in NAMES.items()}, medians=raced)

@@ -149,10 +149,11 @@ class FeedRepository:
         False when one of them is there already, and then none has been entered.
         """
         connection = await self._driver()
+        await connection.execute("SAVEPOINT before_offers")
         try:
-            async with connection.transaction():
-                await copy_columns(connection, OfferRow, columns=columns)
+            await copy_columns(connection, OfferRow, columns=columns)
         except UniqueViolationError:
+            await connection.execute("ROLLBACK TO SAVEPOINT before_offers")
             return False
         return True
 
