@@ -76,11 +76,13 @@ class SearchService:
         self._offers = offers
         self._reader = reader
         self._clock = clock
+        self._view: BookView | None = None
 
     async def search(self, query: SearchQuery) -> BookSearch:
         """Offers that meet every demand, best first, and an account of those that do not. Raises BadInput for a foreign cursor."""
         now = self._clock.now()
-        view = await self._book.current()
+        # One look a request: several searches agree, and none waits for a second connection while it holds its first.
+        view = self._view = self._view or await self._book.current()
         rtt = await self._reader.latencies(query.place) if query.place else {}
         transfers = await self._reader.transfers(query.data_country) if query.data_country and query.data_tb else None
 

@@ -18,6 +18,7 @@ from tests.benchmarks import (  # noqa: F401  (their entries put themselves on t
     clearing_entries,
     feed_entries,
     ingest_entries,
+    portal_entries,
     quoting_entries,
     settlement_entries,
 )
