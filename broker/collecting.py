@@ -12,6 +12,7 @@ import msgspec
 from broker.clock import Clock
 from broker.files.statement_pdf import StatementPrinter
 from broker.payments.collector import CollectionState, Collector
+from broker.payments.decisions import PaymentState
 from broker.payments.port import Refund, TopUp
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.journal import JournalRepository
@@ -80,14 +81,17 @@ class CollectionDesk:
             raise NotFound(f"provider {provider_id} has no statement for period {period}", provider_id=provider_id, period=period)
         return await asyncio.to_thread(StatementPrinter(seller).payout, found[0], record.hash)
 
+    async def payment(self, period: int, account_id: str) -> PaymentState:
+        """What the processor says became of an account's statement. Raises NotFound, ProcessorFailed, NotSupported."""
+        collector = self._collector
+        statement, _ = await self._statement(period, account_id)
+        return await collector.payment(statement)
+
     async def refund(self, period: int, account_id: str, *, key: str, cents: int) -> None:
         """Give back part of what an account paid for a period; once a key. Raises NotFound, ProcessorFailed, NotSupported."""
         collector = self._collector
-        statements, prepaid = await self._statements(period)
-        statement = next((each for each in statements if each.account_id == account_id), None)
-        if statement is None:
-            raise NotFound(f"account {account_id} has no statement for period {period}", account_id=account_id, period=period)
-        state = await collector.collect(statement, prepaid.get(statement.id, 0))
+        statement, prepaid_cents = await self._statement(period, account_id)
+        state = await collector.collect(statement, prepaid_cents)
         await collector.refund(Refund(id=key, invoice_id=state.invoice_id, cents=cents))
         await collector.catch_up(statement.month_start)
 
@@ -109,6 +113,14 @@ class CollectionDesk:
     async def held(self) -> dict[str, int] | None:
         """Cents that the processor says it holds, by currency; None where none is set up."""
         return await self._kept.held() if self._kept else None
+
+    async def _statement(self, period: int, account_id: str) -> tuple[Invoice, int]:
+        """An account's statement, and the cents of it that a prepaid balance has paid. Raises NotFound."""
+        statements, prepaid = await self._statements(period)
+        statement = next((each for each in statements if each.account_id == account_id), None)
+        if statement is None:
+            raise NotFound(f"account {account_id} has no statement for period {period}", account_id=account_id, period=period)
+        return statement, prepaid.get(statement.id, 0)
 
     async def _statements(self, period: int) -> tuple[list[Invoice], dict[str, int]]:
         """The period's statements by account, and by statement the cents that a prepaid balance has paid."""

@@ -8,6 +8,7 @@ import asyncio
 from broker.closing import PeriodClose
 from broker.collecting import Collected, CollectionDesk
 from broker.files.given_out import GivenOut, exported, given_out
+from broker.payments.decisions import PaymentState
 from broker.payments.port import TopUp
 from broker.payouts import PayoutDesk, PayoutRun
 from broker.services.accounts import require
@@ -87,6 +88,11 @@ class Treasury:
         """Bring every statement of a period to its buyer."""
         require(caller, "finance:write")
         return await self.collection.collect(period)
+
+    async def payment(self, period: int, account_id: str, *, caller: Caller) -> PaymentState:
+        """What the processor says became of an account's statement. Raises NotFound."""
+        require(caller, "finance:read")
+        return await self.collection.payment(period, account_id)
 
     async def refund(self, period: int, asked: RefundRequest, *, caller: Caller) -> Done:
         """Give back part of a payment, once a key."""

@@ -148,7 +148,7 @@ class NoProcessor:
     async def refuse(self, *_: object, **__: object) -> None:
         raise NotSupported("no payment processor is set up; STRIPE_API_KEY would do")
 
-    collect = refund = top_up = on_event = propose = approve = reject = pay = end = clear = refuse
+    collect = payment = refund = top_up = on_event = propose = approve = reject = pay = end = clear = refuse
 
 
 def fake_finance(clock: Clock) -> dict[str, object]:

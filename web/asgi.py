@@ -29,6 +29,7 @@ from web.pages import (
     finance_corrections,
     finance_lines,
     finance_money,
+    finance_payment,
     operator,
     provider,
 )
@@ -86,6 +87,8 @@ FINANCE_PAGES = (
     finance_lines.line_csv,
     finance_lines.export_month,
     finance_corrections.propose_correction,
+    finance_payment.payment_page,
+    finance_payment.refund,
     finance_money.receivables_page,
     finance_money.dun,
     finance_money.decide_correction,

@@ -15,6 +15,7 @@ import msgspec
 from broker.payments.decisions import (
     InvoiceView,
     Movement,
+    PaymentState,
     Payout,
     check_collectable,
     credits_for,
@@ -55,6 +56,10 @@ class Collector:
         """
         check_collectable(statement)
         return await asyncio.to_thread(self._collect, statement, prepaid_cents)
+
+    async def payment(self, statement: Invoice) -> PaymentState:
+        """What the processor says became of a statement. Changes nothing. Raises ProcessorFailed."""
+        return await asyncio.to_thread(self._processor.payment, statement.account_id, statement.id)
 
     async def refund(self, refund: Refund) -> None:
         """Give back part of a payment: the buyer owes it again, unless a statement says otherwise. Raises ProcessorFailed."""

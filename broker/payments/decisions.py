@@ -78,6 +78,29 @@ class InvoiceView(msgspec.Struct, frozen=True, kw_only=True):
     items: dict[str, int]
 
 
+class PaymentState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a processor says became of a statement, cents.
+
+    status    where its invoice stands; unsent while there is none
+    refunded  given back of what was paid
+    disputed  taken back by the buyer's bank, and not decided
+    lost      taken back, and decided against us
+    """
+
+    status: InvoiceStatus | Literal["unsent"]
+    invoice_id: str = ""
+    due: int = 0
+    paid: int = 0
+    refunded: int = 0
+    disputed: int = 0
+    lost: int = 0
+
+    @property
+    def refundable(self) -> int:
+        """Cents that may still be given back: nothing of a payment that is disputed."""
+        return 0 if self.disputed or self.lost else max(0, self.paid - self.refunded)
+
+
 class Credit(msgspec.Struct, frozen=True, kw_only=True):
     """Part of a credit note's cents: given against an invoice, or, where `invoice_id` is empty, to the buyer's balance.
 

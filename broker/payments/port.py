@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from broker.payments.decisions import Credit, InvoiceView, Item, Movement, Payout
+from broker.payments.decisions import Credit, InvoiceView, Item, Movement, PaymentState, Payout
 from contracts.journal import JournalEntry
 
 Standing = Literal["paid", "waiting"]
@@ -85,6 +85,10 @@ class Processor(Protocol):
 
     def refund(self, refund: Refund) -> None:
         """Give back part of what was paid for an invoice."""
+        ...
+
+    def payment(self, account_id: str, statement_id: str) -> PaymentState:
+        """What became of a statement; only looks, and makes nothing known."""
         ...
 
     def destination(self, provider_id: str, country: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 import stripe
 
 from broker.clock import Clock
-from broker.payments.decisions import Credit, InvoiceView, Item, Movement, Payout
+from broker.payments.decisions import Credit, InvoiceView, Item, Movement, PaymentState, Payout
 from broker.payments.port import Notice, Refund, TopUp
 from broker.payments.sending import Sender
 from broker.payments.stripe_money import MoneyReader
@@ -26,6 +26,7 @@ from broker.payments.stripe_shapes import (
     StripePaid,
     shaped,
 )
+from broker.payments.stripe_standing import StandingReader
 from contracts.terms.errors import NotPermitted, ProcessorFailed
 
 PAGE = 100
@@ -43,6 +44,7 @@ class StripeProcessor:
         self._secret = secret
         self._clock = clock
         self._money = MoneyReader(client, sender)
+        self._standing = StandingReader(client, sender, clock=clock)
 
     def customer(self, account_id: str, name: str) -> str:
         """The customer of an account. The search lags by a minute: after a failed attempt the latest customers are read as well."""
@@ -194,6 +196,10 @@ class StripeProcessor:
             return shaped(made, Kept)
 
         self._sender.write(f"refund:{refund.id}", look=_look, make=_make)
+
+    def payment(self, account_id: str, statement_id: str) -> PaymentState:
+        """What became of a statement's invoice and its payments."""
+        return self._standing.payment(account_id, statement_id)
 
     def destination(self, provider_id: str, country: str) -> str:
         """The provider's connected account: Stripe asks it for its papers and answers for them."""

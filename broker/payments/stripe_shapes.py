@@ -92,6 +92,13 @@ class StripePaid(msgspec.Struct, frozen=True, kw_only=True):
     payment: dict[str, str | None]
 
 
+class StripeTakenBack(Kept, frozen=True, kw_only=True):
+    """A refund or a dispute."""
+
+    amount: int
+    status: str
+
+
 class StripeHeld(msgspec.Struct, frozen=True, kw_only=True):
     """One amount of a balance."""
 

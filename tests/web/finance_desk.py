@@ -274,7 +274,7 @@ class MemoryCollection:
     async def collect(self, period: int) -> None:
         raise NotSupported("no payment processor is set up; STRIPE_API_KEY would do")
 
-    refund = top_up = on_event = collect
+    payment = refund = top_up = on_event = collect
 
 
 class Sums:

@@ -35,6 +35,7 @@ def dispute(account: FakeAccount, charge_id: str) -> Thing:
     charge = account.get("charge", charge_id)
     charge["disputed"] = True
     made = account.make("dp", "dispute", amount=charge["amount"], currency=charge["currency"], charge=charge_id, status="needs_response")
+    made["payment_intent"] = charge["payment_intent"]
     made["balance_transactions"] = [account.move("adjustment", made, amount=-charge["amount"], fee=DISPUTE_FEE)]
     account.emit("charge.dispute.created", made)
     account.emit("charge.dispute.funds_withdrawn", made)

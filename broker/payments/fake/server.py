@@ -54,6 +54,7 @@ LISTS = {
     "/v1/credit_notes": ("credit_note", "invoice customer"),
     "/v1/invoice_payments": ("invoice_payment", "invoice status"),
     "/v1/refunds": ("refund", "payment_intent charge"),
+    "/v1/disputes": ("dispute", "payment_intent charge"),
     "/v1/accounts": ("account", ""),
     "/v1/transfers": ("transfer", "transfer_group destination"),
     "/v1/balance_transactions": ("balance_transaction", "source type"),
