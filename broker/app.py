@@ -30,6 +30,7 @@ from broker.payouts import POLICY, PayoutDesk
 from broker.services.access import AccessService
 from broker.services.accounts import AccountService
 from broker.services.backlog import Backlog
+from broker.services.budgets import BudgetService
 from broker.services.corrections import CorrectionService
 from broker.services.disputes import DisputeService
 from broker.services.explanations import ExplanationService
@@ -59,6 +60,7 @@ from broker.store.repositories.access import AccessRepository
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.repositories.acts import ActRepository
 from broker.store.repositories.bids import BidRepository
+from broker.store.repositories.budgets import BudgetRepository
 from broker.store.repositories.cleared_books import ClearedBookRepository
 from broker.store.repositories.grants import GrantRepository
 from broker.store.repositories.journal import JournalRepository
@@ -96,6 +98,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     access: AccessService
     accounts: AccountService
     backlog: Backlog
+    budgets: BudgetService
     corrections: CorrectionService
     disputes: DisputeService
     explanations: ExplanationService
@@ -181,7 +184,8 @@ class Market:
         acts, settlements = ActRepository(work), SettlementRepository(work)
         corrections = CorrectionService(acts, journal, clock=self.clock)
         disputes = DisputeService(acts, settlements, closes=settlements, corrections=corrections, clock=self.clock)
-        holds = Holds(journal, GrantRepository(work, self.hardware))
+        budgets = BudgetService(BudgetRepository(work), accounts, clock=self.clock)
+        holds = Holds(journal, GrantRepository(work, self.hardware), budgets)
         orders = OrderService(accounts, BidRepository(work), holds=holds, clock=self.clock, entropy=os.urandom)
         quotes = QuoteRepository(work)
         holding = LeaseService(leases, ResaleService(ResaleRepository(work), quotes, clock=self.clock), clock=self.clock)
@@ -192,6 +196,7 @@ class Market:
             access=AccessService(AccessRepository(work), leases, clock=self.clock, entropy=os.urandom),
             accounts=AccountService(accounts),
             backlog=self.backlog,
+            budgets=budgets,
             corrections=corrections,
             disputes=disputes,
             explanations=ExplanationService(BidRepository(work), ClearedBookRepository(work)),

@@ -10,6 +10,7 @@ from litestar.response import Template
 from litestar.types import ControllerRouterHandler, Message, Scope
 
 from broker.api.access import AccessController, DeliveryController
+from broker.api.budget import BudgetController
 from broker.api.feed import FeedController, QuarantineController
 from broker.api.finance import BooksController, PayoutController, PeriodController
 from broker.api.health import healthz, readyz
@@ -58,6 +59,7 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     WebhookMessageController,
     StatementController,
     SpendController,
+    BudgetController,
     UsageController,
     FeedController,
     ProviderController,

@@ -13,7 +13,7 @@ from contracts.terms.errors import BadInput
 
 PROVIDER_PARTY, BROKER_PARTY = "provider:", "staff"
 BUYER_ROLES: dict[str, tuple[str, ...]] = {
-    "owner": ("bids:write", "keys", "leases:write", "members", "read"),
+    "owner": ("bids:write", "budget:write", "keys", "leases:write", "members", "read"),
     "buyer": ("bids:write", "keys", "leases:write", "read"),
     "reader": ("read",),
 }

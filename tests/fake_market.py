@@ -34,6 +34,7 @@ from contracts.terms.errors import CreditExceeded, NotFound
 from contracts.terms.orders import MarketBook
 from pricing.clearing import clear
 from tests.fake_access import FakeAccess
+from tests.fake_budgets import fake_budgets
 from tests.fake_finance import fake_finance
 from tests.fake_history import FakeHistory
 from tests.fake_leases import FakeLeases
@@ -225,7 +226,7 @@ class FakeAccounts:
 
     async def by_key_digest(self, digest: bytes) -> tuple[Account, frozenset[str]] | None:
         from_key = {
-            key_digest(KEY): ("acct_buyer", {"bids:write", "leases:write", "usage:write", *FINANCE}),
+            key_digest(KEY): ("acct_buyer", {"bids:write", "budget:write", "leases:write", "usage:write", *FINANCE}),
             key_digest(OTHER_KEY): ("acct_other", set()),
         }
         if digest not in from_key:
@@ -357,6 +358,7 @@ class FakeMarket:
             access=FakeAccess(leases, clock),
             accounts=AccountService(FakeAccounts()),
             backlog=Backlog(),
+            budgets=fake_budgets(clock),
             explanations=ExplanationService(books, books),
             feeds=FeedDesk(None, clock=clock, hardware=[]),
             finance=FakeFinance(statements),

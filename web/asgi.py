@@ -43,13 +43,13 @@ from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
 from web.pages.quotes import QuoteRefused, accept_quote, hold_quote, leave_quote, quote_page, quote_refused
 from web.pages.refusals import no_buyer, problem_page, refusal_page
 from web.pages.signing import sign_in, sign_in_form, sign_out, to_sign_in
-from web.pages.spend import spend_csv, spend_page
+from web.pages.spend import set_budget, spend_csv, spend_page
 from web.pages.statements import statement_csv, statement_list, statement_page, statement_paper
 
 HERE = Path(__file__).parent
 STATIC_SECONDS = 3600
 # Only what carries no token of a signed-in reader: packed together with what an address says, its length would give it away.
-PACKED = CompressionConfig(backend="gzip", gzip_compress_level=6, exclude=[r"^/(?!static/|market/|$)"])
+PACKED = CompressionConfig(backend="gzip", gzip_compress_level=9, exclude=[r"^/(?!static/|market/|$)"])
 PAGES = (market_now, next_gate, table, table_csv, chart_svg, find, problem_page, sign_in_form, sign_in, sign_out)
 OWN_PAGES = (
     bid_form,
@@ -69,6 +69,7 @@ OWN_PAGES = (
     withdraw_resale,
     spend_page,
     spend_csv,
+    set_budget,
     statement_list,
     statement_page,
     statement_csv,

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from broker.client.call import Call, pairs, pairs_of
 from broker.services.access_views import AccessView
+from broker.services.budgets import BudgetRequest, BudgetView
 from broker.services.disputes import DisputeRequest, DisputeView, Evidence
 from broker.services.explanations import BidExplanation
 from broker.services.finance_views import Done, TopUpRequest, TopUpView
@@ -205,6 +206,16 @@ def list_statements() -> Call[Page[StatementView]]:
 def get_spend() -> Call[SpendView]:
     """What you spend, where this month is going, and what other plans would have cost."""
     return Call(operation="GetSpend", method="GET", path="/v1/spend", answer=SpendView)
+
+
+def get_budget() -> Call[BudgetView]:
+    """The most you may agree to in a month, and how this month stands against it."""
+    return Call(operation="GetBudget", method="GET", path="/v1/budget", answer=BudgetView)
+
+
+def set_budget(request: BudgetRequest) -> Call[BudgetView]:
+    """Set that ceiling, or take it away."""
+    return Call(operation="SetBudget", method="POST", path="/v1/budget", answer=BudgetView, body=request)
 
 
 def get_statement(period: int) -> Call[StatementView]:

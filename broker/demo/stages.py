@@ -113,7 +113,7 @@ class DemoMarket:
             await accounts.add_accounts(buyers(self.timetable))
             await SettlementRepository(work).name_seller(SELLER)
             for account_id, key in keys().items():
-                scopes = ["bids:write", "leases:write", "read"]
+                scopes = ["bids:write", "budget:write", "leases:write", "read"]
                 await accounts.add_key(account_id, key_digest(key), scopes=scopes, at=self.clock.now())
             for name, key in finance_keys().items():
                 await accounts.add_staff(name, key_digest(key), name=name.title(), scopes=FINANCE_SCOPES, at=self.clock.now())

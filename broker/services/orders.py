@@ -34,11 +34,20 @@ class Grants(Protocol):
         ...
 
 
+class Budgets(Protocol):
+    """The most an account may agree to in a month."""
+
+    async def check(self, account: Account, amount_micros: int) -> None:
+        """Raises BudgetExceeded."""
+        ...
+
+
 class Holds(msgspec.Struct, frozen=True):
-    """Where orders hold what they may take: money in the journal, computing of grants."""
+    """Where orders hold what they may take: money in the journal, computing of grants; and what an account has set itself."""
 
     journal: Journal
     grants: Grants
+    budgets: Budgets
 
 
 class OrderService:
@@ -49,11 +58,12 @@ class OrderService:
         self._bids = bids
         self._journal = holds.journal
         self._grants = holds.grants
+        self._budgets = holds.budgets
         self._clock = clock
         self._entropy = entropy
 
     async def submit(self, request: BidRequest, caller: Caller) -> BidView:
-        """Enter a bid for the next gate and hold its worst case. Raises WindowClosed or CreditExceeded."""
+        """Enter a bid for the next gate and hold its worst case. Raises WindowClosed, CreditExceeded or BudgetExceeded."""
         require(caller, "bids:write")
         bid = Bid(
             id=fresh_id("bid", self._entropy(16)),
@@ -128,6 +138,7 @@ class OrderService:
         return bid
 
     async def _check_credit(self, account: Account, amount_micros: int) -> None:
+        await self._budgets.check(account, amount_micros)
         free = (await self._credit(account)).free_micros
         if amount_micros > free:
             raise CreditExceeded(

@@ -13,6 +13,7 @@
     │   ├── PeriodFrozen          what was known until then is settled
     │   └── WrongState            the lease or entry cannot go there from here
     ├── CreditExceeded      402   the worst case of the order is more than the account may owe
+    │   ├── BudgetExceeded        … than the account has set itself for a month
     │   └── GrantExceeded         … more computing than the project's tranches have left
     ├── NotSupported        422   the rules know it, this release does not do it yet
     ├── TooBusy             429   more is on its way in than can be taken; the same, sent again a little later, is welcome
@@ -69,6 +70,12 @@ class CreditExceeded(MarketError):
 
     code = "credit_exceeded"
     status = 402
+
+
+class BudgetExceeded(CreditExceeded):
+    """An order could take the account past what it has set itself as the most for a month."""
+
+    code = "budget_exceeded"
 
 
 class GrantExceeded(CreditExceeded):

@@ -2,17 +2,23 @@
 
 import csv
 import io
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
 
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.response import Template
+from litestar.enums import RequestEncodingType
+from litestar.params import Body
+from litestar.response import Redirect, Template
 
 from broker.app import Services
+from broker.services.budgets import ALERT_PERCENT, LIMIT_MAX, SCOPE, BudgetRequest, BudgetView
 from broker.services.spend_views import PlanComparison, SpendPart, SpendView
+from contracts.terms.errors import BadInput
 from web.formats import money, month
 from web.i18n import found, gettext, later
 from web.pages.finance import origin
-from web.pages.signing import NO_STORE, page_caller
+from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
 from web.pages.statements import KINDS
 
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
@@ -37,10 +43,36 @@ async def spend_page(request: AnyRequest, services: NamedDependency[Services]) -
         "advice": advice(spend),
         "parts": [(part_words(part), part) for part in spend.parts if part.micros or part.seconds],
         "kinds": PLAN_KINDS,
+        "budget": await services.budgets.budget(caller),
+        "may_set": SCOPE in caller.scopes,
+        "marks": marks(request),
         "quiet": not any(each.micros for each in spend.months) and not spend.ahead_micros,
         "origin": origin(request),
     }
     return Template("spend.html", context=context, headers=NO_STORE)
+
+
+class BudgetForm(FormMarks, frozen=True, kw_only=True):
+    """A month's ceiling in whole currency, as a person types it; empty takes it away."""
+
+    limit: str = ""
+    alert: str = ""
+
+
+@post("/spend/budget", include_in_schema=False, status_code=303)
+async def set_budget(
+    data: Annotated[BudgetForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+    request: AnyRequest,
+    *,
+    services: NamedDependency[Services],
+) -> Redirect:
+    """Set the ceiling, once a form. Raises BadInput for what is no amount."""
+    caller = await page_caller(request, services)
+    sent = FormMarks(token=data.token, once=data.once)
+    key = act_key(request, caller, sent=sent, content=f"{data.limit}\n{data.alert}".encode())
+    wanted = BudgetRequest(limit_micros=_micros(data.limit), alert_percent=_percent(data.alert))
+    await services.replies.once(lambda: services.budgets.put(wanted, caller), BudgetView, request=key)
+    return Redirect("/spend#budget", status_code=303)
 
 
 @get("/spend/csv", include_in_schema=False)
@@ -87,3 +119,25 @@ def part_words(part: SpendPart) -> str:
 
 def _cheapest(plans: list[PlanComparison]) -> PlanComparison:
     return max(plans, key=lambda plan: (plan.saves_micros, plan.own))
+
+
+def _micros(text: str) -> int | None:
+    """Whole currency to micros; None for nothing. Raises BadInput."""
+    plain = text.replace(",", "").strip()
+    if not plain:
+        return None
+    try:
+        amount = Decimal(plain)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not (amount.is_finite() and 0 <= amount <= LIMIT_MAX // 10**6):
+        raise BadInput(gettext("a budget is an amount of money, or nothing for none"), column="limit", found=text[:40], would_do="5000")
+    return int(amount * 10**6)
+
+
+def _percent(text: str) -> int:
+    if not text.strip():
+        return ALERT_PERCENT
+    if not (text.strip().isascii() and text.strip().isdigit() and 1 <= int(text.strip()[:4]) <= 100):
+        raise BadInput(gettext("warn from 1 to 100 per cent on"), column="alert", found=text[:40], would_do="80")
+    return int(text)

@@ -72,6 +72,9 @@ REFUSED: dict[str, str] = {
     "credit_exceeded": later(
         "The bid was not entered: its worst case is more than the account has left. Lower the hours or the limit, or withdraw another bid."
     ),
+    "budget_exceeded": later(
+        "The bid was not entered: its worst case is more than this month's budget has left. Lower the hours or the limit."
+    ),
     "grant_exceeded": later(
         "The bid was not entered: it could take more computing than the project's grant has left for its window. Lower the hours, or "
         "narrow the window."
@@ -115,6 +118,7 @@ QUOTE_REFUSED: dict[str, str] = {
     "quote_moved": later("What the quote rested on has changed since, so it was not taken."),
     "window_closed": later("The market is clearing these hours just now. Ask again when its prices are published."),
     "credit_exceeded": later("The most it can cost is more than the account has left."),
+    "budget_exceeded": later("The most it can cost is more than this month's budget has left."),
     "grant_exceeded": later("It takes more computing than the project's grant has left for that time."),
     "conflict": later("The account holds as many open quotes as it may. Take or leave one first."),
     "bad_input": later("A quote reaches only so far ahead. For longer work enter a bid for the next gates."),

@@ -6,6 +6,7 @@ reversed, usage is revised by a higher revision.
 """
 
 from broker.store.rows.access import AccessRow
+from broker.store.rows.budgets import BudgetRow
 from broker.store.rows.controls import ActRow, CounterReadingRow
 from broker.store.rows.facts import LatencyRow, TransferRow, ZoneHourRow
 from broker.store.rows.feed import FeedEventRow, FeedOfferRow, FeedSessionRow
@@ -35,6 +36,7 @@ __all__ = [
     "ApiKeyRow",
     "AwardRow",
     "BidRow",
+    "BudgetRow",
     "CloseRow",
     "CounterReadingRow",
     "CycleRow",

@@ -12,6 +12,7 @@ from litestar.testing import TestClient
 from broker.api.queries import QUERIES
 from broker.application import application
 from broker.client import Call, calls
+from broker.services.budgets import BudgetRequest
 from broker.services.disputes import DisputeRequest, Evidence
 from broker.services.finance_views import TopUpRequest
 from broker.services.market import PriceFilter
@@ -37,6 +38,7 @@ REQUESTS: dict[str, object] = {
     "open_dispute": DisputeRequest(cents=1, reason="too much"),
     "resell_lease": ResaleRequest(rate_micros=2_000_000, accelerators=4),
     "request_quote": QuoteRequest(accelerators=8, hours=4, hardware=["H100-SXM"]),
+    "set_budget": BudgetRequest(limit_micros=1),
     "search_book": SearchQuery(hardware=["H100-SXM"], quantity=8),
     "search_offers": OfferQuery(hardware=["H100-SXM"], quantity=8),
     "submit_bid": BidRequest(

@@ -1,0 +1,36 @@
+"""The most an account may agree to in a month."""
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from broker.api.orders import KEY
+from broker.app import Services
+from broker.services.budgets import BudgetRequest, BudgetView
+from broker.services.replies import RequestKey
+from broker.services.views import Caller
+
+
+class BudgetController(Controller):
+    """The account's ceiling."""
+
+    path = "/v1/budget"
+    tags = ("statements",)
+    security = KEY
+
+    @get("/", operation_id="GetBudget", summary="Your budget, and how the month stands against it")
+    async def budget(self, services: NamedDependency[Services], caller: NamedDependency[Caller]) -> BudgetView:
+        """What leases of this month come to at their rates, what open bids hold, and what is left of the budget."""
+        return await services.budgets.budget(caller)
+
+    @post("/", operation_id="SetBudget", summary="Set the budget, or take it away", status_code=200)
+    async def set_budget(
+        self,
+        data: JSONBody[BudgetRequest],
+        services: NamedDependency[Services],
+        *,
+        caller: NamedDependency[Caller],
+        request_key: NamedDependency[RequestKey | None],
+    ) -> BudgetView:
+        """From now on no bid or quote is taken that could lead past it (402 `budget_exceeded`). What is agreed already stays."""
+        return await services.replies.once(lambda: services.budgets.put(data, caller), BudgetView, request=request_key)
