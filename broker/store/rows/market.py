@@ -17,7 +17,7 @@ class OfferRow(SQLModel, table=True):
 
     id: str = key()
     version: int = Field(primary_key=True)
-    provider: str = Field(foreign_key="providers.id", index=True)
+    provider: str = Field(index=True)
     site: str
     country: str | None
     subdivision: str | None
