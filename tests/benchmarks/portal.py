@@ -111,6 +111,9 @@ def seen(browser: Browser, portal: str) -> Told:
         sizes: dict[str, int] = {}
         page.on("requestfinished", lambda sent, sizes=sizes: sizes.update({sent.url: packed(sent.response().body(), sent.url)}))
         page.goto(address, wait_until="networkidle")
+        # The chart library is the largest and the last.
+        page.wait_for_function("[...document.querySelectorAll('[data-chart]')].every(chart => chart.querySelector('svg'))")
+        page.wait_for_load_state("networkidle")
         told |= {f"{name}_bytes": float(sum(sizes.values())), f"{name}_requests": float(len(sizes))}
         context.close()
         context = browser.new_context(base_url=portal, viewport={"width": 390, "height": 844})

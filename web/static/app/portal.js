@@ -35,7 +35,7 @@ function tick() {
   }
 }
 
-// A form that acts is sent once a moment, however often its button is pressed (the server would act once all the same).
+// A form that acts is sent once a moment, however often its button is pressed.
 const sent = new WeakSet();
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
