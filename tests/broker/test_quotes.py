@@ -344,8 +344,8 @@ async def test_whatever_the_interleaving_nothing_is_booked_twice(sessions: Sessi
                 quote = await ask(
                     market,
                     who,
-                    accelerators=moves.randint(1, 5),
-                    hours=float(moves.randint(1, 3)),
+                    accelerators=moves.randint(1, 3),
+                    hours=float(moves.randint(1, 2)),
                     start=START + timedelta(hours=moves.randint(0, 2)),
                 )
                 await asyncio.sleep(0)

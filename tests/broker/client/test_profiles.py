@@ -49,8 +49,8 @@ def test_the_line_goes_before_the_environment_and_that_before_what_is_kept():
 
 
 def test_the_environment_is_read_and_an_empty_word_is_none():
-    read = read_settings({"GRIDFARE_URL": "http://one", "GRIDFARE_KEY": "", "HOME": "/home/ada"})
-    assert read == BuyerSettings(url="http://one", file=Path("/home/ada/.config/gridfare/brokers.json"))
+    read = read_settings({"GRIDFARE_URL": "http://one", "GRIDFARE_KEY": "", "HOME": "/srv/ada"})
+    assert read == BuyerSettings(url="http://one", file=Path("/srv/ada/.config/gridfare/brokers.json"))
     assert read_settings({"XDG_CONFIG_HOME": "/c"}).file == Path("/c/gridfare/brokers.json")
     assert read_settings({"GRIDFARE_BROKERS": "here.json"}).file == Path("here.json")
 
