@@ -19,7 +19,7 @@ from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.settlements import SettlementRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.statements import Invoice
-from contracts.terms.errors import Conflict, MarketError, NotFound, NotSupported, ProcessorFailed
+from contracts.terms.errors import Conflict, MarketError, NotFound, NotSupported, ProcessorFailed, WrongState
 from contracts.terms.money import MICROS_PER_CENT
 
 
@@ -88,10 +88,15 @@ class CollectionDesk:
         return await collector.payment(statement)
 
     async def refund(self, period: int, account_id: str, *, key: str, cents: int) -> None:
-        """Give back part of what an account paid for a period; once a key. Raises NotFound, ProcessorFailed, NotSupported."""
+        """Give back part of what an account paid for a period; once a key.
+
+        Raises NotFound, WrongState when nothing was paid through the processor, ProcessorFailed, NotSupported.
+        """
         collector = self._collector
-        statement, prepaid_cents = await self._statement(period, account_id)
-        state = await collector.collect(statement, prepaid_cents)
+        statement, _ = await self._statement(period, account_id)
+        state = await collector.payment(statement)
+        if not state.invoice_id or not state.paid:
+            raise WrongState("nothing was paid for this statement through the processor, so there is nothing to give back", state=state.status)
         await collector.refund(Refund(id=key, invoice_id=state.invoice_id, cents=cents))
         await collector.catch_up(statement.month_start)
 

@@ -9,7 +9,7 @@ from broker.payments.fake.server import FakeStripe
 from broker.payments.opening import open_fake
 from broker.payments.port import TopUp
 from broker.store.unit_of_work import Sessions
-from contracts.terms.errors import NotFound, ProcessorFailed
+from contracts.terms.errors import NotFound, ProcessorFailed, WrongState
 from tests.broker.paid_market import agrees, balances, close, over_http, paid_market
 from tests.broker.small_market import caller, pass_time
 
@@ -117,6 +117,9 @@ async def test_a_refund_and_a_lost_dispute_of_a_top_up_are_the_balances(sessions
 async def test_part_of_a_payment_is_given_back_once_a_key(sessions: Sessions):
     market, fake = await paid_market(sessions)
     await close(market)
+    with pytest.raises(WrongState, match="nothing was paid"):
+        await market.collection().refund(1, "acct_a", key="r0", cents=100)
+    assert fake.account.all("invoice") == [], "asking for money back must not take any"
     await market.collection().collect(1)
     for _ in range(2):
         await market.collection().refund(1, "acct_a", key="r1", cents=100)
