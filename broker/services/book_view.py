@@ -53,7 +53,7 @@ class BookView(msgspec.Struct, frozen=True, eq=False):
     held         by certification: (O,) whether an offer has it
     access       the different (open_to, closed_to), and `access_code` (O,) which of them an offer has
     kinds        the first offer of each different (hardware, country), and `kind_code` (O,) which of them an offer is like: what work
-                 is worth there, and what moving data there takes, is asked once a kind
+                 is worth there, and what moving data there takes, is asked once a kind; `likeness` has these offers as records
     haystack     (O,) what a text is looked for in, lower case
     """
 
@@ -65,6 +65,7 @@ class BookView(msgspec.Struct, frozen=True, eq=False):
     access: list[tuple[list[str], list[str]]]
     access_code: Codes
     kinds: Codes
+    likeness: list[OfferRecord]
     kind_code: Codes
     haystack: pl.Series
 
@@ -72,11 +73,9 @@ class BookView(msgspec.Struct, frozen=True, eq=False):
         """A column as an array; an unknown figure is NaN."""
         return self.frame[name].to_numpy()
 
-    def record(self, row: int) -> OfferRecord:
-        """One offer as a search by the slow reading takes it."""
-        found = self.frame.row(row, named=True)
-        facts = {name: found[name] for name in OfferRecord.__struct_fields__}
-        return OfferRecord(**facts)
+    def records(self, rows: Codes) -> list[OfferRecord]:
+        """Offers as a search by the slow reading takes them."""
+        return _records(self.frame, rows)
 
 
 def book_view(frame: pl.DataFrame, *, token: int = 0) -> BookView:
@@ -102,6 +101,7 @@ def book_view(frame: pl.DataFrame, *, token: int = 0) -> BookView:
         access=[_access(text or "") for text in access],
         access_code=access_code,
         kinds=kinds,
+        likeness=_records(frame, kinds),
         kind_code=kind_code,
         haystack=frame.select(
             pl.concat_str(
@@ -119,6 +119,10 @@ def updated(view: BookView, rows: pl.DataFrame, *, gone: Collection[str], token:
     replaced = pl.Series([*gone, *rows["offer_id"]], dtype=pl.String())
     kept = view.frame.filter(~pl.col("offer_id").is_in(replaced.implode()))
     return book_view(pl.concat([kept, rows.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())]), token=token)
+
+
+def _records(frame: pl.DataFrame, rows: Codes) -> list[OfferRecord]:
+    return [OfferRecord(**facts) for facts in frame.select(OfferRecord.__struct_fields__)[rows].iter_rows(named=True)]
 
 
 def _coded(column: pl.Series) -> tuple[list[str | None], Codes]:

@@ -6,6 +6,7 @@ fact fails every demand that asks for it.
 """
 
 import base64
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -215,9 +216,9 @@ class OfferService:
             ready_at = _later(now, arrival + math.ceil(3600 * query.hours / worth))
             if way is not None:
                 # The work takes reference_hours ÷ factor accelerator-hours here, and they share the cost of moving the data.
-                transfer = math.ceil(Fraction(query.data_tb) * way.micros_per_tb * worth / reference_hours)
-                with_fee = Fraction(offer.rate_micros * (BASIS_POINTS + self.fee_bps), BASIS_POINTS)
-                all_in = half_up((with_fee + transfer) / worth)
+                transfer = math.ceil(Fraction(query.data_tb) * way.micros_per_tb * worth / reference_hours) if way.micros_per_tb else 0
+                cost = offer.rate_micros * (BASIS_POINTS + self.fee_bps) + transfer * BASIS_POINTS
+                all_in = half_up(cost * worth.denominator, BASIS_POINTS * worth.numerator)
         return Candidate(
             offer=offer,
             factor=worth,
@@ -235,7 +236,13 @@ class OfferService:
         if found is None or reference is None:
             return None
         loss = PORTABILITY_LOSS if stack and stack.lower() != found.vendor.lower() else Decimal(0)
-        return Fraction(factor(found.tflops, reference.tflops, portability_loss=loss))
+        return _exact_factor(found.tflops, reference.tflops, loss)
+
+
+@functools.cache
+def _exact_factor(tflops: int, reference: int, loss: Decimal) -> Fraction:
+    """The factor as an exact fraction; a few classes and losses, asked for in every search."""
+    return Fraction(factor(tflops, reference, portability_loss=loss))
 
 
 def may_see(buyer_country: str | None, open_to: list[str], *, closed_to: list[str]) -> bool:

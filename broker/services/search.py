@@ -19,6 +19,7 @@ from broker.services.offers import (
     EXAMPLES_SHOWN,
     Candidate,
     OfferReader,
+    OfferRecord,
     OfferService,
     may_see,
     read_cursor,
@@ -42,6 +43,8 @@ FACT_OF = {
     "states": "state",
 }
 Ints = npt.NDArray[np.int64]
+# How many demands an offer fails in: there are fewer of them than a byte counts.
+Counts = npt.NDArray[np.uint8]
 Masks = Mapping[str, Bools]
 
 
@@ -86,14 +89,14 @@ class SearchService:
         rtt = await self._reader.latencies(query.place) if query.place else {}
         transfers = await self._reader.transfers(query.data_country) if query.data_country and query.data_tb else None
 
-        def candidate(row: int) -> Candidate:
-            return self._offers.candidate(view.record(row), query, rtt=rtt, transfers=transfers, now=now)
+        def candidates(records: list[OfferRecord]) -> list[Candidate]:
+            return [self._offers.candidate(each, query, rtt=rtt, transfers=transfers, now=now) for each in records]
 
-        weighed = weigh(view, [candidate(int(row)) for row in view.kinds], fee_bps=self._offers.fee_bps)
+        weighed = weigh(view, candidates(view.likeness), fee_bps=self._offers.fee_bps)
         masks = demands(view, query, weighed=weighed, rtt=rtt)
         visible = np.array([may_see(query.buyer_country, opened, closed_to=closed) for opened, closed in view.access], dtype=np.bool_)
         seen = visible[view.access_code] if view.access else np.zeros(0, dtype=np.bool_)
-        failed = np.zeros(len(seen), dtype=np.int64)
+        failed = np.zeros(len(seen), dtype=np.uint8)
         for mask in masks.values():
             failed += ~mask
         found = np.flatnonzero(seen & (failed == 0))
@@ -101,7 +104,7 @@ class SearchService:
         rest = _behind(view, found, key=key, cursor=query.cursor)
         page = _least(rest, key, count=query.limit + 1)
         rates = await self._reader.last_rates(query.tier) if len(page) else {}
-        shown = [candidate(int(row)) for row in page[: query.limit]]
+        shown = candidates(view.records(page[: query.limit]))
         considered = int(seen.sum())
         last = page[query.limit - 1] if len(page) > query.limit else None
         return BookSearch(
@@ -113,7 +116,7 @@ class SearchService:
             offers=[_offer(view, int(row), weighed=weighed, shown=view_of(c, rates, now=now)) for row, c in zip(page, shown, strict=False)],
             next_cursor=None if last is None else write_cursor((int(key[last]), view.frame["offer_id"][int(last)])),
             exclusions=[
-                _exclusion(name, [(view, candidate(int(row)), int(row)) for row in rows], counts=counts)
+                _exclusion(name, [(view, c, int(row)) for row, c in zip(rows, candidates(view.records(rows)), strict=True)], counts=counts)
                 for name, rows, counts in _left_out(masks, seen, failed=failed, weighed=weighed)
             ],
             facets=_facets(view, masks, seen=seen, failed=failed),
@@ -214,7 +217,7 @@ def _least(rows: Ints, key: npt.NDArray[Any], *, count: int) -> Ints:
     return by_id[order]
 
 
-def _left_out(masks: Masks, seen: Bools, *, failed: Ints, weighed: Weighed) -> list[tuple[str, Ints, tuple[int, int, int | None]]]:
+def _left_out(masks: Masks, seen: Bools, *, failed: Counts, weighed: Weighed) -> list[tuple[str, Ints, tuple[int, int, int | None]]]:
     """By reason, the one that leaves out most first: a few examples, and how many, how many it alone, and the least cost of those."""
     rows = []
     for name, mask in masks.items():
@@ -242,18 +245,22 @@ def _exclusion(name: str, examples: list[tuple[BookView, Candidate, int]], *, co
     return Exclusion(reason=name, offers=counts[0], alone=counts[1], best_all_in_micros=counts[2], examples=texts)
 
 
-def _facets(view: BookView, masks: Masks, *, seen: Bools, failed: Ints) -> dict[str, list[FacetValue]]:
+def _facets(view: BookView, masks: Masks, *, seen: Bools, failed: Counts) -> dict[str, list[FacetValue]]:
     """For each facet, how many offers each value would let in while every other demand stands; values that let in none too."""
     facets = {}
+    met = np.flatnonzero(seen & (failed == 0))
     for name, clause in CLAUSE_OF.items():
         mask = masks.get(clause)
-        rest = seen & ((failed == 0) if mask is None else (failed == ~mask))
+        # What meets every other demand: what meets all, and what fails in this one alone.
+        rest = met if mask is None else np.flatnonzero(seen & (failed == (~mask).view(np.uint8)))
         if name == "certifications":
-            counts = [(held, int((rest & has).sum())) for held, has in view.held.items() if (seen & has).any()]
+            counts = [(held, int(has[rest].sum())) for held, has in view.held.items() if (seen & has).any()]
         else:
             fact = FACT_OF[name]
             values, codes = view.values[fact], view.codes[fact]
-            there, let_in = (np.bincount(codes[rows], minlength=len(values)) for rows in (seen, rest))
+            # Every value is somebody's: only where a bar hides offers may one be nobody's.
+            there = np.ones(len(values), dtype=np.bool_) if seen.all() else np.bincount(codes[seen], minlength=len(values)) > 0
+            let_in = np.bincount(codes[rest], minlength=len(values))
             counts = [(value, int(let_in[place])) for place, value in enumerate(values) if value is not None and there[place]]
         facets[name] = [FacetValue(value=value, offers=count) for value, count in sorted(counts)]
     return facets
