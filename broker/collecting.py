@@ -96,7 +96,7 @@ class CollectionDesk:
         statement, _ = await self._statement(period, account_id)
         state = await collector.payment(statement)
         if not state.invoice_id or not state.paid:
-            raise WrongState("nothing was paid for this statement through the processor, so there is nothing to give back", state=state.status)
+            raise WrongState("nothing was paid for this statement through the processor: nothing can be given back", state=state.status)
         await collector.refund(Refund(id=key, invoice_id=state.invoice_id, cents=cents))
         await collector.catch_up(statement.month_start)
 

@@ -236,11 +236,11 @@ class OfferService:
         if found is None or reference is None:
             return None
         loss = PORTABILITY_LOSS if stack and stack.lower() != found.vendor.lower() else Decimal(0)
-        return _exact_factor(found.tflops, reference.tflops, loss)
+        return _exact_factor(found.tflops, reference.tflops, loss=loss)
 
 
 @functools.cache
-def _exact_factor(tflops: int, reference: int, loss: Decimal) -> Fraction:
+def _exact_factor(tflops: int, reference: int, *, loss: Decimal) -> Fraction:
     """The factor as an exact fraction; a few classes and losses, asked for in every search."""
     return Fraction(factor(tflops, reference, portability_loss=loss))
 
