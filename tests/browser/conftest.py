@@ -15,7 +15,7 @@ from granian.server.embed import Server
 from litestar import Litestar
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from broker.serving import free_port
+from broker.serving import any_port
 from tests.web.desk import busy_market
 from tests.web.finance_desk import with_finance
 from web.asgi import site
@@ -40,7 +40,7 @@ def chromium_path() -> str | None:
 @contextmanager
 def served(made: Callable[[], Awaitable[Litestar]]) -> Iterator[str]:
     """The address of a site, made and served as it will be on a loop of its own."""
-    port = free_port("127.0.0.1", 18_500)
+    port = any_port("127.0.0.1")
     ready, started = threading.Event(), []
 
     async def serve() -> None:

@@ -13,7 +13,7 @@ from granian.server.embed import Server
 from litestar import Litestar
 
 from broker.app import Market
-from broker.serving import free_port
+from broker.serving import any_port
 from broker.store.embedded import DATABASE
 from broker.store.engine import open_engine
 from broker.store.unit_of_work import Sessions, open_sessions
@@ -49,7 +49,7 @@ async def _administer(server: str, statement: str) -> None:
 @contextmanager
 def served(make: MakeMarket) -> Iterator[str]:
     """The address of a market's site, while the block runs; what keeps it from starting is raised here."""
-    port = free_port("127.0.0.1", 18_700)
+    port = any_port("127.0.0.1")
     ready, ended = threading.Event(), threading.Event()
     stops: list[asyncio.Event] = []
     faults: list[Exception] = []
