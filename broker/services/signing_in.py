@@ -114,10 +114,7 @@ class SignInService:
             await self._people.fail(subject, at=now)
             await self._people.forget_failures(before=now - FAILURES_KEPT)
             return Entry(fault=WRONG)
-        waits = person.totp_since is not None
-        return Entry(
-            token=await self._open(person, party=await self._first_party(person), proven=not waits, agent=agent), waits_for_code=waits
-        )
+        return await self._begun(person, agent=agent)
 
     async def vouched(self, issuer: str, subject: str, *, email: str, name: str, agent: str) -> Entry:
         """Sign in whom an identity provider vouches for, with an address it has verified; a new person where there is none.
@@ -137,7 +134,7 @@ class SignInService:
             await self._people.know_as(issuer, subject, person_id=person.id)
         else:
             person = await self._people.person(known)
-        return Entry(token=await self._open(person, party=await self._first_party(person), proven=True, agent=agent))
+        return await self._begun(person, agent=agent)
 
     async def connect(self, caller: Caller, *, issuer: str, subject: str) -> None:
         """Let an identity provider's word sign the caller in from now on. Raises Conflict when it means somebody else."""
@@ -235,10 +232,7 @@ class SignInService:
         await self._set_password(person, password)
         await self._people.drop_password_links(person.id)
         await self._people.end_sessions(person.id, at=self._clock.now())
-        waits = person.totp_since is not None
-        return Entry(
-            token=await self._open(person, party=await self._first_party(person), proven=not waits, agent=agent), waits_for_code=waits
-        )
+        return await self._begun(person, agent=agent)
 
     async def second_factor(self, caller: Caller) -> SecondFactor:
         """How the caller's second factor stands."""
@@ -276,6 +270,12 @@ class SignInService:
         await self._people.put_codes(person.id, [])
         await self._note(caller, "second factor off")
         return True
+
+    async def _begun(self, person: Person, *, agent: str) -> Entry:
+        """A session of somebody who has proven one thing; whichever it was, a second factor that is on is asked for as well."""
+        waits = person.totp_since is not None
+        token = await self._open(person, party=await self._first_party(person), proven=not waits, agent=agent)
+        return Entry(token=token, waits_for_code=waits)
 
     async def _made(self, email: str, name: str, *, password: str) -> Person:
         sealed_now = await self._sealed(password, email=email, name=name)

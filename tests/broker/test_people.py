@@ -302,6 +302,20 @@ async def test_an_identity_provider_vouches_and_takes_nobody_over(desk):
     assert (await desk.signing_in.sign_in("ada@example.org", "", agent="")).fault == WRONG
 
 
+async def test_a_second_factor_is_asked_for_whichever_way_one_comes_in(desk):
+    _, ada = await desk.up(ADA)
+    await desk.signing_in.connect(ada, issuer="https://id.example", subject="42")
+    assert not (await desk.signing_in.vouched("https://id.example", "42", email="ada@example.org", name="Ada", agent="")).waits_for_code
+    totp, _ = await desk.second_factor_on(ada)
+    entry = await desk.signing_in.vouched("https://id.example", "42", email="ada@example.org", name="Ada", agent="")
+    assert entry.waits_for_code
+    with pytest.raises(NotSignedIn):
+        await desk.signing_in.caller(entry.token)
+    desk.clock.advance(timedelta(seconds=30))
+    proven = await desk.signing_in.give_code(entry.token, desk.code(totp))
+    assert (await desk.signing_in.caller(proven.token)).person_id == ada.person_id
+
+
 async def test_the_store_keeps_digests_and_acts_for_ever(session: WorkSession):
     desk = Desk(PeopleRepository(session), MemberRepository(session))
     await AccountRepository(session).add_plans({"metered": {"name": "Metered"}})

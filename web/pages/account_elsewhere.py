@@ -18,7 +18,8 @@ from broker.app import Services
 from broker.identity_provider import IdentityProvider, Kept
 from contracts.terms.errors import BadInput, NotFound, NotSignedIn
 from web.i18n import gettext as _
-from web.pages.signing import HOME, NO_STORE, AnyRequest, entered, form, ours, page_person
+from web.pages.account_entry import led_on
+from web.pages.signing import HOME, NO_STORE, AnyRequest, form, ours, page_person
 
 AWAY = "gridfare_away"
 AWAY_SECONDS = 600
@@ -71,7 +72,7 @@ async def let_in(
         return form(request, after=kept.after, person_fault=wrong.message)
     if entry.token is None:
         return form(request, after=kept.after, person_fault=entry.fault, email=vouched.email)
-    return entered(request, entry.token, after=kept.after)
+    return led_on(request, entry, after=kept.after)
 
 
 def _provider(request: AnyRequest) -> IdentityProvider:

@@ -112,7 +112,7 @@ async def sign_in_person(
     entry = await services.signing_in.sign_in(data.email, data.password, agent=_agent(request))
     if entry.token is None:
         return form(request, after=data.after, person_fault=entry.fault, email=data.email)
-    return _on(request, entry, after=data.after)
+    return led_on(request, entry, after=data.after)
 
 
 @get("/sign-in/code", include_in_schema=False, sync_to_thread=False)
@@ -134,7 +134,7 @@ async def give_code(
     if entry.fault:
         context = {"after": ours(data.after), "fault": entry.fault}
         return Template("account_code.html", context=context, status_code=401, headers=NO_STORE)
-    return _on(request, entry, after=data.after)
+    return led_on(request, entry, after=data.after)
 
 
 @get("/invitations/{token:str}", include_in_schema=False)
@@ -184,10 +184,10 @@ async def set_new_password(
     entry = await services.signing_in.set_password(token, data.password, agent=_agent(request))
     if entry.token is None:
         return Template("account_password.html", context={"token": token, "fault": entry.fault}, status_code=400, headers=NO_STORE)
-    return _on(request, entry, after=ACCOUNT)
+    return led_on(request, entry, after=ACCOUNT)
 
 
-def _on(request: AnyRequest, entry: Entry, *, after: str) -> Redirect:
+def led_on(request: AnyRequest, entry: Entry, *, after: str) -> Redirect:
     """Keep the session, and go on: to the code where one is waited for."""
     assert entry.token is not None
     where = "/sign-in/code?" + sign_in_address(ours(after)).partition("?")[2] if entry.waits_for_code else after
