@@ -21,7 +21,7 @@ class FakeBudgets:
     async def drop(self, account_id):
         self.kept.pop(account_id, None)
 
-    async def agreed(self, account_id, month, *, now):
+    async def agreed(self, account_id, span, *, now):
         return 0
 
     async def held(self, account_id):

@@ -83,8 +83,8 @@ class Budgets(Protocol):
         """Take a ceiling away."""
         ...
 
-    async def agreed(self, account_id: str, month: Period, *, now: datetime) -> int:
-        """What slots of leases that begin in a month come to, micros: those of leases in force, and those that are over."""
+    async def agreed(self, account_id: str, span: Period, *, now: datetime) -> int:
+        """What slots of leases that begin in a span come to, micros: those of leases in force, and those that are over."""
         ...
 
     async def held(self, account_id: str) -> int:

@@ -40,9 +40,9 @@ class BudgetRepository:
         """Take a ceiling away."""
         await self._session.execute(delete(BudgetRow).where(col(BudgetRow.account_id) == account_id))
 
-    async def agreed(self, account_id: str, month: Period, *, now: datetime) -> int:
-        """What slots of leases that begin in a month come to, micros: those of leases in force, and those that are over."""
-        bounds = {"account": account_id, "since": month.start, "until": month.end, "now": now}
+    async def agreed(self, account_id: str, span: Period, *, now: datetime) -> int:
+        """What slots of leases that begin in a span come to, micros: those of leases in force, and those that are over."""
+        bounds = {"account": account_id, "since": span.start, "until": span.end, "now": now}
         micros: int = round((await self._session.execute(AGREED, bounds)).scalar_one())
         return micros
 

@@ -3,21 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from broker.store.repositories.budgets import BudgetRepository
 from broker.store.repositories.settlements import ClosedPeriod, SettlementRepository
 from broker.store.rows import PlanRow
 from contracts.periods import PeriodStanding
 from contracts.settlement_book import SettlementBook
 from contracts.terms.hardware import HardwareClass
-
-AHEAD = text("""
-    SELECT coalesce(sum(s.rate_micros * s.quantity * extract(epoch FROM s.slot_end - s.slot_start)::numeric / 3600), 0)
-    FROM lease_slots s JOIN leases l ON l.id = s.lease_id
-    WHERE l.account_id = :account AND s.slot_start >= :since AND s.slot_start < :until
-        AND l.state IN ('awarded', 'provisioning', 'active')""")
+from contracts.terms.time import Period
 
 
 class SpendRepository:
@@ -38,6 +33,4 @@ class SpendRepository:
 
     async def ahead(self, account_id: str, *, since: datetime, until: datetime) -> int:
         """What its lease slots that begin in a span come to at their rates, micros."""
-        found = await self._session.execute(AHEAD, {"account": account_id, "since": since, "until": until})
-        micros: int = round(found.scalar_one())
-        return micros
+        return await BudgetRepository(self._session).agreed(account_id, Period(start=since, end=until), now=since)
