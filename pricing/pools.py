@@ -87,6 +87,12 @@ def gather(book: MarketBook) -> Supply:
     )
 
 
+def room(supply: Supply) -> Ints:
+    """Accelerators (O, T, 3) that one more buyer could have of each offer, by tier: what leases leave of it, and of its pool's tiers."""
+    allowed = np.minimum.accumulate(supply.limits[..., ::-1], axis=2)[..., ::-1]
+    return np.minimum(supply.left[..., None], allowed[supply.pool_of])
+
+
 def by_pool(values: Ints, pool_of: Ints) -> Ints:
     """Sum rows of offers (O, …) into rows of pools (P, …)."""
     total = np.zeros((int(pool_of.max(initial=-1)) + 1, *values.shape[1:]), dtype=np.int64)

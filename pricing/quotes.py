@@ -8,7 +8,7 @@ from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
 from pricing.policy import refusals
 from pricing.policy_facts import bids_of, facts_of, offers_of
-from pricing.pools import gather
+from pricing.pools import gather, room
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +42,11 @@ def standing_offers(book: MarketBook, tier: str, *, last: Mapping[str, int]) -> 
     facts, supply = facts_of(book), gather(book)
     offers = {offer.id: offer for offer in offers_of(book)}
     names = supply.pools["pool"].to_list()
+    throughout = room(supply)[..., TIERS.index(tier)].min(axis=1)
     found = []
     for row, offer_id in enumerate(supply.offer_ids):
         pool = int(supply.pool_of[row])
-        room = min(int(supply.left[row].min()), int(supply.limits[pool, :, TIERS.index(tier) :].min()))
-        if room < bid.width:
+        if throughout[row] < bid.width:
             continue
         if any(refusals(bid, offers[offer_id], facts=facts, slot=slot, tier=tier) for slot in range(book.rules.slots)):
             continue
