@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
+from sqlalchemy import literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col, select
 
 from broker.services.quote_ports import HeldAt
-from broker.store.copying import merge
+from broker.store.copying import copy_out, merge
 from broker.store.repositories.feed import believed
 from broker.store.repositories.resales import AskedSlot, ResaleRepository
 from broker.store.rows import (
@@ -92,6 +93,48 @@ class BookRepository:
         if bid.request.place is not None:
             frames["latency"] = await self._facts(LatencyRow, LATENCY)
         return canonical_book(rules, frames), {row.id: row.version for row in rows}
+
+    async def supply(self, rules: MarketRules, *, now: datetime) -> MarketBook:
+        """The offers for these slots with what leases and open quotes leave of them, and no bids: read by the column, for all at once."""
+        period = Period(rules.start, rules.grid.period(rules.slots - 1).end)
+        offers = await self._offers_at_once(rules.slots)
+        resold = await self._resales.for_sale(offers["offer_id"], period, now=now)
+        frames = {
+            "offers": offers,
+            "bids": BIDS.empty(),
+            "commitments": _on(offers, pl.concat([await self._leased(rules, period), await self._held(rules, HeldAt(now))])),
+            "offer_slots": pl.concat([await self._offer_slots(rules), _resold_slots(rules, offers, resold=resold)]),
+        }
+        if offers["energy_indexed"].any():
+            frames["zones"] = await self._zones(rules)
+        return canonical_book(rules, frames)
+
+    async def _offers_at_once(self, slots: int) -> pl.DataFrame:
+        special = {"offer_id": col(OfferRow.id), "slot_first": literal(0), "slot_end": literal(slots)}
+        columns = [special[name].label(name) if name in special else getattr(OfferRow, name) for name in OFFERS.schema]
+        frame = await copy_out(self._session, select(*columns).where(col(OfferRow.superseded_at).is_(None), believed()))
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in OFFERS.schema.items())
+
+    async def _leased(self, rules: MarketRules, period: Period) -> pl.DataFrame:
+        """Slots of leases that nobody else may have."""
+        facts = (LeaseRow.offer_id, LeaseRow.tier, LeaseSlotRow.slot_start, LeaseSlotRow.quantity)
+        columns = [col(LeaseRow.id).label("lease_id"), *map(col, facts)]
+        statement = (
+            select(*columns)
+            .join(LeaseSlotRow, col(LeaseSlotRow.lease_id) == col(LeaseRow.id))
+            .where(
+                col(LeaseRow.state).in_(HOLDING),
+                col(LeaseSlotRow.slot_start) >= period.start,
+                col(LeaseSlotRow.slot_start) < period.end,
+                col(LeaseSlotRow.quantity) > 0,
+            )
+        )
+        starts = pl.DataFrame(
+            {"slot_start": [rules.grid.period(slot).start for slot in range(rules.slots)], "slot": range(rules.slots)},
+            schema={"slot_start": pl.Datetime("us", "UTC"), "slot": pl.Int64()},
+        )
+        leased = (await copy_out(self._session, statement)).join(starts, on="slot_start")
+        return leased.select(pl.col(name).cast(dtype) for name, dtype in COMMITMENTS.schema.items())
 
     async def _held(self, rules: MarketRules, held: HeldAt) -> pl.DataFrame:
         """What open quotes hold, as if it were leased already."""
