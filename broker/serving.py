@@ -1,4 +1,4 @@
-"""Serving the portal and the API of a market that runs in this process.
+"""Serving the portal and the API of a market that runs in this process, or of its part at one door.
 
 The site stands above the broker, so it is named, not imported, as every application server does.
 """
@@ -12,6 +12,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from broker.app import Market
+from broker.doors import Door, OneDoor
 from contracts.terms.errors import BadInput
 
 SITE = "web.asgi:site"
@@ -53,15 +54,18 @@ def settle_memory() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
-async def serve(market: Market, *, host: str, port: int) -> None:
-    """Serve until cancelled."""
+async def serve(market: Market, *, host: str, port: int, only: Door | None = None) -> None:
+    """Serve until cancelled; with `only`, what belongs to that door and nothing else."""
     module, name = SITE.split(":")
     site = getattr(import_module(module), name)(market)
     settle_memory()
-    server = Server(site, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    answering = site if only is None else OneDoor(site, only)
+    server = Server(answering, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
     serving = asyncio.create_task(server.serve())
     try:
         await asyncio.shield(serving)
     finally:
+        # A server waits for its streams to end before it does.
+        market.watch.close()
         server.stop()  # type: ignore[no-untyped-call]
         await serving

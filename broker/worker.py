@@ -35,7 +35,6 @@ async def keep_promises(market: Market, *, say: Callable[[str], None]) -> None:
     What came in by the API is written down as well.
     """
     async with httpx.AsyncClient() as client:
-        begun = market.clock.now()
         sender = WebhookSender(market.sessions, clock=market.clock, client=client, inside=market.inside)
         while True:
             try:
@@ -43,14 +42,29 @@ async def keep_promises(market: Market, *, say: Callable[[str], None]) -> None:
                     await services.quotes.expire()
                     await services.access.forget_over()
                     await services.keys.write_down()
-                for lease_id in await lose_silent(market.sessions, now=market.clock.now(), listening_since=begun):
-                    say(f"{iso(market.clock.now())}  lease {lease_id} failed: its grid is silent")
                 for lease in await serve_between(market.sessions, market.timetable.over, now=market.clock.now()):
                     say(f"{iso(market.clock.now())}  lease {lease.continues} goes on at {lease.site}")
                 await sender.send_due()
             except MarketError as error:
                 say(f"{iso(market.clock.now())}  {error}; tried again in {PROMISES_EVERY_SECONDS:g} s")
             await asyncio.sleep(PROMISES_EVERY_SECONDS)
+
+
+async def keep_listening(market: Market, *, say: Callable[[str], None], every: float = PROMISES_EVERY_SECONDS) -> None:
+    """Every few seconds, until cancelled: fail the leases of grids that have fallen silent, and write down what came in by the API.
+
+    For the process that takes announcements: only who has listened all the while knows a silence from having been away.
+    """
+    begun = market.clock.now()
+    while True:
+        await asyncio.sleep(every)
+        try:
+            async with market.services() as services:
+                await services.keys.write_down()
+            for lease_id in await lose_silent(market.sessions, now=market.clock.now(), listening_since=begun):
+                say(f"{iso(market.clock.now())}  lease {lease_id} failed: its grid is silent")
+        except MarketError as error:
+            say(f"{iso(market.clock.now())}  {error}; tried again in {every:g} s")
 
 
 def _words(report: CycleReport) -> str:
