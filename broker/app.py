@@ -38,6 +38,7 @@ from broker.services.finance import FinanceService
 from broker.services.keys import KeyService, RequestLog
 from broker.services.leases import LeaseService
 from broker.services.market import MarketService
+from broker.services.market_watch import MarketWatch, Pulse
 from broker.services.members import MemberService
 from broker.services.offers import OfferService
 from broker.services.operators import OperatorService
@@ -126,6 +127,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: WebhookService
     session: WorkSession
 
+    watch: MarketWatch
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -173,6 +175,7 @@ class Market:
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:
+        self.watch = MarketWatch(self._look)
         """The services of one request or task, in one transaction."""
         async with unit_of_work(self.sessions) as work:
             yield self.on(work)
@@ -204,7 +207,7 @@ class Market:
             finance=FinanceService(settlements, journal),
             keys=KeyService(KeyRepository(work), self.requests, clock=self.clock, entropy=os.urandom),
             leases=holding,
-            market=MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval),
+            market=self._market(work),
             members=MemberService(people, members, clock=self.clock, entropy=os.urandom),
             meters=MeterService(MeterRepository(work), leases, clock=self.clock),
             offers=offers,
@@ -227,10 +230,19 @@ class Market:
 
     def _spending(self, work: WorkSession) -> SpendService:
         known, accounts = SpendRepository(work, self.hardware), AccountRepository(work)
+            watch=self.watch,
         return SpendService(known, self.close(), accounts=accounts, clock=self.clock, fee_bps=self.timetable.fee_bps)
 
     def _operators(self, work: WorkSession) -> OperatorService:
         return OperatorService(
+    def _market(self, work: WorkSession) -> MarketService:
+        table = self.timetable
+        return MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval)
+
+    async def _look(self) -> Pulse:
+        async with unit_of_work(self.sessions) as work:
+            return await self._market(work).pulse()
+
             ClearedBookRepository(work), MarketRepository(work), reader=OperatorRepository(work), clock=self.clock, answers=self.answers
         )
 

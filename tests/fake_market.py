@@ -20,6 +20,7 @@ from broker.services.backlog import Backlog
 from broker.services.explanations import ClearedBook, ExplanationService
 from broker.services.market import MarketService, PriceFilter, PriceTotal
 from broker.services.market_views import CycleView, PriceView
+from broker.services.market_watch import MarketWatch, Signs
 from broker.services.offers import OfferRecord, OfferService, TransferRate
 from broker.services.price_history import PriceHistoryService
 from broker.services.replies import ReplyService
@@ -106,6 +107,10 @@ class FakeMarketReader:
     """Cycles 1 and 2 of the shipped world; 0 of them for a market that has not cleared."""
 
     def __init__(self, *, cycles: int = 2) -> None:
+        self.apply(cycles)
+
+    def apply(self, cycles: int) -> None:
+        """Have as many cycles applied."""
         self._cycles = [self._cycle(number) for number in range(cycles, 0, -1)]
 
     def _cycle(self, number: int) -> CycleView:
@@ -133,6 +138,10 @@ class FakeMarketReader:
             if cycle.number == number:
                 return cycle
         raise NotFound(f"there is no cycle {number}", cycle=number)
+
+    async def signs(self) -> Signs:
+        latest = next(iter(self._cycles), None)
+        return Signs(cycle=latest and latest.number, gate_at=latest and latest.gate_at, clearing=False, revision=0)
 
     async def totals(self, cycle_id: str, by: tuple[str, ...], *, hardware: str | None = None) -> list[PriceTotal]:
         prices = priced(int(cycle_id[-1]))
@@ -352,6 +361,8 @@ class FakeMarket:
         clock = FixedClock(now)
         self.orders = FakeOrders()
         books = FakeBooks(self.orders)
+        self.reader = FakeMarketReader(cycles=cycles)
+        market = MarketService(self.reader, clock, currency="USD", gate_interval=GATES_EVERY)
         offers = OfferService(FakeOfferReader(), clock, catalogue=catalogue.hardware_classes(), currency="USD")
         self.desk = Services(
             clock=clock,
@@ -363,7 +374,7 @@ class FakeMarket:
             feeds=FeedDesk(None, clock=clock, hardware=[]),
             finance=FakeFinance(statements),
             leases=FakeLeases(leases, clock),
-            market=MarketService(FakeMarketReader(cycles=cycles), clock, currency="USD", gate_interval=GATES_EVERY),
+            market=market,
             offers=offers,
             operators=fake_operators(cycles, cleared_book, market=FakeMarketReader(cycles=cycles), clock=clock),
             orders=self.orders,
@@ -374,6 +385,7 @@ class FakeMarket:
             replies=ReplyService(FakeReplies(), clock),
             search=fake_search(offers, FakeOfferReader(), clock),
             spending=fake_spending(clock),
+            watch=MarketWatch(market.pulse),
             usage=FakeUsage(),
             session=None,
             **fake_finance(clock),

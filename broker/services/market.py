@@ -36,7 +36,9 @@ from broker.services.market_views import (
     PriceView,
     RegionPrice,
     SlotPrice,
+    gate_mark,
 )
+from broker.services.market_watch import CLEARING, Pulse, Signs
 from broker.services.views import Page
 from contracts.terms.clearing import Certificate
 from contracts.terms.errors import BadInput, NotFound
@@ -98,6 +100,10 @@ class MarketReader(Protocol):
         """One cycle by number. Raises NotFound."""
         ...
 
+    async def signs(self) -> Signs:
+        """What tells that the market has changed, in one question."""
+        ...
+
     async def totals(self, cycle_id: str, by: tuple[str, ...], *, hardware: str | None = None) -> list[PriceTotal]:
         """Prices added up by some of hardware, tier, country and slot_start, in that order."""
         ...
@@ -138,7 +144,7 @@ class MarketService:
             currency=self._currency,
             cycle=latest,
             previous=previous,
-            next_gate_at=self._next_gate(latest, now),
+            next_gate_at=self._next_gate(latest.gate_at if latest else None, now),
             age_seconds=max(0, int((now - applied_at).total_seconds())) if applied_at else None,
             stale=bool(latest and self._gate_interval and now > latest.gate_at + self._gate_interval + GRACE),
             prices=[_class_price(total, latest, previous=rates.get((total.hardware, total.tier))) for total in current if latest],
@@ -147,8 +153,10 @@ class MarketService:
     async def gate(self) -> GateView:
         """The next gate; nothing is scheduled before the first cycle."""
         now = self._clock.now()
-        latest = next(iter(await self._market.cycles(limit=1, applied_only=True)), None)
-        gate_at = self._next_gate(latest, now)
+        newest = next(iter(await self._market.cycles(limit=1)), None)
+        is_done = newest is None or newest.applied_at is not None
+        latest = newest if is_done else next(iter(await self._market.cycles(limit=1, applied_only=True)), None)
+        gate_at = self._next_gate(latest.gate_at if latest else None, now)
         first = gate_at + (latest.start - latest.gate_at) if gate_at and latest else None
         end = first + (latest.end - latest.start) if first and latest else None
         return GateView(
@@ -158,6 +166,20 @@ class MarketService:
             first_slot_at=first,
             last_slot_end=end,
             clock_runs=self._clock.runs,
+            phase="clearing" if newest is not None and newest.status in CLEARING else "open",
+        )
+
+    async def pulse(self) -> Pulse:
+        """The marks of what everybody is shown."""
+        now = self._clock.now()
+        signs = await self._market.signs()
+        gate_at = self._next_gate(signs.gate_at, now)
+        left = int((gate_at - now).total_seconds()) if gate_at and not self._clock.runs else None
+        return Pulse(
+            cycle=str(signs.cycle or 0),
+            gate=gate_mark("clearing" if signs.clearing else "open", gate_at, seconds_left=left),
+            indication="none",
+            book=str(signs.revision),
         )
 
     async def curve(self, hardware: str, slot: datetime | None = None) -> Curve:
@@ -299,11 +321,11 @@ class MarketService:
         totals = await self._market.totals(cycle.cycle_id, ("hardware", "tier"), hardware=hardware) if cycle else []
         return next((total.rate_micros for total in totals if total.tier == tier and total.sold), None)
 
-    def _next_gate(self, latest: CycleView | None, now: datetime) -> datetime | None:
+    def _next_gate(self, latest: datetime | None, now: datetime) -> datetime | None:
         if latest is None or self._gate_interval is None:
             return None
-        passed = max(0, (now - latest.gate_at) // self._gate_interval)
-        return latest.gate_at + (passed + 1) * self._gate_interval
+        passed = max(0, (now - latest) // self._gate_interval)
+        return latest + (passed + 1) * self._gate_interval
 
 
 def _class_price(total: PriceTotal, cycle: CycleView, *, previous: int | None) -> ClassPrice:

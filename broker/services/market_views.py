@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 Side = Literal["supply", "demand"]
+Phase = Literal["open", "clearing"]
 
 
 class CycleView(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +81,7 @@ class GateView(msgspec.Struct, frozen=True, kw_only=True):
     next_gate_at, first_slot_at, last_slot_end  null while no gate is scheduled
     seconds_left                                until the gate, in market time
     clock_runs                                  whether market time passes by itself, second by second
+    phase                                       open: orders go in; clearing: a gate has closed and its cycle is not applied yet
     """
 
     as_of: datetime
@@ -88,6 +90,18 @@ class GateView(msgspec.Struct, frozen=True, kw_only=True):
     first_slot_at: datetime | None
     last_slot_end: datetime | None
     clock_runs: bool
+    phase: Phase = "open"
+
+    @property
+    def mark(self) -> str:
+        """Differs whenever the gate is to be shown anew."""
+        return gate_mark(self.phase, self.next_gate_at, seconds_left=None if self.clock_runs else self.seconds_left)
+
+
+def gate_mark(phase: Phase, next_gate_at: datetime | None, *, seconds_left: int | None) -> str:
+    """The mark of a gate: `seconds_left` only where no page can count them down by itself."""
+    left = "" if seconds_left is None else f" {seconds_left // 60}"
+    return f"{phase} {next_gate_at.isoformat() if next_gate_at else ''}{left}"
 
 
 class CurveStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -93,12 +93,6 @@ async def market_now(
     return Template(name, context=context, headers={"Vary": "HX-Request", "Cache-Control": "no-cache"})
 
 
-@get("/market/gate", include_in_schema=False)
-async def next_gate(services: NamedDependency[Services]) -> Template:
-    """How long until the next gate, in market time: what a page under a clock of its own reads anew."""
-    return Template("_gate.html", context={"gate": await services.market.gate()}, headers={"Cache-Control": "no-cache"})
-
-
 @get("/market/{name:str}", include_in_schema=False)
 async def table(
     name: FromPath[str], services: NamedDependency[Services], *, hardware: Hardware = REFERENCE_CLASS, slot: Slot = None

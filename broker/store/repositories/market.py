@@ -9,8 +9,9 @@ from sqlmodel import col
 
 from broker.services.market import PriceFilter, PriceTotal
 from broker.services.market_views import CycleView, PriceView
+from broker.services.market_watch import CLEARING, Signs
 from broker.store.books import decode_book
-from broker.store.rows import CycleRow, PriceRow
+from broker.store.rows import CycleRow, FeedSessionRow, PriceRow
 from contracts.terms.clearing import Certificate
 from contracts.terms.errors import NotFound
 from contracts.terms.orders import MarketBook
@@ -40,6 +41,19 @@ class MarketRepository:
         if row is None:
             raise NotFound(f"there is no cycle {number}", cycle=number)
         return _cycle(*row)
+
+    async def signs(self) -> Signs:
+        """What tells that the market has changed, in one question."""
+        newest_first = col(CycleRow.number).desc()
+        applied = select(CycleRow).where(col(CycleRow.applied_at).is_not(None)).order_by(newest_first).limit(1)
+        statement = select(
+            applied.with_only_columns(col(CycleRow.number)).scalar_subquery(),
+            applied.with_only_columns(col(CycleRow.gate_at)).scalar_subquery(),
+            select(col(CycleRow.status)).order_by(newest_first).limit(1).scalar_subquery(),
+            select(func.coalesce(func.sum(FeedSessionRow.revision), 0)).scalar_subquery(),
+        )
+        cycle, gate_at, status, revision = (await self._session.execute(statement)).one()
+        return Signs(cycle=cycle, gate_at=gate_at, clearing=status in CLEARING, revision=int(revision))
 
     async def totals(self, cycle_id: str, by: tuple[str, ...], *, hardware: str | None = None) -> list[PriceTotal]:
         """Prices added up by some of hardware, tier, country and slot_start, in that order.

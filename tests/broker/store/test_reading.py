@@ -5,15 +5,16 @@ from datetime import timedelta
 import msgspec
 import polars as pl
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from broker.services.market import PriceFilter
+from broker.services.market_watch import Signs
 from broker.services.replies import RequestKey
 from broker.store.books import encode_book
 from broker.store.repositories.market import MarketRepository
 from broker.store.repositories.offers import OfferSearchRepository
 from broker.store.repositories.replies import ReplyRepository
-from broker.store.rows import AccountRow, CycleRow, LatencyRow, OfferRow, PlanRow, PriceRow, ProviderRow, TransferRow
+from broker.store.rows import AccountRow, CycleRow, FeedSessionRow, LatencyRow, OfferRow, PlanRow, PriceRow, ProviderRow, TransferRow
 from broker.store.unit_of_work import WorkSession
 from broker.world import catalogue
 from contracts.terms.errors import NotFound
@@ -81,6 +82,20 @@ async def test_only_applied_cycles_give_prices(market):
     assert (cycle.gap, cycle.certified, cycle.end) == (0.0, True, DAY + timedelta(hours=24))
     with pytest.raises(NotFound):
         await repository.cycle(9)
+
+
+async def test_what_tells_of_a_change_is_one_question(market):
+    """Cycle 2 is applied, 3 failed; while a fourth is cleared the gate has closed."""
+    connection = await market.connection()
+    statements: list[str] = []
+    event.listen(connection.sync_connection, "before_cursor_execute", lambda *said: statements.append(said[2]))
+    signs = await MarketRepository(market).signs()
+    assert (signs, len(statements)) == (Signs(cycle=2, gate_at=GATE, clearing=False, revision=0), 1)
+    facts = {"gate_at": GATE + timedelta(hours=2), "start": DAY, "slots": 24, "slot_seconds": 3600, "token": 1}
+    market.add(CycleRow(id="cyc_4", number=4, status="clearing", **facts))
+    market.add(FeedSessionRow(provider_id="prv_nebius", revision=7, state=b"{}", trust="verified"))
+    await market.flush()
+    assert await MarketRepository(market).signs() == Signs(cycle=2, gate_at=GATE, clearing=True, revision=7)
 
 
 async def test_a_page_of_prices_begins_after_the_one_before(market):
