@@ -124,10 +124,10 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     signing_in: SignInService
     treasury: Treasury
     usage: UsageService
+    watch: MarketWatch
     webhooks: WebhookService
     session: WorkSession
 
-    watch: MarketWatch
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -172,10 +172,10 @@ class Market:
         self.answers = Answers(timetable.currency)
         self.feeds = FeedDesk(sessions, clock=clock, hardware=hardware)
         self.book = LiveBook(sessions, clock=clock)
+        self.watch = MarketWatch(self._look)
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:
-        self.watch = MarketWatch(self._look)
         """The services of one request or task, in one transaction."""
         async with unit_of_work(self.sessions) as work:
             yield self.on(work)
@@ -224,17 +224,11 @@ class Market:
             spending=self._spending(work),
             treasury=Treasury(self.close(), self.collection(), self.payouts()),
             usage=UsageService(UsageRepository(work), clock=self.clock),
+            watch=self.watch,
             webhooks=WebhookService(WebhookRepository(work), clock=self.clock, entropy=os.urandom, plain=self.inside),
             session=work,
         )
 
-    def _spending(self, work: WorkSession) -> SpendService:
-        known, accounts = SpendRepository(work, self.hardware), AccountRepository(work)
-            watch=self.watch,
-        return SpendService(known, self.close(), accounts=accounts, clock=self.clock, fee_bps=self.timetable.fee_bps)
-
-    def _operators(self, work: WorkSession) -> OperatorService:
-        return OperatorService(
     def _market(self, work: WorkSession) -> MarketService:
         table = self.timetable
         return MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval)
@@ -243,6 +237,12 @@ class Market:
         async with unit_of_work(self.sessions) as work:
             return await self._market(work).pulse()
 
+    def _spending(self, work: WorkSession) -> SpendService:
+        known, accounts = SpendRepository(work, self.hardware), AccountRepository(work)
+        return SpendService(known, self.close(), accounts=accounts, clock=self.clock, fee_bps=self.timetable.fee_bps)
+
+    def _operators(self, work: WorkSession) -> OperatorService:
+        return OperatorService(
             ClearedBookRepository(work), MarketRepository(work), reader=OperatorRepository(work), clock=self.clock, answers=self.answers
         )
 
