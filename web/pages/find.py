@@ -8,7 +8,7 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.plugins.htmx import HTMXRequest
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
 from broker.app import Services
 from broker.services.market_views import OfferView
@@ -20,6 +20,7 @@ from web.i18n import gettext
 from web.pages.alternatives import alternatives
 from web.pages.order_form import Factor, Fields, proposal
 from web.pages.quotes import SLOT_SECONDS, offer_mark
+from web.pages.runs import KINDS, arithmetic, filled_in, run_of
 from web.pages.signing import NO_STORE, marks
 from web.pages.wishes import search_fields, wanted
 from web.pages.words import REASON_FIELDS, REASONS, country_names
@@ -55,13 +56,18 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/find", include_in_schema=False)
-async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Template:
-    """Offers that answer the form, and why the rest do not. A form that cannot be read is shown again with the reason."""
+async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Template | Redirect:
+    """Offers that answer the form, and why the rest do not. A form that cannot be read is shown again with the reason.
+
+    What is to be run, newly said, leads to the address of the same form filled in for it: that is what is shared.
+    """
     fields = {name: [value for value in values if value.strip()] for name, values in request.query_params.dict().items()}
     given = {name: values for name, values in fields.items() if values}
-    fault = None
+    fault, run = None, None
     try:
-        query = wanted(given)
+        if address := filled_in(given):
+            return Redirect(address, status_code=303, headers=NO_STORE)
+        run, query = run_of(given), wanted(given)
         found = await services.search.search(query)
     except (BadInput, msgspec.ValidationError) as error:
         fault = str(error)
@@ -72,6 +78,9 @@ async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Tem
     context = {
         "given": given,
         "wanted": query,
+        "kinds": KINDS,
+        "run": run,
+        "arithmetic": arithmetic(run) if run else [],
         "found": found,
         "fault": fault,
         "excluded": excluded(found, given),

@@ -9,9 +9,10 @@ from contracts.terms.errors import BadInput
 from contracts.terms.money import MICROS, half_up
 from web.i18n import gettext
 from web.pages.order_form import Fields
+from web.pages.runs import RUN_FIELDS
 
 # Fields of a search that its form takes as a person writes them.
-OWN_FIELDS = ("budget", "ready_by")
+OWN_FIELDS = ("budget", "ready_by", *RUN_FIELDS)
 FIELDS = (*OWN_FIELDS, *(name for name in SearchQuery.__struct_fields__ if name not in ("cursor", "rate_max_micros", "ready_by")))
 
 
@@ -20,7 +21,7 @@ def wanted(given: Fields) -> SearchQuery:
 
     `budget` is in currency units; `ready_by` without a zone is UTC, as the form says beside it.
     """
-    fields = {name: list(values) for name, values in given.items()}
+    fields = {name: list(values) for name, values in given.items() if name not in RUN_FIELDS}
     if budget := fields.pop("budget", None):
         fields["rate_max_micros"] = [str(_micros(budget[-1]))]
     if ready_by := fields.pop("ready_by", None):
