@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from broker.services.accounts import PROVIDER
 from broker.store.repositories.resales import ResaleRepository
 from broker.store.repositories.webhooks import WebhookRepository
-from broker.store.rows import FailoverRow, FeedSessionRow, LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
+from broker.store.rows import BidRow, FailoverRow, FeedSessionRow, LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
 from contracts.leasing import Failover
 from contracts.terms.errors import NotFound
 from contracts.terms.leases import IN_FORCE, ClosedBy, Lease, LeaseSlot, LeaseState, move
@@ -66,7 +66,7 @@ class LeaseRepository:
         events = [{"lease_id": id_, "sequence": 0, "state": "awarded", "at": at, "reason": reason} for id_ in sorted(new)]
         if events:
             await self._session.execute(insert(LeaseEventRow).values(events))
-        await self._tell([_notice(lease, 0, move=LeaseMove(lease.id, "awarded", at, reason)) for lease in leases if lease.id in new])
+        await self._tell([notice_of(lease, 0, move=LeaseMove(lease.id, "awarded", at, reason)) for lease in leases if lease.id in new])
         for lease in leases:
             if lease.id in new and lease.id in sold_as and not await self._resales.hand_over(lease, sold_as[lease.id], at=at):
                 await self.move(lease.id, "failed", at=at, reason="its seller has it no more", closed_by="provider")
@@ -127,6 +127,11 @@ class LeaseRepository:
         """What goes on from these leases, elsewhere or longer, by start and id."""
         statement = select(LeaseRow).where(col(LeaseRow.continues).in_(lease_ids))
         return await self._leases(list(await self._session.scalars(statement.order_by(col(LeaseRow.starts_at), col(LeaseRow.id)))))
+
+    async def projects(self, bid_ids: list[str]) -> dict[str, str]:
+        """What these bids, and so their leases, are for: bid → project."""
+        statement = select(BidRow.id, BidRow.project_id).where(col(BidRow.id).in_(bid_ids))
+        return {row.id: row.project_id for row in await self._session.execute(statement)}
 
     async def ends(self, lease_ids: list[str]) -> dict[str, tuple[str, str]]:
         """By whom and why leases were closed, where somebody closed them."""
@@ -205,7 +210,7 @@ class LeaseRepository:
                 lease_id=row.id, sequence=sequence, state=each.to, at=each.at, reason=each.reason, closed_by=each.closed_by
             )
             self._session.add(event)
-            told.append(_notice(row, sequence, move=each))
+            told.append(notice_of(row, sequence, move=each))
         await self._session.flush()
         await self._tell(told)
 
@@ -268,7 +273,8 @@ class LeaseRepository:
         return [_lease(row, slots[row.id]) for row in rows]
 
 
-def _notice(lease: LeaseRow | Lease, sequence: int, *, move: LeaseMove) -> tuple[LeaseRow | Lease, LeaseNotice]:
+def notice_of(lease: LeaseRow | Lease, sequence: int, *, move: LeaseMove) -> tuple[LeaseRow | Lease, LeaseNotice]:
+    """A lease, and one move of it as its provider is told of it."""
     facts = {name: getattr(lease, name) for name in ("site", "hardware", "tier", "accelerators", "starts_at", "ends_at")}
     notice = LeaseNotice(
         lease_id=lease.id,
