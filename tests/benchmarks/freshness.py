@@ -1,20 +1,28 @@
 """How soon what was acknowledged is found, in a broker of its own: `python -m tests.benchmarks.freshness [OFFERS] [RATE] [SECONDS]`.
 
-A broker serves a book of OFFERS by HTTP. Providers change RATE offers a second, in sealed batches; readers search with six demands,
-facets and a sort, fifty times a second; and after each acknowledgement somebody looks for one of the offers it changed, again and again,
-until it is found as it was announced. In the middle all of the book is read anew and swapped in. Times here are the clock's, since waiting
-is what is measured: nothing else may run beside it. The last line is JSON.
+A market of OFFERS is served by its two doors, a process each, on a PostgreSQL that flushes what it commits. At the feed's door ten
+providers change RATE offers a second, in sealed batches. At the market's door readers search with six demands, facets and a sort, fifty
+times a second, begun at a steady pace however long each takes; and a watcher looks every twentieth of a second for one offer of each
+provider, until it is found as it was last acknowledged. In the middle all of the book is read anew and swapped in.
+
+This program is the providers, readers and watcher at once, in one loop. What it sends is packed and signed before the clock starts, so
+that it waits for answers and does little else; how late its own loop is stands beside the figures, and is in them. So is the watcher's
+pace: what is found was there up to a twentieth of a second earlier. Times are the clock's, since waiting is what is measured: nothing
+else may run beside it. Cores are processor seconds a second. The last line is JSON.
 """
 
 import asyncio
 import itertools
+import math
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
@@ -25,6 +33,7 @@ from rich.console import Console
 from broker.app import Market, open_market
 from broker.clock import SystemClock
 from broker.cycle import Timetable
+from broker.doors import Door
 from broker.feeds.desk import FeedDesk
 from broker.feeds.keeping import keep_feeds
 from broker.services.accounts import key_digest
@@ -48,6 +57,7 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 # Rates change all the time here, and that is no reason to keep an offer out.
 TERMS = FeedTerms(updates_per_minute=10**6, updates_burst=10**6, damping=Damping(price=0))
 FEEDS, BATCH, SEARCHES_A_SECOND = 10, 500, 50
+WARMING_SECONDS, WATCHED_EVERY, LATENESS_EVERY = 3.0, 0.05, 0.01
 CLASSES = ("H100-SXM", "H200", "A100-80", "L40S", "MI300X")
 COUNTRIES = ("DE", "FR", "NL", "FI", "US", "CN", "JP", "GB")
 SEARCH = (
@@ -55,15 +65,16 @@ SEARCH = (
 )
 
 
-async def serving(dsn: str, port: int) -> None:
-    """A broker, until it is stopped; its readers get a book read anew every few seconds."""
+async def serving(dsn: str, door: Door, port: int) -> None:
+    """One door of the broker, until it is stopped."""
     hardware = list(hardware_classes().values())
     async with open_market(dsn, clock=SystemClock(), timetable=Timetable(), hardware=hardware) as market:
         market.feeds = FeedDesk(market.sessions, clock=market.clock, hardware=hardware, terms=TERMS)
-        await register(market)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(keep_feeds(market.feeds, say=lambda _: None))
-            tasks.create_task(serve(market, host=HOST, port=port))
+            if door == "feed":
+                await register(market)
+                tasks.create_task(keep_feeds(market.feeds, say=lambda _: None))
+            tasks.create_task(serve(market, host=HOST, port=port, only=door))
 
 
 async def register(market: Market) -> None:
@@ -92,61 +103,100 @@ def an_offer(feed: int, number: int) -> Announce:
     return Announce(offer_id=name, version=1, quantity=8, rate_micros=rate, ttl_seconds=86_400, attributes=attributes)
 
 
+class Batch(msgspec.Struct, frozen=True):
+    """What is sent at a time: the body, how many offers it changes, and the rate its probe has then."""
+
+    body: bytes
+    offers: int
+    rate: int = 0
+
+
 class Feed:
-    """One provider's client: numbers, seals, posts."""
+    """One provider: everything it will say, packed beforehand in order."""
 
-    def __init__(self, client: httpx.AsyncClient, number: int, offers: int) -> None:
-        self._client, self.number, self._offers = client, number, offers
-        self._seq, self._turn = 0, itertools.count()
-
-    async def open(self) -> None:
-        """The whole table, as a snapshot."""
+    def __init__(self, number: int, offers: int, *, batches: int) -> None:
+        self.number = number
+        self.turn = asyncio.Lock()
         now = datetime.now(UTC)
-        said = {offer.offer_id: Said(offer=offer, at=now) for offer in (an_offer(self.number, n) for n in range(self._offers))}
-        spoken = speaker.started(Speaker(provider=f"prv_{self.number}", epoch=1, offers=said), now)
+        said = {offer.offer_id: Said(offer=offer, at=now) for offer in (an_offer(number, n) for n in range(offers))}
+        spoken = speaker.started(Speaker(provider=f"prv_{number}", epoch=1, offers=said), now)
+        self.table = [Batch(b"[" + wire + b"]", 0) for wire in packed(spoken.sent, KEY)]
         self._seq = spoken.speaker.seq
-        for wire in packed(spoken.sent, KEY):
-            await self._post(wire)
+        self.changes = iter([self._change(turn, offers) for turn in range(batches)])
 
-    async def change(self) -> tuple[str, int, float]:
-        """The next rates of some offers, the probe among them: where it is found, its rate, and when that was acknowledged."""
-        turn = next(self._turn)
-        places = [0, *(1 + (turn * BATCH + n) % (self._offers - 1) for n in range(BATCH - 1))]
-        version, rate = turn + 2, 2_000_000 + turn
-        messages: list[Message] = [
-            Price(offer_id=f"ofr_{self.number}_{n}", version=version, rate_micros=rate) for n in dict.fromkeys(places)
-        ]
+    def _change(self, turn: int, offers: int) -> Batch:
+        """The next rates of some offers, the probe among them."""
+        places = dict.fromkeys([0, *(1 + (turn * BATCH + n) % (offers - 1) for n in range(BATCH - 1))])
+        rate = 2_000_000 + turn
+        messages: list[Message] = [Price(offer_id=f"ofr_{self.number}_{n}", version=turn + 2, rate_micros=rate) for n in places]
         said = [Unsigned(provider=f"prv_{self.number}", epoch=1, seq=self._seq + n, message=each) for n, each in enumerate(messages, 1)]
         self._seq += len(said)
         (wire,) = packed(said, KEY)
-        await self._post(wire)
-        return f"probe-{self.number}", rate, time.perf_counter()
-
-    async def _post(self, wire: bytes) -> None:
-        headers = {"Authorization": f"Bearer gf_{self.number}", "Content-Type": "application/json"}
-        answer = await self._client.post("/v1/feed", content=b"[" + wire + b"]", headers=headers)
-        while answer.status_code == httpx.codes.TOO_MANY_REQUESTS:  # the broker is busy, and takes it a little later
-            await asyncio.sleep(0.05)
-            answer = await self._client.post("/v1/feed", content=b"[" + wire + b"]", headers=headers)
-        answer.raise_for_status()
-        codes = [reply.get("code") for reply in answer.json()["replies"]]
-        assert not any(codes), codes
-
-
-async def found(client: httpx.AsyncClient, site: str, rate: int) -> bool:
-    """Whether a search shows the probe as it was announced, or as it was announced since."""
-    answer = await client.get(f"/v1/search?text={site}")
-    answer.raise_for_status()
-    return bool(answer.json()["offers"][0]["offer"]["rate_micros"] >= rate)
+        return Batch(b"[" + wire + b"]", len(said), rate)
 
 
 class Measured(msgspec.Struct):
-    """What was seen: seconds from acknowledged to found, seconds of each search, searches that failed, offers changed."""
+    """What was seen, in seconds: acknowledged to found, sent to acknowledged, each search, how late this loop was; and counts."""
 
     fresh: list[float] = []
+    taken: list[float] = []
     searches: list[float] = []
+    late: list[float] = []
     failed: int = 0
     changed: int = 0
+    awaited: dict[str, list[tuple[int, float]]] = {}
+
+
+class Client:
+    """Providers at one door, readers and a watcher at the other."""
+
+    def __init__(self, feed: httpx.AsyncClient, market: httpx.AsyncClient) -> None:
+        self._feed, self._market = feed, market
+        self.seen = Measured()
+
+    async def post(self, feed: Feed, batch: Batch) -> None:
+        """Send a batch, and expect from its acknowledgement on that it is found."""
+        headers = {"Authorization": f"Bearer gf_{feed.number}", "Content-Type": "application/json"}
+        began = time.perf_counter()
+        answer = await self._feed.post("/v1/feed", content=batch.body, headers=headers)
+        while answer.status_code == httpx.codes.TOO_MANY_REQUESTS:  # the broker is busy, and takes it a little later
+            await asyncio.sleep(0.05)
+            answer = await self._feed.post("/v1/feed", content=batch.body, headers=headers)
+        at = time.perf_counter()
+        answer.raise_for_status()
+        codes = [reply.get("code") for reply in answer.json()["replies"]]
+        assert not any(codes), codes
+        if batch.offers:
+            self.seen.taken.append(at - began)
+            self.seen.changed += batch.offers
+            self.seen.awaited.setdefault(f"probe-{feed.number}", []).append((batch.rate, at))
+
+    async def search(self) -> None:
+        """What a reader asks."""
+        began = time.perf_counter()
+        answer = await self._market.get(f"/v1/search?{SEARCH}")
+        self.seen.searches.append(time.perf_counter() - began)
+        self.seen.failed += answer.status_code != 200
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Look for every probe again and again, until it is told to stop and nothing is awaited any more."""
+        while not stop.is_set() or any(self.seen.awaited.values()):
+            await asyncio.sleep(WATCHED_EVERY)
+            answer = await self._market.get("/v1/search?text=probe-")
+            answer.raise_for_status()
+            now = time.perf_counter()
+            for each in answer.json()["offers"]:
+                site, rate = each["offer"]["site"], each["offer"]["rate_micros"]
+                awaited = self.seen.awaited.get(site, [])
+                self.seen.fresh += [now - at for wanted, at in awaited if wanted <= rate]
+                self.seen.awaited[site] = [(wanted, at) for wanted, at in awaited if wanted > rate]
+
+    async def keep_time(self, stop: asyncio.Event) -> None:
+        """Note how late this loop comes back."""
+        while not stop.is_set():
+            began = time.perf_counter()
+            await asyncio.sleep(LATENESS_EVERY)
+            self.seen.late.append(time.perf_counter() - began - LATENESS_EVERY)
 
 
 async def every(seconds: float, until: float, act: Callable[[], Awaitable[None]]) -> None:
@@ -162,64 +212,100 @@ async def every(seconds: float, until: float, act: Callable[[], Awaitable[None]]
     await asyncio.gather(*running)
 
 
-async def measure(client: httpx.AsyncClient, feeds: list[Feed], *, rate: int, seconds: float) -> Measured:
-    """Change, search and look, all at once."""
-    seen, turns = Measured(), itertools.cycle(feeds)
-    locks = {feed.number: asyncio.Lock() for feed in feeds}
+async def measure(client: Client, feeds: list[Feed], *, rate: int, seconds: float) -> Measured:
+    """Change, search and watch, all at once; what was seen of this alone."""
+    client.seen = seen = Measured()
+    turns, stop = itertools.cycle(feeds), asyncio.Event()
 
     async def change() -> None:
         feed = next(turns)
-        async with locks[feed.number]:
-            site, asked, at = await feed.change()
-        seen.changed += BATCH
-        while not await found(client, site, asked):  # noqa: ASYNC110  # another process, which nobody can be told of
-            await asyncio.sleep(0.02)
-        seen.fresh.append(time.perf_counter() - at)
-
-    async def search() -> None:
-        began = time.perf_counter()
-        answer = await client.get(f"/v1/search?{SEARCH}")
-        seen.searches.append(time.perf_counter() - began)
-        seen.failed += answer.status_code != 200
+        async with feed.turn:
+            await client.post(feed, next(feed.changes))
 
     until = time.perf_counter() + seconds
-    await asyncio.gather(every(BATCH / rate, until, change), every(1 / SEARCHES_A_SECOND, until, search))
+    beside = [asyncio.ensure_future(each) for each in (client.watch(stop), client.keep_time(stop))]
+    await asyncio.gather(every(BATCH / rate, until, change), every(1 / SEARCHES_A_SECOND, until, client.search))
+    stop.set()
+    await asyncio.gather(*beside)
     return seen
 
 
 async def main(offers: int, rate: int, *, seconds: float) -> dict[str, float]:
-    """Every figure, in seconds but for counts."""
-    with tempfile.TemporaryDirectory() as folder, EmbeddedServer(Path(folder) / "postgres", durable=False) as server:
+    """Every figure, in seconds but for counts and cores."""
+    batches = math.ceil((seconds + WARMING_SECONDS) * rate / BATCH / FEEDS) + 1
+    feeds = [Feed(n, offers // FEEDS, batches=batches) for n in range(FEEDS)]
+    with tempfile.TemporaryDirectory() as folder, EmbeddedServer(Path(folder) / "postgres") as server:
         await upgrade(server.dsn)
-        port = any_port(HOST)
-        command = (sys.executable, "-m", "tests.benchmarks.freshness", "serve", server.dsn, str(port))
-        broker = await asyncio.create_subprocess_exec(*command)
-        limits = httpx.Limits(max_connections=200)
-        try:
-            async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=60, limits=limits) as client:
-                await answering(client)
-                feeds = [Feed(client, n, offers // FEEDS) for n in range(FEEDS)]
-                for feed in feeds:
-                    await feed.open()
-                await measure(client, feeds, rate=rate, seconds=min(seconds, 3.0))
-                seen = await measure(client, feeds, rate=rate, seconds=seconds)
-        finally:
-            broker.terminate()
-            await broker.wait()
+        async with doors(server.dsn) as (feed_door, market_door):
+            client = Client(feed_door.client, market_door.client)
+            for feed in feeds:
+                for batch in feed.table:
+                    await client.post(feed, batch)
+            await client.search()  # the first of all compiles what every search runs
+            await measure(client, feeds, rate=rate, seconds=min(seconds, WARMING_SECONDS))
+            watched = {"feed": feed_door.pid, "market": market_door.pid, "store": server.pid or 0}
+            before = {name: processor_seconds(pid) for name, pid in watched.items()}
+            began = time.perf_counter()
+            seen = await measure(client, feeds, rate=rate, seconds=seconds)
+            lasted = time.perf_counter() - began
+            cores = {f"{name}_cores": (processor_seconds(pid) - before[name]) / lasted for name, pid in watched.items()}
     return {
         "cpu_seconds": time.process_time(),
-        "fresh_p50": float(np.median(seen.fresh)),
-        "fresh_p99": float(np.quantile(seen.fresh, 0.99)),
-        "search_p50": float(np.median(seen.searches)),
-        "search_p99": float(np.quantile(seen.searches, 0.99)),
+        **quantiles("fresh", seen.fresh),
+        **quantiles("search", seen.searches),
+        **quantiles("taken", seen.taken),
+        **quantiles("late", seen.late),
         "failed": float(seen.failed),
         "changed_a_second": seen.changed / seconds,
         "searches_a_second": len(seen.searches) / seconds,
+        **cores,
     }
 
 
+def quantiles(name: str, seconds: list[float]) -> dict[str, float]:
+    """The middle and the slowest hundredth."""
+    return {f"{name}_p50": float(np.median(seconds)), f"{name}_p99": float(np.quantile(seconds, 0.99))}
+
+
+def processor_seconds(pid: int) -> float:
+    """Seconds of processor a process has spent, with those of its children, gone or there."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    spent = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return spent + sum(processor_seconds(int(child)) for child in children)
+
+
+class Opened(NamedTuple):
+    """A door that answers: its process, and a client of it."""
+
+    pid: int
+    client: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def doors(dsn: str) -> AsyncIterator[tuple[Opened, Opened]]:
+    """Both doors of a broker, answering; they are closed at the end."""
+    async with AsyncExitStack() as stack:
+        feed, market = [await stack.enter_async_context(opened(dsn, door)) for door in ("feed", "market")]
+        yield feed, market
+
+
+@asynccontextmanager
+async def opened(dsn: str, door: str) -> AsyncIterator[Opened]:
+    """One door in a process of its own. Raises httpx.ConnectError when it does not answer within a minute."""
+    port = any_port(HOST)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.benchmarks.freshness", "serve", dsn, door, str(port))
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=60, limits=httpx.Limits(max_connections=200)) as client:
+            await answering(client)
+            yield Opened(process.pid, client)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
 async def answering(client: httpx.AsyncClient) -> None:
-    """Wait until the broker answers. Raises httpx.ConnectError when it does not within a minute."""
+    """Wait until a door answers. Raises httpx.ConnectError when it does not within a minute."""
     for attempt in range(600):
         try:
             await client.get("/healthz")
@@ -233,7 +319,7 @@ async def answering(client: httpx.AsyncClient) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        asyncio.run(serving(sys.argv[2], int(sys.argv[3])))
+        asyncio.run(serving(sys.argv[2], "feed" if sys.argv[3] == "feed" else "market", int(sys.argv[4])))
     else:
         words = (*sys.argv[1:], *("100000", "5000", "20")[len(sys.argv) - 1 :])
         figures: dict[str, Any] = asyncio.run(main(int(words[0]), int(words[1]), seconds=float(words[2])))
