@@ -35,6 +35,7 @@ from broker.services.corrections import CorrectionService
 from broker.services.disputes import DisputeService
 from broker.services.explanations import ExplanationService
 from broker.services.finance import FinanceService
+from broker.services.indication import Indications
 from broker.services.keys import KeyService, RequestLog
 from broker.services.leases import LeaseService
 from broker.services.market import MarketService
@@ -172,6 +173,7 @@ class Market:
         self.answers = Answers(timetable.currency)
         self.feeds = FeedDesk(sessions, clock=clock, hardware=hardware)
         self.book = LiveBook(sessions, clock=clock)
+        self.indications = Indications(timetable.currency)
         self.watch = MarketWatch(self._look)
 
     @asynccontextmanager
@@ -230,8 +232,8 @@ class Market:
         )
 
     def _market(self, work: WorkSession) -> MarketService:
-        table = self.timetable
-        return MarketService(MarketRepository(work), self.clock, currency=table.currency, gate_interval=table.gate_interval)
+        table, reader = self.timetable, MarketRepository(work)
+        return MarketService(reader, self.clock, currency=table.currency, gate_interval=table.gate_interval, indications=self.indications)
 
     async def _look(self) -> Pulse:
         async with unit_of_work(self.sessions) as work:

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
 from broker.app import Services
+from broker.services.indication import Indication
 from broker.services.market import PriceFilter
 from broker.services.market_views import (
     CertificateView,
@@ -52,6 +53,15 @@ class MarketController(Controller):
     async def now(self, services: NamedDependency[Services]) -> MarketNow:
         """Headline price of every hardware class and tier, its change, its age, and when the next gate closes."""
         return await services.market.now()
+
+    @get("/indication", operation_id="GetIndication", summary="Indicative prices", sync_to_thread=False)
+    def indication(self, services: NamedDependency[Services]) -> Indication:
+        """What the next gate would clear at if it closed when this was worked out: prices nobody is bound by, to the cent.
+
+        A class and tier is told where at least three buyers would win some of it, and anew only when the orders of nobody or of at
+        least three buyers have changed.
+        """
+        return services.market.indication()
 
     @get("/curve", operation_id="GetCurve", summary="Supply and demand")
     async def curve(self, services: NamedDependency[Services], hardware: Hardware, *, slot: Slot = None) -> Curve:

@@ -13,6 +13,7 @@ from broker.services.budgets import BudgetRequest, BudgetView
 from broker.services.disputes import DisputeRequest, DisputeView, Evidence
 from broker.services.explanations import BidExplanation
 from broker.services.finance_views import Done, TopUpRequest, TopUpView
+from broker.services.indication import Indication
 from broker.services.market import PriceFilter
 from broker.services.market_views import (
     CertificateView,
@@ -52,6 +53,11 @@ def search_offers(query: OfferQuery) -> Call[OfferSearch]:
 def get_market_now() -> Call[MarketNow]:
     """The price of every class and tier at the last gate, and when the next one closes."""
     return Call(operation="GetMarketNow", method="GET", path="/v1/market/now", answer=MarketNow)
+
+
+def get_indication() -> Call[Indication]:
+    """What the next gate would clear at if it closed now: prices nobody is bound by."""
+    return Call(operation="GetIndication", method="GET", path="/v1/market/indication", answer=Indication)
 
 
 def get_curve(hardware: str, slot: datetime | None = None) -> Call[Curve]:

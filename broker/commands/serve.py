@@ -19,6 +19,7 @@ from broker.feeds.keeping import keep_feeds
 from broker.files.archive import UsageArchive
 from broker.files.settlement import read_seller
 from broker.identity_provider import IdentityProvider
+from broker.indicating import keep_indicating
 from broker.payments.opening import open_stripe
 from broker.services.signing_in import SignUpTerms
 from broker.serving import free_port, serve
@@ -89,7 +90,7 @@ def tasks_at(only: Door | None, market: Market, *, worker: Executor, say: Callab
     """What runs by itself beside the answering: each of these in one process of a market, since two would only wait for each other."""
     tasks: list[Coroutine[Any, Any, None]] = []
     if only != "feed":
-        tasks += [keep_gates(market, worker, say=say), keep_promises(market, say=say)]
+        tasks += [keep_gates(market, worker, say=say), keep_promises(market, say=say), keep_indicating(market, worker, say=say)]
     if only != "market":
         tasks += [keep_feeds(market.feeds, say=say), keep_listening(market, say=say)]
     return tasks

@@ -20,6 +20,7 @@ from broker.demo.quoting import take_a_quote
 from broker.demo.stages import CLOSE_DELAY, FIRST_MONTH, DemoMarket, WorldReport, catalogue, demo_clock, demo_timetable
 from broker.demo.story import Story, Teller, summary
 from broker.files.artefacts import write_artefacts
+from broker.indicating import keep_indicating
 from broker.services.signing_in import SignUpTerms
 from broker.serving import free_port, serve
 from broker.settings import Settings
@@ -43,6 +44,8 @@ HOUR = timedelta(hours=1)
 HEADLINES = 3
 READING_SECONDS = 60
 TELLING_SECONDS = 1.0
+# Market hours pass in seconds here, so what the next gate would clear at is looked at more often.
+INDICATING_SECONDS = 10.0
 # Market hours pass in seconds here, so a quote stands until the next gate: a person can read it before it is over.
 QUOTES = QuotePolicy(lifetime=timedelta(days=1))
 # What somebody who signs up at the demo may owe: enough to buy an hour of a small cluster and see what follows.
@@ -217,6 +220,7 @@ async def _keep_trading(run: tuple[DemoMarket, DemoMoney], settings: Settings, *
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_trade(demo, plan, money=money, console=console))
         tasks.create_task(_keep_telling(demo.market))
+        tasks.create_task(keep_indicating(demo.market, demo.worker, say=console.print, every=INDICATING_SECONDS))
         tasks.create_task(serve(demo.market, host=settings.host, port=port))
 
 

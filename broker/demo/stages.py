@@ -79,6 +79,7 @@ class DemoMarket:
     def __init__(self, market: Market, clock: SimulatedClock, worker: Executor, *, feed: str) -> None:
         self.market = market
         self.clock = clock
+        self.worker = worker
         self.address = feed
         self.day = shipped_book(FIRST_SLOT)
         self._fed = FedGrid(market, self.day.offers, address=feed)

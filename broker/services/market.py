@@ -12,6 +12,7 @@ import msgspec
 import polars as pl
 
 from broker.clock import Clock
+from broker.services.indication import Indication, Indications
 from broker.services.market_past import (
     CYCLES_LOOKED_AT,
     DAY,
@@ -124,11 +125,20 @@ class MarketReader(Protocol):
 class MarketService:
     """Reading the market."""
 
-    def __init__(self, market: MarketReader, clock: Clock, *, currency: str, gate_interval: timedelta | None) -> None:
+    def __init__(
+        self,
+        market: MarketReader,
+        clock: Clock,
+        *,
+        currency: str,
+        gate_interval: timedelta | None,
+        indications: Indications | None = None,
+    ) -> None:
         self._market = market
         self._clock = clock
         self._currency = currency
         self._gate_interval = gate_interval
+        self._indications = indications or Indications(currency)
 
     async def now(self) -> MarketNow:
         """Headline prices of the last applied cycle, against the cycle before."""
@@ -169,6 +179,10 @@ class MarketService:
             phase="clearing" if newest is not None and newest.status in CLEARING else "open",
         )
 
+    def indication(self) -> Indication:
+        """What the next gate would clear at if it closed now; nothing while that may not be told."""
+        return self._indications.at(self._clock.now())
+
     async def pulse(self) -> Pulse:
         """The marks of what everybody is shown."""
         now = self._clock.now()
@@ -178,7 +192,7 @@ class MarketService:
         return Pulse(
             cycle=str(signs.cycle or 0),
             gate=gate_mark("clearing" if signs.clearing else "open", gate_at, seconds_left=left),
-            indication="none",
+            indication=self._indications.at(now).mark,
             book=str(signs.revision),
         )
 

@@ -107,8 +107,8 @@ async def test_what_came_in_at_the_feeds_door_is_written_down_there(sessions: Se
 @pytest.mark.parametrize(
     ("only", "kept"),
     [
-        (None, {"keep_gates", "keep_promises", "keep_feeds", "keep_listening"}),
-        ("market", {"keep_gates", "keep_promises"}),
+        (None, {"keep_gates", "keep_promises", "keep_indicating", "keep_feeds", "keep_listening"}),
+        ("market", {"keep_gates", "keep_promises", "keep_indicating"}),
         ("feed", {"keep_feeds", "keep_listening"}),
     ],
 )

@@ -64,6 +64,11 @@ class BidRepository:
         statement = select(BidRow).where(col(BidRow.status) == "open", col(BidRow.window_end) <= moment)
         return [_bid(row) for row in await self._session.scalars(statement.order_by(col(BidRow.id)))]
 
+    async def withdrawn(self, bid_ids: list[str]) -> list[str]:
+        """Which of these bids their buyers took back, by id."""
+        statement = select(BidRow.id).where(col(BidRow.id).in_(bid_ids), col(BidRow.status) == "withdrawn")
+        return list(await self._session.scalars(statement.order_by(col(BidRow.id))))
+
     async def replace(self, bid: Bid) -> None:
         """Write what may change of a bid: status and hours_left."""
         changed = {"status": bid.status, "hours_left": bid.hours_left}
