@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from multiprocessing import get_context
 
 import msgspec
@@ -23,6 +24,7 @@ from broker.feeds.book import LiveBook
 from broker.feeds.desk import FeedDesk
 from broker.files.archive import UsageArchive
 from broker.identity_provider import IdentityProvider
+from broker.listening import Happenings
 from broker.payments.collector import Collector
 from broker.payments.port import Processor
 from broker.payments.stored import StoredLedger
@@ -45,6 +47,7 @@ from broker.services.offers import OfferService
 from broker.services.operators import OperatorService
 from broker.services.orders import Holds, OrderService
 from broker.services.price_history import PriceHistoryService
+from broker.services.projects import ProjectService
 from broker.services.providers import Answers, ProviderService
 from broker.services.quote_ports import QuoteRules
 from broker.services.quotes import QuoteService
@@ -65,6 +68,7 @@ from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.budgets import BudgetRepository
 from broker.store.repositories.cleared_books import ClearedBookRepository
 from broker.store.repositories.grants import GrantRepository
+from broker.store.repositories.happenings import HappeningReader
 from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.keys import KeyRepository
 from broker.store.repositories.leases import LeaseRepository
@@ -74,6 +78,7 @@ from broker.store.repositories.offers import OfferSearchRepository
 from broker.store.repositories.operator_desk import OperatorRepository
 from broker.store.repositories.people import PeopleRepository
 from broker.store.repositories.price_history import PriceHistoryRepository
+from broker.store.repositories.projects import ProjectRepository
 from broker.store.repositories.provider_desk import ProviderRepository
 from broker.store.repositories.quotes import QuoteRepository
 from broker.store.repositories.reconciling import MeterRepository, ReconciliationRepository
@@ -89,6 +94,7 @@ from contracts.payout_runs import PayoutPolicy
 from contracts.terms.hardware import HardwareClass
 from contracts.terms.ids import fresh_id
 from contracts.terms.quotes import QuotePolicy
+from contracts.webhooks import Message
 
 PR_SET_PDEATHSIG = 1
 
@@ -106,6 +112,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     explanations: ExplanationService
     feeds: FeedDesk
     finance: FinanceService
+    happenings: Happenings
     keys: KeyService
     leases: LeaseService
     market: MarketService
@@ -115,6 +122,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     operators: OperatorService
     orders: OrderService
     prices: PriceHistoryService
+    projects: ProjectService
     providers: ProviderService
     quotes: QuoteService
     receivables: ReceivableService
@@ -175,6 +183,7 @@ class Market:
         self.book = LiveBook(sessions, clock=clock)
         self.indications = Indications(timetable.currency)
         self.watch = MarketWatch(self._look)
+        self.happenings = Happenings(self._happened, clock=clock)
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:
@@ -189,8 +198,10 @@ class Market:
         acts, settlements = ActRepository(work), SettlementRepository(work)
         corrections = CorrectionService(acts, journal, clock=self.clock)
         disputes = DisputeService(acts, settlements, closes=settlements, corrections=corrections, clock=self.clock)
-        budgets = BudgetService(BudgetRepository(work), accounts, clock=self.clock)
-        holds = Holds(journal, GrantRepository(work, self.hardware), budgets)
+        known = ProjectRepository(work)
+        projects = ProjectService(known, accounts, members=members, clock=self.clock, entropy=os.urandom)
+        budgets = BudgetService(BudgetRepository(work), accounts, projects=known, clock=self.clock)
+        holds = Holds(journal, GrantRepository(work, self.hardware), budgets, projects)
         orders = OrderService(accounts, BidRepository(work), holds=holds, clock=self.clock, entropy=os.urandom)
         quotes = QuoteRepository(work)
         holding = LeaseService(leases, ResaleService(ResaleRepository(work), quotes, clock=self.clock), clock=self.clock)
@@ -207,6 +218,7 @@ class Market:
             explanations=ExplanationService(BidRepository(work), ClearedBookRepository(work)),
             feeds=self.feeds,
             finance=FinanceService(settlements, journal),
+            happenings=self.happenings,
             keys=KeyService(KeyRepository(work), self.requests, clock=self.clock, entropy=os.urandom),
             leases=holding,
             market=self._market(work),
@@ -216,6 +228,7 @@ class Market:
             operators=self._operators(work),
             orders=orders,
             prices=PriceHistoryService(PriceHistoryRepository(work), clock=self.clock, currency=table.currency),
+            projects=projects,
             providers=self._providers(work),
             quotes=QuoteService(quotes, orders=orders, leases=holding, rules=self._quote_rules(), clock=self.clock),
             receivables=ReceivableService(acts, journal, disputes=disputes, clock=self.clock),
@@ -238,6 +251,10 @@ class Market:
     async def _look(self) -> Pulse:
         async with unit_of_work(self.sessions) as work:
             return await self._market(work).pulse()
+
+    async def _happened(self, since: datetime, owners: frozenset[str]) -> list[Message]:
+        async with unit_of_work(self.sessions) as work:
+            return await HappeningReader(work).since(since, owners, now=self.clock.now())
 
     def _spending(self, work: WorkSession) -> SpendService:
         known, accounts = SpendRepository(work, self.hardware), AccountRepository(work)

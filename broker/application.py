@@ -24,6 +24,7 @@ from broker.api.paying import DisputeController, PrepaidController, ReadingContr
 from broker.api.price_history import PriceHistoryController
 from broker.api.problems import answer, refusal_of
 from broker.api.provider import ProviderController
+from broker.api.projects import ProjectController
 from broker.api.queries import provide_offer_query, provide_price_filter, provide_search_query
 from broker.api.quotes import QuoteController
 from broker.api.search import SearchController
@@ -62,6 +63,7 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     BudgetController,
     UsageController,
     FeedController,
+    ProjectController,
     ProviderController,
     OperatorController,
     QuarantineController,

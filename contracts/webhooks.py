@@ -19,6 +19,7 @@ KINDS = (
     "lease.failed",
     "lease.reclaimed",
     "lease.released",
+    "budget.reached",
 )
 DeliveryState = Literal["waiting", "delivered", "given_up"]
 # After each try that failed; after the last one a message is given up, and may be replayed.
@@ -50,6 +51,24 @@ class LeaseNotice(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
 
 
+class BudgetNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """That what is agreed and held has reached a share of a month's budget, of a project or of the whole account.
+
+    percent         the share, of those that were to be warned of
+    project_id      null for the account's own budget; `project` is its name
+    """
+
+    project_id: str | None
+    project: str | None
+    month_start: datetime
+    percent: int
+    used_percent: int
+    limit_micros: int
+    agreed_micros: int
+    held_micros: int
+    currency: str
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to tell one party. `body` is what is sent and signed, byte for byte, however often."""
 
@@ -65,6 +84,13 @@ def lease_message(owner: str, notice: LeaseNotice, *, part_id: str) -> Message:
     kind = f"lease.{notice.state}"
     body = msgspec.json.encode({"type": kind, "timestamp": iso(notice.at), "data": notice})
     return Message(id=derived_id("msg", part_id, notice.sequence, owner), owner=owner, kind=kind, at=notice.at, body=body)
+
+
+def budget_message(owner: str, notice: BudgetNotice, *, set_at: datetime, at: datetime) -> Message:
+    """A share of a budget that was reached. Its id derives from budget, month and share: told once, until the budget is set anew."""
+    body = msgspec.json.encode({"type": "budget.reached", "timestamp": iso(at), "data": notice})
+    told = derived_id("msg", owner, notice.project_id or "", iso(notice.month_start), notice.percent, iso(set_at))
+    return Message(id=told, owner=owner, kind="budget.reached", at=at, body=body)
 
 
 def wanted(kinds: list[str], kind: str) -> bool:

@@ -15,6 +15,7 @@ from broker.app import Services
 from broker.clock import FixedClock
 from broker.feeds.desk import FeedDesk
 from broker.identity_provider import IdentityProvider
+from broker.listening import Happenings
 from broker.services.accounts import AccountService, key_digest, require
 from broker.services.backlog import Backlog
 from broker.services.explanations import ClearedBook, ExplanationService
@@ -33,6 +34,7 @@ from contracts.terms.bids import BidRequest
 from contracts.terms.clearing import Certificate, Check, Clearing
 from contracts.terms.errors import CreditExceeded, NotFound
 from contracts.terms.orders import MarketBook
+from contracts.webhooks import Message
 from pricing.clearing import clear
 from tests.fake_access import FakeAccess
 from tests.fake_budgets import fake_budgets
@@ -40,7 +42,7 @@ from tests.fake_finance import fake_finance
 from tests.fake_history import FakeHistory
 from tests.fake_leases import FakeLeases
 from tests.fake_operator import fake_operators
-from tests.fake_people import fake_people
+from tests.fake_people import FakePeople, fake_people
 from tests.fake_provider import PROVIDER, fake_providers
 from tests.fake_quotes import FakeQuotes
 from tests.fake_search import fake_search
@@ -349,6 +351,10 @@ class FakeFinance:
         return {"USD": 0}
 
 
+async def _nothing_happens(since: datetime, owners: frozenset[str]) -> list[Message]:
+    return []
+
+
 class FakeMarket:
     """`services()` like the real market's, on the fakes."""
 
@@ -359,7 +365,7 @@ class FakeMarket:
         self, *, cycles: int = 2, now: datetime = NOW, leases: Sequence[LeaseView] = (), statements: Sequence[StatementView] = ()
     ) -> None:
         clock = FixedClock(now)
-        self.orders = FakeOrders()
+        self.orders, people = FakeOrders(), FakePeople()
         books = FakeBooks(self.orders)
         self.reader = FakeMarketReader(cycles=cycles)
         market = MarketService(self.reader, clock, currency="USD", gate_interval=GATES_EVERY)
@@ -369,10 +375,10 @@ class FakeMarket:
             access=FakeAccess(leases, clock),
             accounts=AccountService(FakeAccounts()),
             backlog=Backlog(),
-            budgets=fake_budgets(clock),
             explanations=ExplanationService(books, books),
             feeds=FeedDesk(None, clock=clock, hardware=[]),
             finance=FakeFinance(statements),
+            happenings=Happenings(_nothing_happens, clock=clock),
             leases=FakeLeases(leases, clock),
             market=market,
             offers=offers,
@@ -389,7 +395,8 @@ class FakeMarket:
             watch=MarketWatch(market.pulse),
             session=None,
             **fake_finance(clock),
-            **fake_people(clock),
+            **fake_budgets(clock, people),
+            **fake_people(clock, people),
         )
 
     @asynccontextmanager

@@ -12,9 +12,8 @@ from contracts.terms.errors import NotFound
 from contracts.terms.ids import derived_id
 
 
-def fake_people(clock) -> dict[str, Any]:
+def fake_people(clock, people: "FakePeople") -> dict[str, Any]:
     """The services of people on one store."""
-    people = FakePeople()
     return {
         "members": MemberService(people, people, clock=clock, entropy=os.urandom),
         "keys": KeyService(people, RequestLog(), clock=clock, entropy=os.urandom),

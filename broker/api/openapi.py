@@ -18,7 +18,9 @@ from broker.api.problems import MEDIA_TYPE
 from broker.api.queries import QUERIES
 from broker.api.usage import JSON, MSGPACK, NDJSON, REPORTS_MAX
 from broker.services.access_views import Progress
+from broker.services.budgets import BudgetRequest
 from broker.services.leases import Failure, Reclaim
+from broker.services.projects import ProjectMembers, ProjectRequest
 from broker.services.usage_views import UsageReport
 from broker.services.webhooks import EndpointRequest
 from contracts.feed.messages import Envelope
@@ -41,7 +43,20 @@ REFUSALS = {
     "500": "A bug of ours; nothing was changed",
     "503": "Not ready",
 }
-STRICT = (BidRequest, EndpointRequest, Extension, Failure, Progress, QuoteRequest, Reclaim, ResaleRequest, UsageReport)
+STRICT = (
+    BidRequest,
+    BudgetRequest,
+    EndpointRequest,
+    Extension,
+    Failure,
+    Progress,
+    ProjectMembers,
+    ProjectRequest,
+    QuoteRequest,
+    Reclaim,
+    ResaleRequest,
+    UsageReport,
+)
 Document = dict[str, Any]
 
 

@@ -27,6 +27,7 @@ from broker.services.market_views import (
     SlotPrice,
 )
 from broker.services.price_history import PriceHistory
+from broker.services.projects import ProjectMembers, ProjectRequest, ProjectView
 from broker.services.quotes import QuoteView
 from broker.services.receivables import ReadingRequest
 from broker.services.search_views import BookSearch, SearchQuery
@@ -214,14 +215,53 @@ def get_spend() -> Call[SpendView]:
     return Call(operation="GetSpend", method="GET", path="/v1/spend", answer=SpendView)
 
 
-def get_budget() -> Call[BudgetView]:
-    """The most you may agree to in a month, and how this month stands against it."""
-    return Call(operation="GetBudget", method="GET", path="/v1/budget", answer=BudgetView)
+def get_budget(project: str | None = None) -> Call[BudgetView]:
+    """The most you (or one of your projects) may agree to in a month, and how this month stands against it."""
+    return Call(operation="GetBudget", method="GET", path="/v1/budget", answer=BudgetView, query=pairs(project=project))
 
 
 def set_budget(request: BudgetRequest) -> Call[BudgetView]:
     """Set that ceiling, or take it away."""
     return Call(operation="SetBudget", method="POST", path="/v1/budget", answer=BudgetView, body=request)
+
+
+def list_projects() -> Call[Page[ProjectView]]:
+    """What you buy for, archived projects too."""
+    return Call(operation="ListProjects", method="GET", path="/v1/projects", answer=Page[ProjectView])
+
+
+def add_project(request: ProjectRequest) -> Call[ProjectView]:
+    """Make a project, to be named by bids and quotes."""
+    return Call(operation="AddProject", method="POST", path="/v1/projects", answer=ProjectView, body=request)
+
+
+def get_project(project: str) -> Call[ProjectView]:
+    """One project, by id or name."""
+    return Call(operation="GetProject", method="GET", path="/v1/projects/{project}", answer=ProjectView, at={"project": project})
+
+
+def rename_project(project: str, request: ProjectRequest) -> Call[ProjectView]:
+    """Call a project something else."""
+    path, at = "/v1/projects/{project}/rename", {"project": project}
+    return Call(operation="RenameProject", method="POST", path=path, answer=ProjectView, at=at, body=request)
+
+
+def archive_project(project: str) -> Call[ProjectView]:
+    """Buy nothing more for a project."""
+    path, at = "/v1/projects/{project}/archive", {"project": project}
+    return Call(operation="ArchiveProject", method="POST", path=path, answer=ProjectView, at=at)
+
+
+def restore_project(project: str) -> Call[ProjectView]:
+    """Buy for an archived project again."""
+    path, at = "/v1/projects/{project}/restore", {"project": project}
+    return Call(operation="RestoreProject", method="POST", path=path, answer=ProjectView, at=at)
+
+
+def set_project_members(project: str, request: ProjectMembers) -> Call[ProjectView]:
+    """Say who may buy for a project beside owners."""
+    path, at = "/v1/projects/{project}/members", {"project": project}
+    return Call(operation="SetProjectMembers", method="POST", path=path, answer=ProjectView, at=at, body=request)
 
 
 def get_statement(period: int) -> Call[StatementView]:

@@ -11,7 +11,22 @@ from rich.console import Console
 from rich.markup import escape
 
 from broker.client import Gridfare, calls
-from broker.commands.buying import Json, Kept, Url, Yes, agreed, market_at, money, plain_table, rate, say_json, terminal, when
+from broker.commands.buying import (
+    Json,
+    Kept,
+    Project,
+    Url,
+    Yes,
+    agreed,
+    bought_for,
+    market_at,
+    money,
+    plain_table,
+    rate,
+    say_json,
+    terminal,
+    when,
+)
 from broker.commands.demands import read_demands
 from broker.services.explanations import BidExplanation
 from broker.services.market_views import MarketNow
@@ -49,6 +64,7 @@ def bid_command(
     url: Url = None,
     profile: Kept = None,
     json: Json = False,
+    project: Project = None,
 ) -> None:
     """Bid for the next gate: accelerators at once, accelerator-hours in all, a window, and the most a reference hour may cost.
 
@@ -56,7 +72,7 @@ def bid_command(
 
     Example: gridfare bid hardware=H100-SXM width=8 hours=24 limit_spot=2.40 countries=FR --within 12
 
-    Example: gridfare bid --file bid.json --yes --json
+    Example: gridfare bid --file bid.json --yes --json --project night
 
     Example: gridfare bid --explain bid_01
     """
@@ -75,7 +91,7 @@ def bid_command(
             told = market.send(calls.explain_bid(explain))
             say_json(told) if json else _explain(told, console)
         else:
-            _enter(market, wants or [], file=file, within=within, answer=(yes, json))
+            _enter(market, bought_for(wants, project), file=file, within=within, answer=(yes, json))
 
 
 def _enter(market: Gridfare, wants: list[str], *, file: Path | None, within: float, answer: tuple[bool, bool]) -> None:

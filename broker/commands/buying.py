@@ -27,6 +27,7 @@ Url = Annotated[
 ]
 Kept = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="A broker kept by `gridfare login`, by its name.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer with what the broker said, as JSON.")]
+Project = Annotated[str | None, typer.Option("--project", metavar="NAME", help="Whose spend it is, by name or id; else the default's.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before money moves.")]
 
 
@@ -107,3 +108,8 @@ def lease_line(lease: LeaseView) -> str:
     quantity = max((slot.quantity for slot in lease.slots), default=0)
     span = f"{when(lease.starts_at)} to {when(lease.ends_at)}"
     return f"{lease.lease_id}: {quantity:,} {lease.hardware} ({lease.tier}) at {lease.site}, {span}, {lease.state}"
+
+
+def bought_for(wants: list[str] | None, project: str | None) -> list[str]:
+    """What is wanted, and for which project, as demands."""
+    return [*(wants or []), *([f"project={project}"] if project is not None else [])]

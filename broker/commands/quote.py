@@ -7,7 +7,23 @@ from rich.console import Console
 from rich.markup import escape
 
 from broker.client import Gridfare, calls
-from broker.commands.buying import Json, Kept, Url, Yes, agreed, lease_line, market_at, money, plain_table, rate, say_json, terminal, when
+from broker.commands.buying import (
+    Json,
+    Kept,
+    Project,
+    Url,
+    Yes,
+    agreed,
+    bought_for,
+    lease_line,
+    market_at,
+    money,
+    plain_table,
+    rate,
+    say_json,
+    terminal,
+    when,
+)
 from broker.commands.demands import read_demands
 from broker.services.quotes import QuoteView
 from contracts.terms.errors import BadInput
@@ -39,6 +55,7 @@ def quote_command(
     url: Url = None,
     profile: Kept = None,
     json: Json = False,
+    project: Project = None,
 ) -> None:
     """Ask for a firm rate: so many accelerators for so many hours, of one offer or of the cheapest that will do.
 
@@ -61,7 +78,7 @@ def quote_command(
         elif take is not None:
             settle_quote(market, market.send(calls.get_quote(take)), yes=yes, json=json)
         else:
-            asked = read_demands(wants or [], QuoteRequest, example=EXAMPLE)
+            asked = read_demands(bought_for(wants, project), QuoteRequest, example=EXAMPLE)
             quote = market.send(calls.request_quote(asked))
             if accept:
                 settle_quote(market, quote, yes=yes, json=json)

@@ -17,7 +17,7 @@ from contracts.terms.time import SlotGrid
 
 RETURN_PER_MILLE = 350
 LIMIT_SWING_PERCENT = 12
-SHARED = set(BidRequest.__struct_fields__) - {"window_start", "window_end", "hardware"}
+SHARED = set(BidRequest.__struct_fields__) - {"window_start", "window_end", "hardware", "project"}
 
 
 def first_bids(book: MarketBook) -> list[Bid]:

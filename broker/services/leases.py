@@ -167,13 +167,14 @@ class LeaseService:
         ids = [lease.id for lease in (*leases, *(part for each in parts.values() for part in each))]
         delivered, ends = await self._leases.delivered(ids), await self._leases.ends(ids)
         resales = await self._resale.views(ids)
+        projects = await self._leases.projects([lease.bid_id for lease in leases])
         views = []
         for lease in leases:
             each = [lease, *parts.get(lease.id, [])]
             offered = [resale for part in each for resale in resales.get(part.id, [])]
             kept = [part for part in each if not any(resale.released for resale in resales.get(part.id, []))]
             view = _view(each, kept=kept, delivered=delivered, ends=ends)
-            views.append(msgspec.structs.replace(view, resales=offered))
+            views.append(msgspec.structs.replace(view, resales=offered, project_id=projects[lease.bid_id]))
         return views
 
 

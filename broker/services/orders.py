@@ -9,9 +9,10 @@ import msgspec
 from broker.clock import Clock
 from broker.services.accounts import require
 from broker.services.ports import Accounts, BidOutcome, Bids, Journal
+from broker.services.projects import Wish
 from broker.services.views import BidView, Caller, CreditView, Page
 from contracts.holds import Hold
-from contracts.terms.accounts import Account
+from contracts.terms.accounts import DEFAULT_PROJECT, Account
 from contracts.terms.bids import Bid, BidRequest
 from contracts.terms.errors import CreditExceeded, NotFound, WindowClosed, WrongState
 from contracts.terms.ids import fresh_id
@@ -35,19 +36,32 @@ class Grants(Protocol):
 
 
 class Budgets(Protocol):
-    """The most an account may agree to in a month."""
+    """The most an account, and each of its projects, may agree to in a month."""
 
-    async def check(self, account: Account, amount_micros: int) -> None:
+    async def check(self, account: Account, amount_micros: int, *, project_id: str) -> None:
         """Raises BudgetExceeded."""
+        ...
+
+    async def warn(self, account: Account, *, project_id: str) -> None:
+        """Tell of the shares that were reached."""
+        ...
+
+
+class Projects(Protocol):
+    """What orders are for."""
+
+    async def bought_for(self, wish: Wish, caller: Caller) -> Wish:
+        """The wish with its project by id. Raises NotFound, WrongState, NotPermitted."""
         ...
 
 
 class Holds(msgspec.Struct, frozen=True):
-    """Where orders hold what they may take: money in the journal, computing of grants; and what an account has set itself."""
+    """Where orders hold what they may take: money in the journal, computing of grants; what an account has set itself, and its projects."""
 
     journal: Journal
     grants: Grants
     budgets: Budgets
+    projects: Projects
 
 
 class OrderService:
@@ -59,12 +73,17 @@ class OrderService:
         self._journal = holds.journal
         self._grants = holds.grants
         self._budgets = holds.budgets
+        self._projects = holds.projects
         self._clock = clock
         self._entropy = entropy
 
     async def submit(self, request: BidRequest, caller: Caller) -> BidView:
-        """Enter a bid for the next gate and hold its worst case. Raises WindowClosed, CreditExceeded or BudgetExceeded."""
+        """Enter a bid for the next gate and hold its worst case.
+
+        Raises WindowClosed, CreditExceeded or BudgetExceeded, and what `bought_for` does.
+        """
         require(caller, "bids:write")
+        request = await self.bought_for(request, caller)
         bid = Bid(
             id=fresh_id("bid", self._entropy(16)),
             account_id=caller.account_id,
@@ -86,15 +105,16 @@ class OrderService:
             raise WindowClosed("the bid's window has passed", window_end=bid.request.window_end.isoformat(), now=now.isoformat())
         account = await self._accounts.lock(bid.account_id)
         hold = worst_case(bid, event="entered")
-        await self._check_credit(account, hold.amount_micros)
+        await self._check_credit(account, hold.amount_micros, bid=bid)
         await self._bids.add(bid)
         await self._journal.add_many(hold.entries(account, now))
         await self._grants.hold_bid(bid, event="entered", at=now)
+        await self._budgets.warn(account, project_id=_project(bid))
 
     async def take(self, bid: Bid, *, event: str, cost_micros: int) -> None:
         """Keep a bid that is filled as it comes, and hold what it costs. Raises CreditExceeded, GrantExceeded."""
         account = await self._accounts.lock(bid.account_id)
-        await self._check_credit(account, cost_micros)
+        await self._check_credit(account, cost_micros, bid=bid)
         await self._bids.add(bid)
         hold = Hold(kind="award_hold", bid_id=bid.id, event=event, amount_micros=cost_micros)
         await self._journal.add_many(hold.entries(account, self._clock.now()))
@@ -102,8 +122,17 @@ class OrderService:
 
     async def afford(self, bid: Bid, amount_micros: int) -> None:
         """Lock a bid's account until the transaction ends. Raises CreditExceeded, GrantExceeded when it may not have so much more."""
-        await self._check_credit(await self._accounts.lock(bid.account_id), amount_micros)
+        await self._check_credit(await self._accounts.lock(bid.account_id), amount_micros, bid=bid)
         await self._grants.check(_whole(bid))
+
+    async def bought_for(self, wish: Wish, caller: Caller) -> Wish:
+        """A wish with its project by id. Raises NotFound, WrongState for an archived one, NotPermitted for who may not buy for it."""
+        return await self._projects.bought_for(wish, caller)
+
+    async def leased(self, bid: Bid) -> None:
+        """Say that a bid that was taken is a lease now: what its account has agreed to counts it."""
+        account = await self._accounts.account(bid.account_id)
+        await self._budgets.warn(account, project_id=_project(bid))
 
     async def withdraw(self, bid_id: str, caller: Caller) -> BidView:
         """Take a bid out of the book; what it was awarded stays awarded. Raises NotFound or WrongState."""
@@ -137,8 +166,8 @@ class OrderService:
             raise NotFound(f"no bid has the id {bid_id}", bid_id=bid_id)
         return bid
 
-    async def _check_credit(self, account: Account, amount_micros: int) -> None:
-        await self._budgets.check(account, amount_micros)
+    async def _check_credit(self, account: Account, amount_micros: int, *, bid: Bid) -> None:
+        await self._budgets.check(account, amount_micros, project_id=_project(bid))
         free = (await self._credit(account)).free_micros
         if amount_micros > free:
             raise CreditExceeded(
@@ -172,6 +201,7 @@ class OrderService:
                 currency=accounts[bid.account_id].currency,
                 reason=_reason(bid, outcomes.get(bid.id)),
                 request=bid.request,
+                project_id=_project(bid),
             )
             for bid in bids
         ]
@@ -181,6 +211,10 @@ def _reason(bid: Bid, outcome: BidOutcome | None) -> str:
     if outcome is not None:
         return outcome.reason
     return "waits for the next gate" if bid.status == "open" else "taken as a quote" if bid.status == "filled" else bid.status
+
+
+def _project(bid: Bid) -> str:
+    return bid.request.project or DEFAULT_PROJECT
 
 
 def _whole(bid: Bid) -> Bid:

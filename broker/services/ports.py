@@ -128,6 +128,10 @@ class Leases(Protocol):
         """What goes on from these leases, elsewhere or longer, by start and id."""
         ...
 
+    async def projects(self, bid_ids: list[str]) -> dict[str, str]:
+        """What these bids, and so their leases, are for: bid → project."""
+        ...
+
     async def ends(self, lease_ids: list[str]) -> dict[str, tuple[str, str]]:
         """By whom and why leases were closed, where somebody closed them."""
         ...

@@ -34,6 +34,7 @@ class QuoteView(msgspec.Struct, frozen=True, kw_only=True):
     worst_case         rate, quantity, period and the most it can cost, in one line
     lease_id           what it became, once accepted
     """
+    project_id         whose spend it would be
 
     quote_id: str
     state: str
@@ -55,6 +56,7 @@ class QuoteView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     lease_id: str | None = None
 
+    project_id: str = DEFAULT_PROJECT
 
 class QuoteService:
     """What a buyer may do between gates."""
@@ -74,6 +76,7 @@ class QuoteService:
         """
         require(caller, "bids:write")
         now = self._clock.now()
+        request = await self._orders.bought_for(request, caller)
         span = _span(request, self._rules, now=now)
         place = await self._place(request)
         hardware = [place.hardware] if place else request.hardware
@@ -104,6 +107,7 @@ class QuoteService:
         await self._orders.take(bid_of(quote), event=quote.id, cost_micros=quote.worst_case_micros)
         await self._leases.begin(lease, reason="taken as a quote")
         await self._quotes.close(msgspec.structs.replace(quote, state="accepted"))
+        await self._orders.leased(bid_of(quote))
         return await self._leases.lease(lease.id, caller)
 
     async def extend(self, lease_id: str, hours: float, *, caller: Caller) -> QuoteView:
@@ -289,3 +293,4 @@ def _view(quote: Quote, *, now: datetime | None = None) -> QuoteView:
         lease_id=lease_of(quote).id if state == "accepted" else None,
         **facts,
     )
+        project_id=quote.request.project or DEFAULT_PROJECT,

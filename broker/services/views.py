@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from contracts.terms.accounts import DEFAULT_PROJECT
 from contracts.terms.bids import BidRequest
 from contracts.terms.errors import Fact
 from contracts.terms.leases import LeaseSlot
@@ -23,6 +24,7 @@ class BidView(msgspec.Struct, frozen=True, kw_only=True):
     status       open, filled, partial, expired or withdrawn
     hold_micros  what is held against the account's credit while the bid is open
     reason       why the last clearing gave nothing or not all
+    project_id   whose spend it is
     """
 
     bid_id: str
@@ -35,6 +37,7 @@ class BidView(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     reason: str
     request: BidRequest
+    project_id: str = DEFAULT_PROJECT
 
 
 class CreditView(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +96,7 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     closed_by  whose doing its end was: owner, provider or network; null while it runs, and when it ran to its end
     parts      ids under which it goes on elsewhere after a failure, or longer: what providers report usage on
     resales    what its holder offered on, oldest first; what was sold is no slot of the lease any more
+    project_id whose spend it is: its bid's
     """
 
     lease_id: str
@@ -111,6 +115,7 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     close_reason: str | None = None
     parts: list[str] = []
     resales: list[ResaleView] = []
+    project_id: str = DEFAULT_PROJECT
 
 
 def slot_views(slots: Iterable[LeaseSlot]) -> list[LeaseSlotView]:

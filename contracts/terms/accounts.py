@@ -1,4 +1,4 @@
-"""The parties: buyers' accounts and provider grids."""
+"""The parties: buyers' accounts, their projects, and provider grids."""
 
 from datetime import datetime
 
@@ -36,6 +36,26 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.credit_limit_micros < 0:
             raise ValueError(f"account {self.id}: credit_limit_micros may not be negative, was {self.credit_limit_micros}")
+
+
+DEFAULT_PROJECT = "default"
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account buys for, so that its spend can be told apart. A bid, a quote and a lease belong to one.
+
+    id           `default` of the one every account has: what is bought for nothing in particular
+    name         unique in its account, whatever its capitals
+    archived_at  since when nothing more is bought for it; what was bought stays its own
+    members      ids of the people who may buy for it, beside owners; None: whoever may buy for the account
+    """
+
+    id: str
+    account_id: str
+    name: str
+    created_at: datetime | None = None
+    archived_at: datetime | None = None
+    members: frozenset[str] | None = None
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):

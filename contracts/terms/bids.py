@@ -26,6 +26,7 @@ class BidRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     window_start    first instant the work may run; window_end is exclusive
     hardware        class → reference hours one accelerator-hour of it is worth (1 for the class itself)
     limit_*_micros  the most per reference hour, all-in, at that QoS tier; absent: the tier is not wanted
+    project         whose spend it is, by id or name; absent: the account's default one. No market looks at it
     """
 
     width: int
@@ -53,6 +54,7 @@ class BidRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     data_tb: float = 0.0
     data_country: str | None = None
     carbon_micros_per_kg: int = 0
+    project: str | None = None
 
     def __post_init__(self) -> None:
         if self.width < 1:

@@ -22,6 +22,7 @@ PREFIXES = {
     "msg": "webhook message",
     "ofr": "offer",
     "prs": "person",
+    "prj": "project",
     "prv": "provider",
     "quo": "quote",
     "ses": "session",

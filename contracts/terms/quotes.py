@@ -33,6 +33,7 @@ class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     offer_id       the offer to have it from; absent: any that meets the rest
     offer_version  the version of it that was seen: another one is refused, and said to be
     hardware       classes that would do; needed without an offer
+    project        whose spend it is, by id or name; absent: the account's default one
     """
 
     accelerators: int
@@ -56,6 +57,7 @@ class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     latitude: float | None = None
     longitude: float | None = None
     distance_km_max: float | None = None
+    project: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.accelerators <= ACCELERATORS_MAX:
@@ -77,7 +79,7 @@ class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def _texts(self) -> list[str]:
         lists = (self.hardware, self.countries, self.subdivisions, self.operator_countries, self.countries_denied)
-        more = (self.certifications, self.chip_origins_denied, [self.offer_id or "", self.place or ""])
+        more = (self.certifications, self.chip_origins_denied, [self.offer_id or "", self.place or "", self.project or ""])
         return [text for each in (*lists, *more) for text in each]
 
     def as_bid(self, span: Period, hardware: list[str], *, limit_micros: int = RATE_MAX) -> BidRequest:
@@ -105,6 +107,7 @@ class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             latitude=self.latitude,
             longitude=self.longitude,
             distance_km_max=self.distance_km_max,
+            project=self.project,
         )
 
 

@@ -49,9 +49,9 @@ async def test_a_budget_warns_is_taken_away_and_is_not_everybodys_to_set(session
         with pytest.raises(NotPermitted):
             await services.budgets.put(BudgetRequest(limit_micros=1), A)
         held = (await services.orders.submit(request(), A)).hold_micros
-        view = await services.budgets.put(BudgetRequest(limit_micros=held * 2, alert_percent=50), OWNER)
+        view = await services.budgets.put(BudgetRequest(limit_micros=held * 2, alert_percents=(50,)), OWNER)
         assert (view.used_percent, view.warns) == (50, True)
-        assert not (await services.budgets.put(BudgetRequest(limit_micros=held * 2, alert_percent=51), OWNER)).warns
+        assert not (await services.budgets.put(BudgetRequest(limit_micros=held * 2, alert_percents=(51,)), OWNER)).warns
         assert (await services.budgets.put(BudgetRequest(limit_micros=0), OWNER)).used_percent == 100
         with pytest.raises(BudgetExceeded):
             await services.orders.submit(request(), A)
@@ -81,7 +81,7 @@ async def test_many_bids_at_once_never_hold_more_than_the_budget(sessions: Sessi
     assert 0 <= (view.left_micros or 0) < 100 * USD
 
 
-@pytest.mark.parametrize("facts", [{"limit_micros": -1}, {"limit_micros": 10**18 + 1}, {"limit_micros": 1, "alert_percent": 0}])
+@pytest.mark.parametrize("facts", [{"limit_micros": -1}, {"limit_micros": 10**18 + 1}, {"limit_micros": 1, "alert_percents": (0,)}])
 async def test_what_is_no_ceiling_is_refused(facts):
     with pytest.raises(ValueError, match="must be"):
         BudgetRequest(**facts)

@@ -291,4 +291,4 @@ def test_tries_come_ever_later_and_end():
     assert [at - now for _, at in waits[:-1]] == sorted(WAITS)
     assert after_try(1, 200, now=now)[0] == "delivered"
     assert after_try(1, 410, now=now)[0] == "given_up"
-    assert {kind.split(".")[0] for kind in KINDS} == {"lease"}
+    assert {kind.split(".")[0] for kind in KINDS} == {"budget", "lease"}

@@ -6,7 +6,7 @@ from litestar.testing import TestClient
 from tests.fake_market import KEY, FakeMarket
 from tests.web.test_people import hidden
 from web.asgi import site
-from web.pages.spend import _micros, _percent
+from web.pages.spend import _micros, _percents
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def test_a_budget_is_set_seen_and_taken_away(client):
 
 
 @pytest.mark.parametrize(
-    ("limit", "alert"), [("much", "80"), ("-1", "80"), ("NaN", "80"), ("1e30", "80"), ("5", "0"), ("5", "x"), ("5", "101")]
+    ("limit", "alert"),
+    [("much", "80"), ("-1", "80"), ("NaN", "80"), ("1e30", "80"), ("5", "0"), ("5", "x"), ("5", "101"), ("5", "1,2,3,4,5,6")],
 )
 def test_what_is_no_budget_changes_nothing_and_says_what_would_do(client, limit, alert):
     answer = put(client, limit, alert)
@@ -49,4 +50,4 @@ def test_another_sites_form_sets_nothing(client):
 
 
 def test_what_a_person_types_is_read_exactly():
-    assert (_micros("1,234.567891"), _micros(" "), _percent(" 75 ")) == (1_234_567_891, None, 75)
+    assert (_micros("1,234.567891"), _micros(" "), _percents(" 75, 90 ")) == (1_234_567_891, None, (75, 90))

@@ -12,7 +12,8 @@ from litestar.params import Body
 from litestar.response import Redirect, Template
 
 from broker.app import Services
-from broker.services.budgets import ALERT_PERCENT, LIMIT_MAX, SCOPE, BudgetRequest, BudgetView
+from broker.services.budgets import ALERT_PERCENTS, ALERTS_MAX, LIMIT_MAX, BudgetRequest, BudgetView
+from broker.services.projects import SCOPE
 from broker.services.spend_views import PlanComparison, SpendPart, SpendView
 from contracts.terms.errors import BadInput
 from web.formats import money, month
@@ -70,7 +71,7 @@ async def set_budget(
     caller = await page_caller(request, services)
     sent = FormMarks(token=data.token, once=data.once)
     key = act_key(request, caller, sent=sent, content=f"{data.limit}\n{data.alert}".encode())
-    wanted = BudgetRequest(limit_micros=_micros(data.limit), alert_percent=_percent(data.alert))
+    wanted = BudgetRequest(limit_micros=_micros(data.limit), alert_percents=_percents(data.alert))
     await services.replies.once(lambda: services.budgets.put(wanted, caller), BudgetView, request=key)
     return Redirect("/spend#budget", status_code=303)
 
@@ -135,9 +136,9 @@ def _micros(text: str) -> int | None:
     return int(amount * 10**6)
 
 
-def _percent(text: str) -> int:
-    if not text.strip():
-        return ALERT_PERCENT
-    if not (text.strip().isascii() and text.strip().isdigit() and 1 <= int(text.strip()[:4]) <= 100):
-        raise BadInput(gettext("warn from 1 to 100 per cent on"), column="alert", found=text[:40], would_do="80")
-    return int(text)
+def _percents(text: str) -> tuple[int, ...]:
+    """Shares as a person types them, parted by commas; the usual ones for nothing. Raises BadInput."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if len(words) > ALERTS_MAX or not all(word.isascii() and word.isdigit() and 1 <= int(word[:4]) <= 100 for word in words):
+        raise BadInput(gettext("warn from 1 to 100 per cent on"), column="alert", found=text[:40], would_do="50, 80")
+    return tuple(int(word) for word in words) or ALERT_PERCENTS

@@ -10,6 +10,7 @@ from sqlmodel import col, select
 
 from broker.services.ports import BidOutcome
 from broker.store.rows import BidRow, CycleRow, OutcomeRow
+from contracts.terms.accounts import DEFAULT_PROJECT
 from contracts.terms.bids import Bid, BidRequest
 from contracts.terms.errors import NotFound
 
@@ -96,6 +97,7 @@ def _row(bid: Bid) -> BidRow:
     return BidRow(
         id=bid.id,
         account_id=bid.account_id,
+        project_id=bid.request.project or DEFAULT_PROJECT,
         entered_at=bid.entered_at,
         window_start=bid.request.window_start,
         window_end=bid.request.window_end,

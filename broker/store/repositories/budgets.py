@@ -1,5 +1,6 @@
 """Ceilings, and what counts against them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -9,49 +10,66 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from broker.services.budgets import Budget
-from broker.store.rows import BudgetRow, JournalEntryRow, PostingRow
+from broker.store.repositories.webhooks import WebhookRepository
+from broker.store.rows import BidRow, BudgetRow, JournalEntryRow, PostingRow
 from contracts.terms.time import Period
+from contracts.webhooks import Message
 
+# What the store writes where a ceiling is of no project: a primary key has no null.
+WHOLE = ""
 AGREED = text("""
-    SELECT coalesce(sum(s.rate_micros * s.quantity * extract(epoch FROM s.slot_end - s.slot_start)::numeric / 3600), 0)
-    FROM lease_slots s JOIN leases l ON l.id = s.lease_id
+    SELECT b.project_id, round(sum(s.rate_micros * s.quantity * extract(epoch FROM s.slot_end - s.slot_start)::numeric / 3600))
+    FROM lease_slots s JOIN leases l ON l.id = s.lease_id JOIN bids b ON b.id = l.bid_id
     WHERE l.account_id = :account AND s.slot_start >= :since AND s.slot_start < :until
-        AND (s.slot_end <= :now OR l.state IN ('awarded', 'provisioning', 'active'))""")
+        AND (s.slot_end <= :now OR l.state IN ('awarded', 'provisioning', 'active'))
+    GROUP BY b.project_id ORDER BY b.project_id""")
 
 
 class BudgetRepository:
-    """Ceilings by account."""
+    """Ceilings by account and project."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def budget(self, account_id: str) -> Budget | None:
-        """An account's ceiling."""
-        row = await self._session.get(BudgetRow, account_id, populate_existing=True)
-        return Budget(**{name: getattr(row, name) for name in Budget.__struct_fields__}) if row else None
+    async def budgets(self, account_id: str) -> list[Budget]:
+        """An account's ceilings: its own, and those of its projects by id."""
+        statement = select(BudgetRow).where(col(BudgetRow.account_id) == account_id).order_by(col(BudgetRow.project_id))
+        rows = await self._session.scalars(statement, execution_options={"populate_existing": True})
+        return [
+            Budget(**{name: getattr(row, name) for name in Budget.__struct_fields__} | {"project_id": row.project_id or None})
+            for row in rows
+        ]
 
     async def put(self, budget: Budget) -> None:
         """Set a ceiling in place of the one before."""
-        values = msgspec.structs.asdict(budget)
-        statement = insert(BudgetRow).values(values)
-        await self._session.execute(statement.on_conflict_do_update(index_elements=[col(BudgetRow.account_id)], set_=values))
+        values = msgspec.structs.asdict(budget) | {"project_id": budget.project_id or WHOLE}
+        key = [col(BudgetRow.account_id), col(BudgetRow.project_id)]
+        await self._session.execute(insert(BudgetRow).values(values).on_conflict_do_update(index_elements=key, set_=values))
 
-    async def drop(self, account_id: str) -> None:
+    async def drop(self, account_id: str, project_id: str | None) -> None:
         """Take a ceiling away."""
-        await self._session.execute(delete(BudgetRow).where(col(BudgetRow.account_id) == account_id))
+        of = (col(BudgetRow.account_id) == account_id, col(BudgetRow.project_id) == (project_id or WHOLE))
+        await self._session.execute(delete(BudgetRow).where(*of))
 
-    async def agreed(self, account_id: str, span: Period, *, now: datetime) -> int:
-        """What slots of leases that begin in a span come to, micros: those of leases in force, and those that are over."""
+    async def agreed(self, account_id: str, span: Period, *, now: datetime) -> dict[str, int]:
+        """What slots of leases that begin in a span come to, micros by project: those of leases in force, and those that are over."""
         bounds = {"account": account_id, "since": span.start, "until": span.end, "now": now}
-        micros: int = round((await self._session.execute(AGREED, bounds)).scalar_one())
-        return micros
+        return {project_id: int(micros) for project_id, micros in await self._session.execute(AGREED, bounds)}
 
-    async def held(self, account_id: str) -> int:
-        """What open bids hold, micros."""
+    async def held(self, account_id: str) -> dict[str, int]:
+        """What open bids hold, micros by project."""
         statement = (
-            select(func.coalesce(func.sum(PostingRow.amount_micros), 0))
+            select(BidRow.project_id, func.sum(PostingRow.amount_micros))
             .join(JournalEntryRow, col(PostingRow.entry_id) == col(JournalEntryRow.id))
+            .join(BidRow, col(BidRow.id) == col(JournalEntryRow.subject))
             .where(col(JournalEntryRow.kind) == "bid_hold", col(JournalEntryRow.state) == "pending")
             .where(col(PostingRow.account) == "hold", col(PostingRow.party) == account_id)
+            .group_by(col(BidRow.project_id))
         )
-        return int((await self._session.scalars(statement)).one())
+        return {project_id: int(micros) for project_id, micros in await self._session.execute(statement)}
+
+    async def tell(self, messages: Sequence[Message]) -> None:
+        """Tell the account, each message once; nothing is written for who is told of nothing."""
+        webhooks = WebhookRepository(self._session)
+        owners = await webhooks.owners()
+        await webhooks.tell([each for each in messages if each.owner in owners])

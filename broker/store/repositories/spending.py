@@ -33,4 +33,5 @@ class SpendRepository:
 
     async def ahead(self, account_id: str, *, since: datetime, until: datetime) -> int:
         """What its lease slots that begin in a span come to at their rates, micros."""
-        return await BudgetRepository(self._session).agreed(account_id, Period(start=since, end=until), now=since)
+        agreed = await BudgetRepository(self._session).agreed(account_id, Period(start=since, end=until), now=since)
+        return sum(agreed.values())

@@ -25,6 +25,7 @@ from broker.store.rows.people import (
     RecoveryCodeRow,
     SessionRow,
 )
+from broker.store.rows.projects import ProjectMemberRow, ProjectRow
 from broker.store.rows.quotes import QuoteRow
 from broker.store.rows.requests import RequestRow
 from broker.store.rows.webhooks import WebhookDeliveryRow, WebhookEndpointRow, WebhookMessageRow
@@ -66,6 +67,8 @@ __all__ = [
     "PlanRow",
     "PostingRow",
     "PriceRow",
+    "ProjectMemberRow",
+    "ProjectRow",
     "ProviderKeyRow",
     "ProviderRow",
     "QuoteRow",

@@ -63,6 +63,7 @@ class BidRow(SQLModel, table=True):
 
     id: str = key()
     account_id: str = Field(foreign_key="accounts.id", index=True)
+    project_id: str
     entered_at: datetime = moment()
     window_start: datetime = moment()
     window_end: datetime = moment(index=True)

@@ -17,6 +17,7 @@ from broker.services.disputes import DisputeRequest, Evidence
 from broker.services.finance_views import TopUpRequest
 from broker.services.market import PriceFilter
 from broker.services.market_views import OfferQuery
+from broker.services.projects import ProjectMembers, ProjectRequest
 from broker.services.receivables import ReadingRequest
 from broker.services.search_views import SearchQuery
 from broker.services.views import Page
@@ -30,10 +31,14 @@ NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
 ARGUMENTS: dict[str, object] = {
     "bid_id": "bid_1", "chosen": PriceFilter(cycle=1, limit=2), "cursor": "c", "dispute_id": "d_1", "endpoint_id": "whk_1",
     "evidence": Evidence(words="a meter's log"), "hardware": "H100-SXM", "hours": 1.0, "lease_id": "lse_1", "limit": 5,
-    "message_id": "msg_1", "number": 1, "offer_id": "ofr_1", "period": 1, "quote_id": "quo_1", "slot": NOON, "tier": "spot",
+    "message_id": "msg_1", "number": 1, "offer_id": "ofr_1", "period": 1, "project": "night", "quote_id": "quo_1",
+    "slot": NOON, "tier": "spot",
     "readings": [ReadingRequest(start=NOON, end=NOON, accelerator_seconds=1)],
 }  # fmt: skip
 REQUESTS: dict[str, object] = {
+    "add_project": ProjectRequest(name="night"),
+    "rename_project": ProjectRequest(name="day"),
+    "set_project_members": ProjectMembers(people=["prs_1"]),
     "add_webhook_endpoint": EndpointRequest(url="https://example.org/told"),
     "open_dispute": DisputeRequest(cents=1, reason="too much"),
     "resell_lease": ResaleRequest(rate_micros=2_000_000, accelerators=4),
@@ -61,6 +66,7 @@ LEFT_OUT = {
     "ReportUsage": "meters of providers report",
     "ListUsageSetAside": "who reports usage asks what was set aside",
     "ReclaimLease": "the provider's act",
+    "StreamEvents": "no answer but a stream, which `Gridfare.listen` reads",
     "FailLease": "the provider's act",
 }
 
