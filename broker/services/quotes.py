@@ -17,6 +17,7 @@ from broker.services.orders import OrderService
 from broker.services.quote_ports import HeldAt, QuoteRules, Quotes, Shelf, ShelfPlace
 from broker.services.views import Caller, LeaseView, Page
 from contracts.quoting import bid_of, changed_facts, lease_of, worst_case_line
+from contracts.terms.accounts import DEFAULT_PROJECT
 from contracts.terms.bids import Bid
 from contracts.terms.errors import BadInput, Conflict, NotFound, QuoteMoved, WindowClosed, WrongState
 from contracts.terms.leases import IN_FORCE
