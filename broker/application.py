@@ -23,8 +23,8 @@ from broker.api.orders import BidController, LeaseController, StatementControlle
 from broker.api.paying import DisputeController, PrepaidController, ReadingController, statement_pdf, stripe_webhook
 from broker.api.price_history import PriceHistoryController
 from broker.api.problems import answer, refusal_of
-from broker.api.provider import ProviderController
 from broker.api.projects import ProjectController
+from broker.api.provider import ProviderController
 from broker.api.queries import provide_offer_query, provide_price_filter, provide_search_query
 from broker.api.quotes import QuoteController
 from broker.api.search import SearchController
@@ -61,9 +61,9 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     StatementController,
     SpendController,
     BudgetController,
+    ProjectController,
     UsageController,
     FeedController,
-    ProjectController,
     ProviderController,
     OperatorController,
     QuarantineController,

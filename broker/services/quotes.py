@@ -34,8 +34,8 @@ class QuoteView(msgspec.Struct, frozen=True, kw_only=True):
     rate_micros        per accelerator-hour, firm until expires_at
     worst_case         rate, quantity, period and the most it can cost, in one line
     lease_id           what it became, once accepted
-    """
     project_id         whose spend it would be
+    """
 
     quote_id: str
     state: str
@@ -56,8 +56,8 @@ class QuoteView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime
     lease_id: str | None = None
-
     project_id: str = DEFAULT_PROJECT
+
 
 class QuoteService:
     """What a buyer may do between gates."""
@@ -76,8 +76,8 @@ class QuoteService:
         decides about the slots, CreditExceeded, and Conflict for one quote too many.
         """
         require(caller, "bids:write")
-        now = self._clock.now()
         request = await self._orders.bought_for(request, caller)
+        now = self._clock.now()
         span = _span(request, self._rules, now=now)
         place = await self._place(request)
         hardware = [place.hardware] if place else request.hardware
@@ -107,8 +107,8 @@ class QuoteService:
         lease = lease_of(quote)
         await self._orders.take(bid_of(quote), event=quote.id, cost_micros=quote.worst_case_micros)
         await self._leases.begin(lease, reason="taken as a quote")
-        await self._quotes.close(msgspec.structs.replace(quote, state="accepted"))
         await self._orders.leased(bid_of(quote))
+        await self._quotes.close(msgspec.structs.replace(quote, state="accepted"))
         return await self._leases.lease(lease.id, caller)
 
     async def extend(self, lease_id: str, hours: float, *, caller: Caller) -> QuoteView:
@@ -292,6 +292,6 @@ def _view(quote: Quote, *, now: datetime | None = None) -> QuoteView:
         worst_case_micros=quote.worst_case_micros,
         worst_case=worst_case_line(quote),
         lease_id=lease_of(quote).id if state == "accepted" else None,
+        project_id=quote.request.project or DEFAULT_PROJECT,
         **facts,
     )
-        project_id=quote.request.project or DEFAULT_PROJECT,
