@@ -306,7 +306,7 @@ class FakeOrders:
 
     async def bids(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[BidView]:
         mine = [bid for key, bid in sorted(self.kept.items()) if bid.account_id == caller.account_id and key > (cursor or "")]
-        mine = mine[::-1] if newest_first else mine
+        mine = sorted(mine, key=lambda bid: (bid.entered_at, bid.bid_id), reverse=True) if newest_first else mine
         return Page(items=mine[:limit], next_cursor=mine[limit - 1].bid_id if len(mine) > limit else None)
 
 

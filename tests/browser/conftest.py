@@ -16,6 +16,7 @@ from litestar import Litestar
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from broker.serving import any_port
+from tests.fake_market import FakeMarket
 from tests.web.desk import busy_market
 from tests.web.finance_desk import with_finance
 from web.asgi import site
@@ -71,11 +72,12 @@ def served(made: Callable[[], Awaitable[Litestar]]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def portal() -> Iterator[str]:
-    """The address of a portal on the shipped world."""
+def portal(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a portal on the shipped world; asked for as `new`, of one where nothing has happened yet."""
+    new = getattr(request, "param", None) == "new"
 
     async def made() -> Litestar:
-        return site(await with_finance(busy_market()))
+        return site(await with_finance(FakeMarket(cycles=0) if new else busy_market(), empty=new))
 
     with served(made) as address:
         yield address

@@ -11,13 +11,21 @@ from litestar import Litestar
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, ROOT, chromium_path, served
-from tests.browser.test_desks import OPERATOR, PROVIDER
-from tests.browser.test_portal import BID, EMPTY, FINANCE, OWN
 from tests.fake_market import KEY, OPERATOR_KEY, PROVIDER_KEY
 from tests.web.desk import busy_market
 from tests.web.finance_desk import GRACE, with_finance
 from web.asgi import site
 
+OFFER = "/provider/offers/ofr_hyperstack-norway-1-h100-pcie"
+PROVIDER = ("/provider", f"{OFFER}?rate=1.5", "/provider/income", "/provider/statements/1/USD", "/provider/feed")
+OPERATOR = ("/operator", "/operator/cycles/2", "/operator/providers", "/operator/quarantine", "/operator/incidents", "/operator/rules")
+EMPTY = "/find?hardware=H100-SXM&tier=standard&budget=0.10"
+BID = "/bids/new?hardware=H100-SXM&quantity=8&hours=4&countries=FI&limit=2.50"
+OWN = ("/bids", "/leases", "/leases/lse_running", "/statements", "/statements/1")
+FINANCE = (
+    "/finance", "/finance/periods/1", "/finance/periods/2", "/finance/periods/3", "/finance/periods/1/invoices/acct_meridian",
+    "/finance/periods/1/invoices/acct_meridian/lines/3", "/finance/receivables", "/finance/payouts", "/finance/books", "/finance/trail",
+)  # fmt: skip
 SHEETS = ROOT / "infra/docs/gallery"
 SIZES = ((1440, 900), (820, 900), (390, 844))
 THEMES = ("light", "dark")

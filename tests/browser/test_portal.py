@@ -1,17 +1,13 @@
-"""The portal in a real browser: both pages, three widths, light and dark; state, keys, refresh, no scripts."""
+"""The portal in a real browser: state in the address, keys, refresh, no scripts."""
 
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT
+from tests.browser.gallery import BID
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
-
-WIDTHS = (1280, 768, 390)
-SETTINGS = [{"viewport": {"width": width, "height": 900}, "color_scheme": scheme} for width in WIDTHS for scheme in ("light", "dark")]
-AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 
 
 def settled(page: Page, address: str) -> Page:
@@ -20,20 +16,6 @@ def settled(page: Page, address: str) -> Page:
     for chart in page.locator("[data-chart]").all():
         expect(chart.locator("svg")).to_be_attached()
     return page
-
-
-EMPTY = "/find?hardware=H100-SXM&tier=standard&budget=0.10"
-BID = "/bids/new?hardware=H100-SXM&quantity=8&hours=4&countries=FI&limit=2.50"
-FAULTY = "/bids/new?hardware=H100-SXM&quantity=x&checked=1"
-OWN = ("/bids", "/leases", "/leases/lse_running", "/statements", "/statements/1")
-FINANCE = (
-    "/finance", "/finance/periods/1", "/finance/periods/2", "/finance/periods/3", "/finance/periods/1/invoices/acct_meridian",
-    "/finance/periods/1/invoices/acct_meridian/lines/3", "/finance/receivables", "/finance/payouts", "/finance/books", "/finance/trail",
-)  # fmt: skip
-PAGES = ("/", "/find", "/sign-in", BID, *OWN, *FINANCE)
-QUICK = [(SETTINGS[0], "/"), (SETTINGS[-1], "/find"), (SETTINGS[-1], EMPTY), (SETTINGS[0], "/sign-in"), (SETTINGS[-1], FAULTY)]
-QUICK += [(SETTINGS[0], BID), *((SETTINGS[-1], address) for address in (*OWN, *FINANCE))]
-REST = [(setting, address) for setting in SETTINGS for address in PAGES if (setting, address) not in QUICK]
 
 
 def sign_in(page: Page) -> None:
@@ -49,24 +31,6 @@ def sign_in_to_finance(page: Page) -> None:
     page.get_by_label("Somebody else").select_option(label="Grace, finance team")
     page.get_by_role("button", name="Use this key").click()
     page.wait_for_url("**/finance")
-
-
-@pytest.mark.parametrize(
-    ("page", "address"),
-    [*QUICK, *(pytest.param(setting, address, marks=pytest.mark.slow) for setting, address in REST)],
-    indirect=["page"],
-)
-def test_a_page_fits_its_screen_and_axe_finds_nothing_serious(page: Page, address: str):
-    if address.startswith((BID, *OWN)):
-        sign_in(page)
-    if address.startswith(FINANCE):
-        sign_in_to_finance(page)
-    settled(page, address)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-    page.evaluate(AXE.read_text())
-    findings = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)")
-    serious = [found for found in findings if found["impact"] in ("serious", "critical")]
-    assert [(found["id"], [node["html"][:160] for node in found["nodes"]][:4]) for found in serious] == []
 
 
 def test_the_policy_allows_nothing_inline_and_nobody_else(page: Page):

@@ -2,8 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from broker.services.views import LeaseSlotView, LeaseView, StatementLine, StatementView
+import msgspec
+
+from broker.services.quotes import QuoteView
+from broker.services.views import BidView, LeaseSlotView, LeaseView, StatementLine, StatementView
+from contracts.terms.bids import BidRequest
 from tests.fake_market import NOW, FakeMarket
+from tests.fake_quotes import FakeQuotes
 
 HOUR = timedelta(hours=1)
 BEGUN = NOW.replace(minute=0) - HOUR
@@ -53,7 +58,33 @@ def a_statement() -> StatementView:
     )  # fmt: skip
 
 
+def the_bid() -> BidView:
+    """The bid that won the leases: 8 accelerators for 4 hours at 2.50 at most, all of them given."""
+    asked = BidRequest(
+        width=8, hours=32.0, window_start=BEGUN, window_end=BEGUN + 4 * HOUR, hardware={"H100-SXM": 1.0}, limit_standard_micros=2_500_000
+    )
+    return BidView(
+        bid_id="bid_last_year", account_id="acct_buyer", entered_at=BEGUN - 12 * HOUR, status="filled", hours_awarded=32.0,
+        paid_micros=80_000_000, hold_micros=0, currency="USD", reason="", request=asked,
+    )  # fmt: skip
+
+
+def a_quote(quote_id: str = "quo_open") -> QuoteView:
+    """8 accelerators for an hour at 2.00, held for five minutes."""
+    return QuoteView(
+        quote_id=quote_id, state="open", offer_id="ofr_a", offer_version=1, provider="prv_nebius", site="nebius-eu-north1",
+        hardware="H100-SXM", tier="standard", accelerators=8, starts_at=BEGUN + 2 * HOUR, ends_at=BEGUN + 3 * HOUR, rate_micros=2_000_000,
+        fee_micros=0, worst_case_micros=16_000_000, currency="USD", worst_case="at most 16.00 USD", created_at=NOW,
+        expires_at=NOW + timedelta(minutes=5),
+    )  # fmt: skip
+
+
 def busy_market() -> FakeMarket:
-    """A running lease, one that is over, and a closed month."""
+    """A running lease, one that is over, the bid that won both, a quote that is open, and a closed month."""
     over = a_lease("lse_over", state="completed", start=BEGUN - 30 * HOUR, slots=6)
-    return FakeMarket(leases=[a_lease(), over], statements=[a_statement()])
+    market = FakeMarket(leases=[a_lease(), over], statements=[a_statement()])
+    market.orders.kept["bid_last_year"] = the_bid()
+    quotes = FakeQuotes(market.desk.clock)
+    quotes.kept["quo_open"] = a_quote()
+    market.desk = msgspec.structs.replace(market.desk, quotes=quotes)
+    return market

@@ -12,6 +12,7 @@ import polars as pl
 from broker.clock import FixedClock
 from broker.closing import CloseReport
 from broker.files.settlement import Names, month_files
+from broker.payments.decisions import PaymentState
 from broker.payouts import PayoutRun
 from broker.services.accounts import AccountService, key_digest
 from broker.services.corrections import CorrectionService
@@ -260,7 +261,7 @@ class MemoryPayouts:
 
 
 class MemoryCollection:
-    """No processor; paper is a sentence."""
+    """No processor to ask for money, but one that says what became of it; paper is a sentence."""
 
     async def held(self) -> dict[str, int]:
         return {"USD": 120_000}
@@ -274,7 +275,10 @@ class MemoryCollection:
     async def collect(self, period: int) -> None:
         raise NotSupported("no payment processor is set up; STRIPE_API_KEY would do")
 
-    payment = refund = top_up = on_event = collect
+    async def payment(self, period: int, account_id: str) -> PaymentState:
+        return PaymentState(status="paid", invoice_id="in_1", paid=1200, refunded=200)
+
+    refund = top_up = on_event = collect
 
 
 class Sums:
