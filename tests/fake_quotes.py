@@ -49,8 +49,10 @@ class FakeQuotes:
             raise NotFound(f"no quote has the id {quote_id}", quote_id=quote_id)
         return self.kept[quote_id]
 
-    async def quotes(self, caller: Caller, *, cursor: str | None = None, limit: int = 50) -> Page[QuoteView]:
-        return Page(items=[quote for key, quote in sorted(self.kept.items()) if key > (cursor or "")][:limit])
+    async def quotes(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[QuoteView]:
+        found = sorted(self.kept, reverse=newest_first)
+        rest = [key for key in found if cursor is None or (key < cursor if newest_first else key > cursor)]
+        return Page(items=[self.kept[key] for key in rest[:limit]], next_cursor=rest[limit - 1] if len(rest) > limit else None)
 
     async def accept(self, quote_id: str, caller: Caller) -> LeaseView:
         require(caller, "bids:write")

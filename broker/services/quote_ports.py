@@ -95,8 +95,8 @@ class Quotes(Protocol):
         """One quote. Raises NotFound."""
         ...
 
-    async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Quote]:
-        """An account's quotes by id, those after a given one."""
+    async def of_account(self, account_id: str, *, after: str | None, limit: int, newest_first: bool = False) -> list[Quote]:
+        """An account's quotes by id, or those held last first; those after a given one. Raises NotFound when that is no quote."""
         ...
 
     async def open_count(self, account_id: str, now: datetime) -> int:

@@ -147,9 +147,9 @@ class QuoteService:
         """One of the caller's quotes. Raises NotFound."""
         return _view(await self._own(quote_id, caller), now=self._clock.now())
 
-    async def quotes(self, caller: Caller, *, cursor: str | None = None, limit: int = 50) -> Page[QuoteView]:
-        """The caller's quotes by id."""
-        found = await self._quotes.of_account(caller.account_id, after=cursor, limit=limit + 1)
+    async def quotes(self, caller: Caller, *, cursor: str | None = None, limit: int = 50, newest_first: bool = False) -> Page[QuoteView]:
+        """The caller's quotes by id, or those held last first. Raises NotFound for a cursor that is no quote."""
+        found = await self._quotes.of_account(caller.account_id, after=cursor, limit=limit + 1, newest_first=newest_first)
         views = [_view(quote, now=self._clock.now()) for quote in found[:limit]]
         return Page(items=views, next_cursor=found[limit - 1].id if len(found) > limit else None)
 

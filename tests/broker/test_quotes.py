@@ -85,6 +85,21 @@ async def test_what_is_held_is_not_quoted_again_and_what_is_left_is_dearer(sessi
     assert (await ask(market, start=START + timedelta(hours=2), hours=1.0)).offer_id == "ofr_a", "the slots after it are free"
 
 
+async def test_quotes_are_listed_last_first_a_page_at_a_time(sessions: Sessions):
+    """Three of A's, one of B's; the second and third were held at the same moment, so their ids decide."""
+    market, clock = await open_small_market(sessions)
+    await ask(market, B, accelerators=1)
+    oldest = await ask(market, accelerators=1)
+    clock.advance(timedelta(minutes=1))
+    newer = sorted([(await ask(market, accelerators=1)).quote_id for _ in range(2)], reverse=True)
+    async with market.services() as services:
+        first = await services.quotes.quotes(A, limit=2, newest_first=True)
+        rest = await services.quotes.quotes(A, cursor=first.next_cursor, limit=2, newest_first=True)
+        by_id = await services.quotes.quotes(A)
+    assert [quote.quote_id for quote in (*first.items, *rest.items)] == [*newer, oldest.quote_id]
+    assert (rest.next_cursor, [quote.quote_id for quote in by_id.items]) == (None, sorted([*newer, oldest.quote_id]))
+
+
 async def test_headroom_is_kept_in_quotes_too(sessions: Sessions):
     """The pool is 16: ⌈20 %⌉ = 4 are held back from guaranteed, so it has 12, and 8 of them are one quote."""
     market, _ = await open_small_market(sessions)

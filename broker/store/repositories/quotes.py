@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, text, update
+from sqlalchemy import func, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -108,10 +108,18 @@ class QuoteRepository:
             raise NotFound(f"no quote has the id {quote_id}", quote_id=quote_id)
         return _quote(row)
 
-    async def of_account(self, account_id: str, *, after: str | None, limit: int) -> list[Quote]:
-        """An account's quotes by id, those after a given one."""
-        statement = select(QuoteRow).where(col(QuoteRow.account_id) == account_id, col(QuoteRow.id) > (after or ""))
-        return [_quote(row) for row in await self._session.scalars(statement.order_by(col(QuoteRow.id)).limit(limit))]
+    async def of_account(self, account_id: str, *, after: str | None, limit: int, newest_first: bool = False) -> list[Quote]:
+        """An account's quotes by id, or those held last first; those after a given one. Raises NotFound when that is no quote."""
+        statement = select(QuoteRow).where(col(QuoteRow.account_id) == account_id)
+        if newest_first:
+            place = tuple_(col(QuoteRow.created_at), col(QuoteRow.id))
+            if after:
+                last = await self.quote(after)
+                statement = statement.where(place < tuple_(last.created_at, last.id))
+            statement = statement.order_by(col(QuoteRow.created_at).desc(), col(QuoteRow.id).desc())
+        else:
+            statement = statement.where(col(QuoteRow.id) > (after or "")).order_by(col(QuoteRow.id))
+        return [_quote(row) for row in await self._session.scalars(statement.limit(limit))]
 
     async def open_count(self, account_id: str, now: datetime) -> int:
         """How many quotes an account holds."""
