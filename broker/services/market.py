@@ -6,6 +6,7 @@ price; the market keeps its last result and says how old it is.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Annotated, Literal, Protocol
 
 import msgspec
@@ -283,15 +284,12 @@ class MarketService:
             [await self._market.totals(cycle.cycle_id, ("slot_start",), hardware=hardware) for cycle in cycles if cycle is not None]
         )
 
-    async def chance(self, limits: Mapping[str, int], tier: str) -> Chance:
-        """How often a limit was enough lately: micros per accelerator-hour, by class."""
+    async def chance(self, worth: Mapping[str, Fraction], tier: str, *, fee_bps: int) -> Chance:
+        """What limit would have been enough lately for any of some classes, by reference hours an hour of each is worth."""
         cycles = await self._market.cycles(limit=CYCLES_LOOKED_AT, applied_only=True)
         by = ("tier", "slot_start")
-        return chance(
-            [{name: await self._market.totals(cycle.cycle_id, by, hardware=name) for name in limits} for cycle in cycles],
-            limits,
-            tier=tier,
-        )
+        sold = [{name: await self._market.totals(cycle.cycle_id, by, hardware=name) for name in worth} for cycle in cycles]
+        return chance(sold, worth, tier=tier, fee_bps=fee_bps)
 
     async def prices(self, chosen: PriceFilter) -> Page[PriceView]:
         """Published prices of one cycle by pool, slot and tier. Raises NotFound."""

@@ -1,12 +1,15 @@
 """What earlier cycles tell: how prices moved, when the market was full, and how often a limit would have been enough."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Protocol
 
 import msgspec
 
 from broker.services.market_views import CycleView, PriceView
+from contracts.terms.money import BASIS_POINTS
 
 DAY = timedelta(days=1)
 WEEK_DAYS = 7
@@ -58,11 +61,22 @@ class SlotLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chance(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a limit would have been enough: of `slots` slots that sold in the last `cycles` auctions, in `enough` it was."""
+    """What limit would have been enough lately.
 
-    enough: int
-    slots: int
+    needed  the least limit that would have, micros per reference hour, fee included: one a slot that sold, the oldest auction first
+    cycles  auctions looked at
+    """
+
+    needed: list[int]
     cycles: int
+
+    def enough(self, limit_micros: int) -> int:
+        """In how many of the slots a limit would have been enough."""
+        return sum(needed <= limit_micros for needed in self.needed)
+
+    def limit_micros(self, percent: int) -> int | None:
+        """The least limit that would have been enough in so many of a hundred slots (1 to 100); None where nothing sold."""
+        return sorted(self.needed)[-(-percent * len(self.needed) // 100) - 1] if self.needed else None
 
 
 def busiest_range(prices: list[PriceView]) -> tuple[int, int] | None:
@@ -89,15 +103,18 @@ def loads(cycles: Sequence[Sequence[Priced]]) -> list[SlotLoad]:
     return [found[slot] for slot in sorted(found)]
 
 
-def chance(cycles: Sequence[Mapping[str, Sequence[Priced]]], limits: Mapping[str, int], *, tier: str) -> Chance:
-    """How often the limit of some class was enough at a tier: micros per accelerator-hour, by class; a slot counts once for all."""
-    enough = slots = 0
-    for classes in cycles:
-        sold: dict[datetime | None, bool] = {}
+def chance(cycles: Sequence[Mapping[str, Sequence[Priced]]], worth: Mapping[str, Fraction], *, tier: str, fee_bps: int) -> Chance:
+    """What limit would have been enough at a tier, given cycles newest first; a slot that sold several classes counts once.
+
+    worth  reference hours an hour of each class is worth. A limit leaves room for the fee; moving data is left out, as it differs by site
+    """
+    needed = []
+    for classes in reversed(cycles):
+        least: dict[datetime, int] = {}
         for hardware, totals in classes.items():
             for total in totals:
-                if total.tier == tier and total.sold:
-                    sold[total.slot_start] = sold.get(total.slot_start, False) or total.rate_micros <= limits[hardware]
-        slots += len(sold)
-        enough += sum(sold.values())
-    return Chance(enough=enough, slots=slots, cycles=len(cycles))
+                if total.tier == tier and total.sold and total.slot_start is not None:
+                    limit = math.ceil(total.rate_micros * (BASIS_POINTS + fee_bps) / (BASIS_POINTS * worth[hardware]))
+                    least[total.slot_start] = min(limit, least.get(total.slot_start, limit))
+        needed += [least[slot] for slot in sorted(least)]
+    return Chance(needed=needed, cycles=len(cycles))

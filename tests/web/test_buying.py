@@ -142,6 +142,18 @@ def test_the_needs_of_a_search_go_with_the_bid(client):
     assert "Finland" in text
 
 
+def test_a_suggested_limit_is_a_link_to_the_form_with_it_and_was_enough_so_often(client):
+    """Each says its share; the page it leads to says at least that share, and draws the hours with the limit across."""
+    page = client.get("/bids/new", params={name: value for name, value in BID.items() if name != "limit"} | {"tier": "standard"}).text
+    found = re.findall(r'href="(/bids/new[^"]+)"><b class="num">([\d.]+)</b> in (\d+) % of the hours', page)
+    assert [int(share) for _, _, share in found] == [50, 80, 95]
+    for address, limit, share in found:
+        after = client.get(html.unescape(address)).text
+        assert form_of(after)["limit"] == limit
+        assert float(re.search(r"this limit was enough in ([\d.]+) %", words(after))[1]) >= int(share)
+        assert 'class="limit"' in after
+
+
 def test_a_reader_without_a_key_is_led_through_sign_in_and_back(client):
     address = f"/bids/new?{urlencode(BID)}"
     page = client.get(address).text

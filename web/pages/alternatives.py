@@ -1,12 +1,15 @@
 """What else there is beside the best answer to a search: elsewhere, later, interruptible, greener; each with its difference."""
 
+import math
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from urllib.parse import urlencode
 
 import msgspec
 
 from broker.app import Services
+from broker.services.market import PriceFilter
 from broker.services.search_views import BookSearch, SearchOffer, SearchQuery
 from contracts.terms.errors import NotFound
 from contracts.terms.money import BASIS_POINTS, half_up
@@ -14,13 +17,14 @@ from web.pages.order_form import Fields, proposal
 
 Kind = Literal["elsewhere", "spot", "greener", "later"]
 HALF = 0.5
+SLOTS_LOOKED_AT = 200
 
 
 class Alternative(msgspec.Struct, frozen=True, kw_only=True):
     """Another way to get the work done.
 
-    rate_micros      all-in per reference hour of its best offer; of a later hour, its last price an accelerator-hour
-    difference_bps   to the best offer of the search, or of a later hour to the next hour's price
+    rate_micros      all-in per reference hour of its best offer; of a later hour, at its last price
+    difference_bps   to the best offer of the search, or of a later hour to the price of the next hour
     where            the country of its best offer, or when the hour begins
     carbon_g         grams of CO2 a reference hour there; null where nobody knows
     address          the search, or the bid, that asks for it
@@ -77,29 +81,31 @@ async def _greener(services: Services, query: SearchQuery, *, given: Fields, bes
 
 
 async def _later(services: Services, query: SearchQuery, *, given: Fields, best: SearchOffer) -> Alternative | None:
-    """The hour in which the best offer's class last cleared cheapest, against the next hour."""
-    hardware = best.offer.hardware
+    """The hour in which the best offer's own pool last cleared cheapest, against the next hour it sold; in time for the deadline."""
+    offer, now = best.offer, services.clock.now()
+    worth = services.offers.factor(offer.hardware, query.stack)
+    chosen = PriceFilter(hardware=offer.hardware, site=offer.site, tier=query.tier, limit=SLOTS_LOOKED_AT)
     try:
-        slots = await services.market.slots(hardware)
+        prices = (await services.market.prices(chosen)).items
     except NotFound:
         return None
-    now = services.clock.now()
-    traded = sorted(
-        (slot for slot in slots if slot.traded and slot.tier == query.tier and slot.slot_start > now), key=lambda slot: slot.slot_start
+    sold = sorted(
+        (each for each in prices if each.sold and each.firm == offer.firm and each.slot_start > now), key=lambda each: each.slot_start
     )
-    if not traded:
+    last_start = (query.ready_by or datetime.max.replace(tzinfo=UTC)) - timedelta(hours=math.ceil(query.hours / (worth or 1)))
+    in_time = [each for each in sold if each.slot_start <= last_start]
+    low = min(in_time, key=lambda each: each.rate_micros, default=None)
+    if low is None or worth is None or low.rate_micros >= sold[0].rate_micros:
         return None
-    low = min(traded, key=lambda slot: slot.rate_micros)
-    if low.rate_micros >= traded[0].rate_micros:
-        return None
-    pairs = proposal(given, hardware=[hardware], all_in_micros=best.offer.all_in_micros, factor=services.offers.factor)
+    cost = low.rate_micros * (BASIS_POINTS + services.offers.fee_bps) + offer.transfer_micros * BASIS_POINTS
+    pairs = proposal(given, hardware=[offer.hardware], all_in_micros=offer.all_in_micros, factor=services.offers.factor)
     return Alternative(
         kind="later",
-        rate_micros=low.rate_micros,
-        difference_bps=_difference(low.rate_micros, traded[0].rate_micros),
+        rate_micros=half_up(cost * worth.denominator, BASIS_POINTS * worth.numerator),
+        difference_bps=_difference(low.rate_micros, sold[0].rate_micros),
         where=low.slot_start.isoformat(),
-        carbon_g=None,
-        address=f"/bids/new?{urlencode(pairs)}",
+        carbon_g=best.carbon_g,
+        address=f"/bids/new?{urlencode([*pairs, ('start', f'{low.slot_start:%Y-%m-%dT%H:%M}')])}",
     )
 
 

@@ -4,7 +4,6 @@ A bid is entered only when what is sent is what was shown: changed in between, i
 """
 
 import hashlib
-from fractions import Fraction
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,10 +13,11 @@ from litestar.plugins.htmx import HTMXRequest
 from litestar.response import Redirect, Template
 
 from broker.app import Services
+from broker.services.market_past import Chance
 from broker.services.market_views import OfferQuery, OfferSearch
 from broker.services.views import BidView, Caller, CreditView
 from contracts.terms.errors import MarketError
-from contracts.terms.money import half_up
+from web.pages.chance import strip, suggestions
 from web.pages.order_form import DEMANDS, OWN, Draft, Fields, draft, missing
 from web.pages.signing import FormMarks, act_key, marks, page_caller_if_any, sign_in_address
 from web.pages.words import bid_sentence, chance_words, demand_words, refused_words
@@ -56,6 +56,7 @@ async def bid_form(request: HTMXRequest, services: NamedDependency[Services]) ->
     found = draft(given, gate=gate, factor=services.offers.factor)
     offers = await services.offers.search(msgspec.structs.replace(found.search, limit=1, sort="all_in")) if found.search else None
     means = await _means(request, services, found=found)
+    chance, limit = await _chance(services, found), found.request.limit_micros_max if found.request else None
     faults = found.faults | (missing(found) if "checked" in given else {})
     catalogue = offers or await services.offers.search(OfferQuery(limit=1))
     context = {
@@ -64,7 +65,9 @@ async def bid_form(request: HTMXRequest, services: NamedDependency[Services]) ->
         "draft": found,
         "sentence": bid_sentence(found.request, found.worst_case_micros or 0, currency=catalogue.currency) if found.request else None,
         "offers": offers,
-        "chance": await _chance(services, found),
+        "chance": chance_words(chance, limit) if chance and limit else None,
+        "strip": strip(chance, limit) if chance and chance.needed else None,
+        "enough": [(percent, micros, _address(found.values | {"limit": [text]})) for percent, micros, text in suggestions(chance)],
         "classes": _classes(catalogue, found),
         "currency": catalogue.currency,
         "gate": gate,
@@ -116,18 +119,16 @@ def seal(found: Draft) -> str:
     return hashlib.sha256(msgspec.json.encode(found.request, order="deterministic")).hexdigest()[:32]
 
 
-async def _chance(services: Services, found: Draft) -> str | None:
-    """How likely the bid is to clear, from recent auctions; None while it is not whole.
+async def _chance(services: Services, found: Draft) -> Chance | None:
+    """What limit would have been enough in recent auctions; None while the needs are not whole.
 
     Of many classes only those worth most are looked at: each is a question to the store.
     """
-    wanted = found.request
-    if wanted is None or wanted.limit_micros_max is None:
+    if found.search is None or not found.search.hardware:
         return None
-    most = wanted.limit_micros_max
-    classes = sorted(wanted.hardware.items(), key=lambda each: (-each[1], each[0]))[:CLASSES_LOOKED_AT]
-    limits = {name: half_up(Fraction(worth) * most) for name, worth in classes}
-    return chance_words(await services.market.chance(limits, found.values["tier"][-1]))
+    classes = [(name, services.offers.factor(name, found.search.stack)) for name in found.search.hardware]
+    best = sorted(((name, worth) for name, worth in classes if worth), key=lambda each: (-each[1], each[0]))[:CLASSES_LOOKED_AT]
+    return await services.market.chance(dict(best), found.search.tier, fee_bps=services.offers.fee_bps)
 
 
 async def _means(request: AnyRequest, services: Services, *, found: Draft) -> Means:

@@ -250,17 +250,18 @@ def history_finding(points: Sequence[PricePoint]) -> str:
     )
 
 
-def chance_words(chance: Chance) -> str:
+def chance_words(chance: Chance, limit_micros: int) -> str:
     """How often a limit would have been enough, in one sentence."""
-    if not chance.slots:
+    if not chance.needed:
         return gettext("Nothing of the kind was sold in the last auctions, so nobody can say how likely this is to clear.")
+    slots, enough = len(chance.needed), chance.enough(limit_micros)
     return ngettext(
         "In the last auction this limit was enough in %(share)s of the hours that sold: %(enough)s of %(slots)s.",
         "In the last %(num)s auctions this limit was enough in %(share)s of the hours that sold: %(enough)s of %(slots)s.",
         num=chance.cycles,
-        share=change(half_up(chance.enough * BASIS_POINTS, chance.slots)).removeprefix("+"),
-        enough=quantity(chance.enough),
-        slots=quantity(chance.slots),
+        share=change(half_up(enough * BASIS_POINTS, slots)).removeprefix("+"),
+        enough=quantity(enough),
+        slots=quantity(slots),
     )
 
 

@@ -1,6 +1,7 @@
 """What earlier cycles tell, on numbers a reader can check by hand."""
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from broker.services.market import MarketService, PriceTotal
 from broker.services.market_past import Chance, Moves, busiest_range, chance, loads, number_before
 from broker.services.market_views import PriceView
+from pricing.policy_worth import gross_worth
 from tests.fake_market import FakeMarket, FakeMarketReader, priced
 
 pytestmark = pytest.mark.anyio
@@ -25,17 +27,33 @@ def total(hour: int, rate_micros: int, *, sold: int = 10, tier: str = "spot", of
 
 
 def test_a_limit_is_enough_where_some_class_cleared_at_or_below_it():
-    """Of three hours that sold, one class was cheap enough in the first, the other in the second, none in the third: 2 of 3."""
-    cycle = {"H100-SXM": [total(0, 200), total(1, 301), total(2, 400)], "L4": [total(1, 50), total(2, 61), total(3, 10, sold=0)]}
-    assert chance([cycle], {"H100-SXM": 300, "L4": 60}, tier="spot") == Chance(enough=2, slots=3, cycles=1)
-    assert chance([cycle], {"H100-SXM": 300, "L4": 60}, tier="standard") == Chance(enough=0, slots=0, cycles=1)
+    """Of three hours that sold the first took H100 at 200, the second L4 at 59, which is 295 a reference hour, the third 400."""
+    cycle = {"H100-SXM": [total(0, 200), total(1, 301), total(2, 400)], "L4": [total(0, 50), total(1, 59), total(3, 10, sold=0)]}
+    worth = {"H100-SXM": Fraction(1), "L4": Fraction(1, 5)}
+    found = chance([cycle], worth, tier="spot", fee_bps=0)
+    assert found == Chance(needed=[200, 295, 400], cycles=1)
+    assert found.enough(300) == 2
+    assert chance([cycle], worth, tier="standard", fee_bps=0) == Chance(needed=[], cycles=1)
+    assert Chance(needed=[], cycles=1).limit_micros(80) is None
 
 
-@given(st.lists(st.integers(1, 1000), max_size=24), st.integers(0, 1000), st.integers(0, 500))
-def test_a_higher_limit_is_never_enough_less_often(rates, limit, more):
-    cycle = {"H100-SXM": [total(hour, rate) for hour, rate in enumerate(rates)]}
-    low, high = (chance([cycle], {"H100-SXM": each}, tier="spot") for each in (limit, limit + more))
-    assert low.enough <= high.enough <= high.slots == low.slots == len(rates)
+def test_auctions_stand_in_the_order_they_were_held():
+    newest, oldest = ({"H100-SXM": [total(hour, rate) for hour in (1, 0)]} for rate in (20, 10))
+    assert chance([newest, oldest], {"H100-SXM": Fraction(1)}, tier="spot", fee_bps=0).needed == [10, 10, 20, 20]
+
+
+@given(st.integers(1, 10**7), st.fractions(Fraction(1, 50), 4, max_denominator=10**6), st.integers(0, 2000))
+def test_what_was_needed_is_the_least_limit_the_auction_itself_would_have_taken(rate, worth, fee_bps):
+    (needed,) = chance([{"H100-SXM": [total(0, rate)]}], {"H100-SXM": worth}, tier="spot", fee_bps=fee_bps).needed
+    assert gross_worth(needed, worth, fee_bps=fee_bps) >= rate
+    assert gross_worth(needed - 1, worth, fee_bps=fee_bps) < rate
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=40), st.integers(1, 100))
+def test_a_suggested_limit_is_the_least_that_was_enough_so_often(needed, percent):
+    found = Chance(needed=needed, cycles=1)
+    limit = found.limit_micros(percent)
+    assert found.enough(limit) * 100 >= percent * len(needed) > found.enough(limit - 1) * 100
 
 
 def test_of_a_slot_two_cycles_sold_the_later_counts():
