@@ -41,7 +41,7 @@ from web.pages.leases import lease_list, lease_page, release_lease
 from web.pages.market import chart_svg, market_now, table, table_csv
 from web.pages.market_live import market_events, next_gate
 from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
-from web.pages.quotes import QuoteRefused, accept_quote, hold_quote, leave_quote, quote_page, quote_refused
+from web.pages.quotes import QuoteRefused, accept_quote, hold_quote, leave_quote, quote_list, quote_page, quote_refused
 from web.pages.refusals import no_buyer, problem_page, refusal_page
 from web.pages.signing import sign_in, sign_in_form, sign_out, to_sign_in
 from web.pages.spend import set_budget, spend_csv, spend_page
@@ -60,6 +60,7 @@ OWN_PAGES = (
     bid_page,
     withdraw_bid,
     hold_quote,
+    quote_list,
     quote_page,
     accept_quote,
     leave_quote,

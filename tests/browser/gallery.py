@@ -21,7 +21,7 @@ PROVIDER = ("/provider", f"{OFFER}?rate=1.5", "/provider/income", "/provider/sta
 OPERATOR = ("/operator", "/operator/cycles/2", "/operator/providers", "/operator/quarantine", "/operator/incidents", "/operator/rules")
 EMPTY = "/find?hardware=H100-SXM&tier=standard&budget=0.10"
 BID = "/bids/new?hardware=H100-SXM&quantity=8&hours=4&countries=FI&limit=2.50"
-OWN = ("/bids", "/leases", "/leases/lse_running", "/statements", "/statements/1")
+OWN = ("/bids", "/quotes", "/leases", "/leases/lse_running", "/statements", "/statements/1")
 FINANCE = (
     "/finance", "/finance/periods/1", "/finance/periods/2", "/finance/periods/3", "/finance/periods/1/invoices/acct_meridian",
     "/finance/periods/1/invoices/acct_meridian/lines/3", "/finance/receivables", "/finance/payouts", "/finance/books", "/finance/trail",

@@ -3,13 +3,15 @@
 import html
 import re
 from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
 
+import polars as pl
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
 from contracts.terms.errors import BadInput, NotFound, QuoteMoved
-from tests.fake_market import KEY, FakeMarket
+from tests.fake_market import KEY, FakeMarket, priced
 from tests.web.test_pages import words
 from web.asgi import site
 from web.pages.quotes import offer_mark, quote_request
@@ -140,6 +142,44 @@ def test_alternatives_stand_beside_the_answer_with_their_difference(client):
         assert float(rate) < best
         assert abs((1 - float(rate) / best) * 100 - float(share)) < 0.1
     assert 'class="instead"' not in client.get("/find?sort=rate&tier=standard").text
+
+
+def test_a_later_hour_is_a_bid_for_it_at_what_it_last_cost_at_the_same_place(client):
+    """The cheapest hour the first offer's own pool sold, against the next hour it sold."""
+    page = client.get(SEARCH).text
+    beside = page.partition('class="instead"')[2].partition("</section>")[0]
+    address, start, shown, share = re.search(
+        r'href="(/bids/new[^"]+)">Bid for a later hour: at ([\d:]+) UTC.*?class="num">([\d.]+)<.*?class="num [a-z]+">−([\d.]+) %',
+        beside,
+        re.DOTALL,
+    ).groups()
+    site = re.search(r'class="who">.*?class="sub">.*? · ([\w-]+)<', page)[1]
+    sold = priced(2).filter(hardware="H100-SXM", site=site, tier="standard", firm=True).filter(pl.col("sold") > 0).sort("slot_start")
+    low = sold.sort("rate_micros", "slot_start").row(0, named=True)
+    assert start == f"{low['slot_start']:%H:%M}"
+    assert float(shown) == pytest.approx(low["rate_micros"] / 1e6, abs=0.001)
+    assert float(share) == pytest.approx(100 * (1 - low["rate_micros"] / sold["rate_micros"][0]), abs=0.06)
+    asked = parse_qs(urlsplit(html.unescape(address)).query)
+    assert asked["start"] == [f"{low['slot_start']:%Y-%m-%dT%H:%M}"]
+    assert "Bid for a later hour" not in client.get(f"{SEARCH}&ready_by={low['slot_start']:%Y-%m-%dT%H:%M}").text
+
+
+def test_quotes_are_listed_with_those_that_stand_and_taken_or_left_from_there(client, market):
+    assert "No quotes yet." in signed_in(client).get("/quotes").text
+    for mark in ("ofr_a/4/H100-SXM", "ofr_b/4/H100-SXM", "ofr_c/4/H100-SXM"):
+        sent(client, [pair for pair in fields(client.get(SEARCH).text, "/quotes") if pair[0] != "offer"] + [("offer", mark)])
+    first, second, third = sorted(market.desk.quotes.kept)
+    page = client.get("/quotes").text
+    assert "3 quotes are held for you" in words(page)
+    assert words(page).count("16.00") == 3
+    taken = sent(client, fields(page, f"/quotes/{third}/accept"), f"/quotes/{third}/accept")
+    assert taken.headers["location"].startswith("/leases/")
+    left = sent(client, fields(page, f"/quotes/{second}/withdraw"), f"/quotes/{second}/withdraw")
+    assert left.headers["location"] == "/quotes"
+    after = client.get("/quotes").text
+    assert "One quote is held for you" in words(after)
+    assert re.findall(r'action="/quotes/(\w+)/accept"', after) == [first]
+    assert re.findall(r'href="/quotes/(quo_\w+)"', after) == [third, second, first]
 
 
 def test_an_hour_on_half_a_reference_class_takes_two():

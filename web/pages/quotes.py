@@ -30,7 +30,10 @@ from web.pages.words import quote_refused_words, quote_sentence
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 SentMarks = Annotated[FormMarks, Body(media_type=RequestEncodingType.URL_ENCODED)]
 Search = Annotated[str, QueryParameter(max_length=4000)]
+SearchIfAny = Annotated[str | None, QueryParameter(max_length=4000)]
+Cursor = Annotated[str | None, QueryParameter(max_length=200)]
 SLOT_SECONDS = 3600
+QUOTES_SHOWN = 25
 
 
 class QuoteRefused(Exception):
@@ -95,6 +98,27 @@ async def hold_quote(request: AnyRequest, services: NamedDependency[Services]) -
     return Redirect(f"/quotes/{held.quote_id}?{urlencode({'search': search})}", status_code=303)
 
 
+@get("/quotes", include_in_schema=False)
+async def quote_list(request: HTMXRequest, services: NamedDependency[Services], *, cursor: Cursor = None) -> Template:
+    """The caller's quotes, the latest first: those that stand with the time they have left, each to be taken or left from here."""
+    caller = await page_caller(request, services)
+    page = await services.quotes.quotes(caller, cursor=cursor, limit=QUOTES_SHOWN, newest_first=True)
+    context = {
+        "caller": caller,
+        "quotes": page.items,
+        "open": [quote for quote in page.items if quote.state == "open"],
+        "next_cursor": page.next_cursor,
+        "cursor": cursor,
+        "credit": await services.orders.credit(caller),
+        "gate": await services.market.gate(),
+        "marks": marks(request),
+        "origin": str(request.base_url).rstrip("/"),
+        "address": str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+    }
+    name = "_quotes.html" if request.htmx else "quotes.html"
+    return Template(name, context=context, headers=NO_STORE | {"Vary": "HX-Request"})
+
+
 @get("/quotes/{quote_id:str}", include_in_schema=False)
 async def quote_page(
     quote_id: FromPath[str], request: HTMXRequest, *, services: NamedDependency[Services], search: Search = ""
@@ -135,12 +159,12 @@ async def accept_quote(
 
 @post("/quotes/{quote_id:str}/withdraw", include_in_schema=False, status_code=303)
 async def leave_quote(
-    quote_id: FromPath[str], data: SentMarks, *, request: AnyRequest, services: NamedDependency[Services], search: Search = ""
+    quote_id: FromPath[str], data: SentMarks, *, request: AnyRequest, services: NamedDependency[Services], search: SearchIfAny = None
 ) -> Redirect:
-    """Leave the quote and go back to the search it came from."""
+    """Leave the quote and go back to the search it came from, or to the list."""
     caller = await page_caller(request, services)
     key = act_key(request, caller, sent=data)
-    back = f"/find?{search}" if search else "/find"
+    back = "/quotes" if search is None else f"/find?{search}" if search else "/find"
     try:
         await services.replies.once(lambda: services.quotes.withdraw(quote_id, caller), QuoteView, request=key)
     except MarketError as refusal:
