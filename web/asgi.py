@@ -11,6 +11,7 @@ from litestar.plugins.htmx import HTMXPlugin
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
+from litestar.types import ControllerRouterHandler
 
 from broker.app import OpenServices
 from broker.application import application
@@ -32,9 +33,9 @@ from web.pages import (
     finance_payment,
     operator,
     provider,
+    refusals,
 )
 from web.pages.bids import bid_list, bid_page, withdraw_bid
-from web.pages.finance import refused
 from web.pages.find import find
 from web.pages.lease_resale import resale_form, resell_lease, withdraw_resale
 from web.pages.leases import lease_list, lease_page, release_lease
@@ -161,20 +162,16 @@ def site(market: OpensServices) -> Litestar:
             "stacks": sorted({each.vendor for each in catalogue.hardware_classes().values()}),
         }
     )
-    desk = Router("/", route_handlers=FINANCE_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: refused})
-    operators = Router("/", route_handlers=OPERATOR_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: operator.refused})
-    sellers = Router("/", route_handlers=PROVIDER_PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: provider.refused})
-    people = Router(
-        "/",
-        route_handlers=[*account_entry.PAGES, *account_elsewhere.PAGES, *account.PAGES],
-        exception_handlers={NotSignedIn: to_sign_in, MarketError: account.account_refused},
-    )
-    makers = Router(
-        "/", route_handlers=developers.PAGES, exception_handlers={NotSignedIn: to_sign_in, MarketError: developers.developers_refused}
-    )
+    desks = [
+        _refusing_router(FINANCE_PAGES, finance.REFUSING),
+        _refusing_router(OPERATOR_PAGES, operator.REFUSING),
+        _refusing_router(PROVIDER_PAGES, provider.REFUSING),
+        _refusing_router((*account_entry.PAGES, *account_elsewhere.PAGES, *account.PAGES), account.REFUSING),
+        _refusing_router(developers.PAGES, developers.REFUSING),
+    ]
     whole = application(
         market.services,
-        [*PAGES, own, desk, operators, sellers, people, makers, static],
+        [*PAGES, own, *desks, static],
         plugins=[HTMXPlugin()],
         refusal_page=refusal_page,
         configure={"template_config": _templates(), "state": state, "compression_config": PACKED},
@@ -182,6 +179,10 @@ def site(market: OpensServices) -> Litestar:
     # Around everything, so that what is not there is said in the reader's language too.
     whole.asgi_handler = i18n.Languages()(whole.asgi_handler)
     return whole
+
+
+def _refusing_router(handlers: Sequence[ControllerRouterHandler], desk: refusals.Desk) -> Router:
+    return Router("/", route_handlers=handlers, exception_handlers={NotSignedIn: to_sign_in, MarketError: refusals.refused_at(desk)})
 
 
 def _templates() -> TemplateConfig[JinjaTemplateEngine]:

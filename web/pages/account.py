@@ -14,13 +14,19 @@ from broker.services.signing_in import party_of
 from broker.services.views import Caller
 from contracts.credentials import totp_address
 from contracts.people import roles_of
-from contracts.terms.errors import MarketError
 from web.i18n import gettext as _
 from web.i18n import later
+from web.pages.refusals import Desk
 from web.pages.signing import COOKIE, NO_STORE, AnyRequest, FormMarks, act_key, marks, page_caller, page_person
 
 FORM = RequestEncodingType.URL_ENCODED
 ACCOUNT, MEMBERS = "/account", "/account/members"
+REFUSING = Desk(
+    frame="base.html",
+    page="account",
+    home=ACCOUNT,
+    back=lambda path: MEMBERS if path.startswith((f"{MEMBERS}/", f"{ACCOUNT}/invitations")) else ACCOUNT,
+)
 QR_SCALE = 5
 # What the market says in English and these pages look up.
 SAID = (
@@ -164,14 +170,6 @@ async def withdraw_invitation(
     """Take an invitation back."""
     await services.members.withdraw(invitation_id, await _acting(request, services, sent=data))
     return Redirect(MEMBERS, status_code=303)
-
-
-def account_refused(request: AnyRequest, refusal: MarketError) -> Template:
-    """What these pages show when an act was refused: why, and the way back."""
-    parts = request.url.path.strip("/").split("/")
-    back = MEMBERS if parts[1:2] in (["members"], ["invitations"]) and request.method == "POST" else ACCOUNT
-    context = {"title": _("Not done"), "meaning": str(refusal), "back": back}
-    return Template("account_refused.html", context=context, status_code=refusal.status, headers=NO_STORE)
 
 
 async def _acting(request: AnyRequest, services: Services, *, sent: FormMarks) -> Caller:

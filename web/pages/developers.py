@@ -12,14 +12,16 @@ from broker.app import Services
 from broker.services.views import Caller
 from broker.services.webhooks import EndpointRequest, EndpointView, MessageView
 from contracts.people import PEOPLE_ONLY
-from contracts.terms.errors import BadInput, MarketError
+from contracts.terms.errors import BadInput
 from contracts.webhooks import KINDS
 from web.i18n import gettext as _
 from web.i18n import later
+from web.pages.refusals import Desk
 from web.pages.signing import NO_STORE, AnyRequest, FormMarks, act_key, marks, page_caller
 
 FORM = RequestEncodingType.URL_ENCODED
 DEVELOPERS = "/developers"
+REFUSING = Desk(frame="base.html", page="account", home=DEVELOPERS)
 REQUESTS_SHOWN, MESSAGES_SHOWN = 50, 20
 # States of a delivery, as the market says them.
 STATES = (later("waiting"), later("delivered"), later("given_up"))
@@ -133,12 +135,6 @@ async def replay_message(
     key = act_key(request, caller, sent=data)
     await services.replies.once(lambda: services.webhooks.replay(message_id, caller), MessageView, request=key)
     return Redirect(f"{DEVELOPERS}#messages", status_code=303)
-
-
-def developers_refused(_request: AnyRequest, refusal: MarketError) -> Template:
-    """What this page shows when an act was refused: why, and the way back."""
-    context = {"title": _("Not done"), "meaning": str(refusal), "back": DEVELOPERS}
-    return Template("account_refused.html", context=context, status_code=refusal.status, headers=NO_STORE)
 
 
 async def _acting(request: AnyRequest, services: Services, *, sent: FormMarks) -> Caller:

@@ -17,14 +17,37 @@ from broker.services.finance_views import FreezeRequest, PeriodView, PreviewView
 from broker.services.views import Caller
 from contracts.ageing import Ageing
 from contracts.review import BillChange
-from contracts.terms.errors import BadInput, MarketError, NotFound, NotPermitted
+from contracts.terms.errors import BadInput, NotFound
 from contracts.terms.time import Period as TimeSpan
 from web.formats import cents, moment, month
 from web.i18n import gettext, later
 from web.pages.finance_words import CLOSED, FORMATS, collection, steps, turn, waits
+from web.pages.refusals import Desk
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
 
 DESK = "/finance"
+
+
+def _page_of(path: str) -> str:
+    """The page of the desk that a form sent to a path stands on.
+
+    >>> _page_of("/finance/periods/1/steps/rate"), _page_of("/finance/payouts/run_1/approve")
+    ('/finance/periods/1', '/finance/payouts')
+    """
+    parts = path.split("/")
+    return "/".join(parts[:4] if parts[2:3] == ["periods"] else parts[:3])
+
+
+REFUSING = Desk(
+    frame="finance_base.html",
+    home=DESK,
+    title=later("The finance desk"),
+    purpose=later("Here the finance team closes months, collects, pays out and answers for every figure."),
+    barred=later("The key you are signed in with is not one of theirs."),
+    elsewhere="/statements",
+    elsewhere_name=later("Your own statements"),
+    back=_page_of,
+)
 METERS_SHOWN = 50
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 Period = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
@@ -178,21 +201,6 @@ async def take_step(
     step = _step(services, caller, act=act, form=data)
     await services.replies.once(lambda: step(period), PeriodView, request=key)
     return Redirect(f"{DESK}/periods/{period}", status_code=303)
-
-
-def refused(request: AnyRequest, refusal: MarketError) -> Template:
-    """What the desk shows when it may not be read, or an act was refused: why, and the way back."""
-    parts = request.url.path.strip("/").split("/")
-    acting, barred = request.method == "POST", isinstance(refusal, NotPermitted)
-    context = {
-        "title": gettext(later("Not done") if acting else later("The finance desk") if barred else later("Not there")),
-        "acting": acting,
-        "meaning": str(refusal),
-        "not_permitted": barred and not acting,
-        "back": "/" + "/".join(parts[:3] if parts[1:2] == ["periods"] and acting else parts[:2] if acting else parts[:1]),
-        "path": request.url.path,
-    }
-    return Template("finance_refused.html", context=context, status_code=refusal.status, headers=NO_STORE)
 
 
 def _step(services: Services, caller: Caller, *, act: str, form: StepForm) -> Callable[[int], Awaitable[PeriodView]]:

@@ -16,13 +16,21 @@ from broker.services.market_views import CertificateView
 from broker.services.operator_views import VerdictView, Way
 from broker.services.operators import SCOPE
 from broker.services.views import Caller
-from contracts.terms.errors import BadInput, MarketError, NotFound, NotPermitted
-from web.i18n import gettext
+from contracts.terms.errors import BadInput, NotFound
+from web.i18n import gettext, later
 from web.pages.finance import origin
 from web.pages.operator_words import FEEDS, STATUSES, finding, kind_words, phase, verdict
+from web.pages.refusals import Desk
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
 
 DESK = "/operator"
+REFUSING = Desk(
+    frame="operator_base.html",
+    home=DESK,
+    title=later("The operator desk"),
+    purpose=later("Here whoever runs the market checks cycles again, and sees what stands, what is not believed and what broke."),
+    barred=later("The key you are signed in with is not an operator's."),
+)
 CYCLES_SHOWN = 30
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 Number = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
@@ -151,18 +159,6 @@ async def rules_page(request: AnyRequest, services: NamedDependency[Services]) -
     phases = [(each, phase(each, countries)) for each in rules.phases] if rules else []
     context = {"caller": caller, "rules": rules, "phases": phases, "origin": origin(request)}
     return Template("operator_rules.html", context=context, headers=NO_STORE)
-
-
-def refused(request: AnyRequest, refusal: MarketError) -> Template:
-    """What the desk shows when it may not be read, or a check was refused: why, and the way on."""
-    denied = isinstance(refusal, NotPermitted)
-    context = {
-        "title": gettext("The operator desk") if denied else gettext("Not there"),
-        "meaning": str(refusal),
-        "not_permitted": denied and request.method == "GET",
-        "path": request.url.path,
-    }
-    return Template("operator_refused.html", context=context, status_code=refusal.status, headers=NO_STORE)
 
 
 async def _cycle(number: int, request: AnyRequest, *, services: Services, caller: Caller, found: VerdictView | None = None) -> Template:

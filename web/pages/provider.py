@@ -11,9 +11,9 @@ from broker.app import Services
 from broker.services.provider_views import GATES_MAX, OfferSalesView, RateAskedView, SalesView
 from contracts.feed.damping import Damping
 from contracts.statements import PayoutAdvice
-from contracts.terms.errors import BadInput, MarketError, NotFound, NotPermitted
+from contracts.terms.errors import BadInput, NotFound
 from contracts.terms.money import MICROS, half_up
-from web.i18n import gettext
+from web.i18n import gettext, later
 from web.pages.finance import origin
 from web.pages.provider_words import (
     CAUSES,
@@ -28,9 +28,17 @@ from web.pages.provider_words import (
     reason,
     rows,
 )
+from web.pages.refusals import Desk
 from web.pages.signing import NO_STORE, page_caller
 
 DESK = "/provider"
+REFUSING = Desk(
+    frame="provider_base.html",
+    home=DESK,
+    title=later("The provider desk"),
+    purpose=later("Here a provider sees why its offers sell or not, what it earned, and how its feed stands."),
+    barred=later("The key you are signed in with is not a provider's."),
+)
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 Gates = Annotated[int, QueryParameter(ge=1, le=GATES_MAX)]
 Period = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
@@ -157,17 +165,6 @@ async def feed_page(request: AnyRequest, services: NamedDependency[Services]) ->
         "origin": origin(request),
     }
     return Template("provider_feed.html", context=context, headers=NO_STORE)
-
-
-def refused(request: AnyRequest, refusal: MarketError) -> Template:
-    """What the desk shows when it may not be read, or does not have what was looked for: why, and the way on."""
-    context = {
-        "title": gettext("The provider desk") if isinstance(refusal, NotPermitted) else gettext("Not there"),
-        "meaning": str(refusal),
-        "not_permitted": isinstance(refusal, NotPermitted),
-        "path": request.url.path,
-    }
-    return Template("provider_refused.html", context=context, status_code=refusal.status, headers=NO_STORE)
 
 
 async def _advice(services: Services, request: AnyRequest, *, period: int, currency: str) -> PayoutAdvice:

@@ -1,11 +1,59 @@
 """What a person sees when something was refused or is not there."""
 
+from collections.abc import Callable
+
+import msgspec
 from litestar import Request, Response, get
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from broker.services.accounts import PROVIDER, STAFF
-from contracts.terms.errors import BadInput, MarketError, NotFound
+from contracts.terms.errors import BadInput, MarketError, NotFound, NotPermitted
+from web.i18n import gettext, later
+from web.pages.signing import NO_STORE, AnyRequest
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of pages that refuses in its own frame. Sentences are as the catalogues have them.
+
+    frame           the template of its pages; `page` is what its menu marks
+    home            its first page
+    title           its name
+    purpose         what somebody who may be here would see; empty where everybody may
+    barred          whose desk it is
+    elsewhere       where others may look instead, with its name
+    back            path → the page that the form sent there stands on
+    """
+
+    frame: str
+    page: str = "none"
+    home: str
+    title: str = ""
+    purpose: str = ""
+    barred: str = ""
+    elsewhere: str = "/"
+    elsewhere_name: str = later("Market now")
+    back: Callable[[str], str] | None = None
+
+
+def refused_at(desk: Desk) -> Callable[[AnyRequest, MarketError], Template]:
+    """What a desk shows when it may not be read, an act was refused, or something is not there: why, and the way on."""
+
+    def refused(request: AnyRequest, refusal: MarketError) -> Template:
+        acting, path = request.method == "POST", request.url.path
+        barred = bool(desk.purpose) and isinstance(refusal, NotPermitted) and not acting
+        context = {
+            "desk": desk,
+            "title": gettext("Not done") if acting else gettext(desk.title) if barred else gettext("Not there"),
+            "meaning": str(refusal),
+            "acting": acting,
+            "barred": barred,
+            "back": desk.back(path) if acting and desk.back else desk.home,
+            "path": path,
+        }
+        return Template("refused.html", context=context, status_code=refusal.status, headers=NO_STORE)
+
+    return refused
 
 
 @get("/problems/{code:str}", include_in_schema=False, sync_to_thread=False)
