@@ -1,5 +1,6 @@
 """Prices by the hour."""
 
+import re
 from typing import Annotated
 
 from litestar import Controller, Response, get
@@ -36,5 +37,6 @@ class PriceHistoryController(Controller):
     ) -> Response[str]:
         """The same, one line an hour."""
         found = await services.prices.history(HistoryQuery(hardware=hardware, offer_id=offer_id, hours=hours))
-        name = f"gridfare-prices-{hardware or offer_id}.csv".replace('"', "")
+        # A header says ASCII only, and the name is the caller's.
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"gridfare-prices-{hardware or offer_id}.csv")
         return Response(as_csv(found), media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})

@@ -279,3 +279,9 @@ def test_a_sender_is_told_when_to_come_again():
         assert (answer.status_code, answer.headers["retry-after"], answer.json()["type"]) == (429, "1", "/problems/too_busy")
         taken.close()
         assert client.post("/v1/usage", json=[], headers=SIGNED).status_code == 201
+
+
+def test_a_file_is_named_after_what_was_wanted_whatever_that_is(client):
+    """A header says what Latin letters can, on one line."""
+    answer = client.get("/v1/prices/history.csv", params={"hardware": 'Ω"\r\nB200'})
+    assert (answer.status_code, answer.headers["content-disposition"]) == (200, 'attachment; filename="gridfare-prices--B200.csv"')
