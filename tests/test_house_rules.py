@@ -1,5 +1,6 @@
 """The house keeps its own rules, and every rule is seen to bite on a planted fault."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def test_tests_and_set_up_keep_the_rule(rule: Rule):
 def test_pages_speak_the_dictionary():
     broken = _broken(house.page_words_are_ours, _files("web", suffix=".html"))
     assert not broken, "\n".join(broken)
+
+
+def test_no_two_tests_have_one_name(request: pytest.FixtureRequest):
+    """Workers share tests out by name: of two with one name, one is never run, and nothing says so."""
+    names = Counter(item.nodeid for item in request.session.items)
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def test_no_excuse_outlives_its_need():
