@@ -21,10 +21,10 @@ serve: setup ## run the portal and the API on the market kept in .gridfare/
 	@$(VENV)/gridfare serve $(if $(PORT),--port $(PORT))
 
 test: setup ## run the tests (browser tests need Chromium and say so when it is missing)
-	@$(PYTEST) -n auto --dist loadgroup -m "not slow" --durations=10 --durations-min=2
+	@$(PYTEST) -n auto -m "not slow" --durations=10 --durations-min=2
 
 test-all: setup ## run every test, the slow ones too, on examples nobody has tried
-	@$(PYTEST) --hypothesis-profile=long -n auto --dist loadgroup --durations=20 --durations-min=2
+	@$(PYTEST) --hypothesis-profile=long -n auto --durations=20 --durations-min=2
 
 check: setup ## lint, format, types, import rules, house rules
 	@$(VENV)/ruff check .

@@ -1,10 +1,12 @@
-"""A real PostgreSQL for the tests that ask for one; tests that do not ask never start it.
+"""How tests are shared out, and a real PostgreSQL for those that ask for one; tests that do not ask never start it.
 
-One server a worker, without fsync, in a directory of its own. The schema is made once, in a template; a test that
-commits gets a database copied from it, the others share one and are rolled back.
+A file is run by one worker, so that what its tests share is made once. One server a worker, without fsync, in a directory
+of its own. The schema is made once, in a template; a test that commits gets a database copied from it, the others share
+one and are rolled back.
 """
 
 import asyncio
+import gc
 import itertools
 import os
 import shutil
@@ -17,6 +19,7 @@ import asyncpg
 import pytest
 from hypothesis import settings
 from sqlalchemy.ext.asyncio import async_sessionmaker
+from xdist.scheduler import LoadFileScheduling
 
 from broker.store.embedded import DATABASE, EmbeddedServer
 from broker.store.engine import open_engine
@@ -32,6 +35,49 @@ settings.load_profile("house")
 TEMPLATE = "template_of_tests"
 NUMBERS = itertools.count(1)
 ENOUGH_BYTES = 3 * 2**30
+
+# Begun first, so that none of them is what all the other workers wait for at the end.
+LONGEST = (
+    "tests/broker/agent/test_on_ray.py",
+    "tests/broker/test_demo.py",
+    "tests/broker/client/test_page.py",
+    "tests/browser/",
+)
+# The demo is run once for both.
+TOGETHER = {"tests/broker/client/test_page.py": "tests/broker/test_demo.py"}
+
+
+class FileByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
+    """A file to a worker; files that share what is made once for a worker, to the same."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return TOGETHER.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileByFile:
+    """Share tests out by file, in the order below. Groups marked on tests are of no use: with the locked pytest they do nothing."""
+    config.option.loadscopereorder = False
+    return FileByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first; all else stays in the order of its files."""
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and what they import are there to the end: looked through at every collection of garbage, they
+    took a third of the time of tests that build a site."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """So that what extensions hold is given back, and none says that it leaks."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The demo, run once for all tests that look at what it leaves; they are one xdist group, so that one worker runs it."""
+"""The demo, run once for all tests that look at what it leaves; one worker runs them all, so that it runs once."""
 
 import os
 import subprocess

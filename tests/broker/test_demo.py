@@ -16,7 +16,6 @@ from broker.demo.story import cents, grouped
 from broker.world.book import shipped_book
 
 
-@pytest.mark.xdist_group("demo")
 def test_the_demo_tells_a_whole_market(told: tuple[Path, str]):
     _, said = told
     for words in (
@@ -37,7 +36,6 @@ def test_the_demo_tells_a_whole_market(told: tuple[Path, str]):
     assert said.count("] ") >= 8, "a line a stage"
 
 
-@pytest.mark.xdist_group("demo")
 def test_the_month_can_be_settled_again_to_the_same_hash(told: tuple[Path, str], tmp_path: Path):
     """`gridfare settle` on the directory the demo closed from."""
     period, _ = told
@@ -54,7 +52,6 @@ def close_command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.xdist_group("demo")
 def test_a_terminal_shows_who_closed_the_month_and_that_the_books_agree(told: tuple[Path, str], tmp_path: Path):
     """Two people closed March; April is under way and cannot be frozen; the month is exported again to the same hash."""
     period, _ = told
@@ -76,7 +73,6 @@ def test_a_terminal_shows_who_closed_the_month_and_that_the_books_agree(told: tu
     assert len(list((tmp_path / "again" / "exports").glob("*.pdf"))) > 50
 
 
-@pytest.mark.xdist_group("demo")
 def test_bean_check_accepts_the_journal(told: tuple[Path, str]):
     period, _ = told
     entries, errors, _ = loader.load_file(str(period / "exports" / "journal.beancount"))
@@ -84,7 +80,6 @@ def test_bean_check_accepts_the_journal(told: tuple[Path, str]):
     assert entries
 
 
-@pytest.mark.xdist_group("demo")
 def test_focus_adds_up_to_the_invoices(told: tuple[Path, str]):
     """Every mandatory column, and BilledCost by invoice to the cent."""
     period, _ = told
@@ -97,7 +92,6 @@ def test_focus_adds_up_to_the_invoices(told: tuple[Path, str]):
     assert all(amount == 0 for name, amount in owed.items() if name not in billed)
 
 
-@pytest.mark.xdist_group("demo")
 def test_e_invoices_keep_the_schema_and_the_rules(told: tuple[Path, str]):
     """One for every invoice with a line, as UBL 2.1 and EN 16931 have them."""
     period, _ = told

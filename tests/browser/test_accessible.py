@@ -14,12 +14,13 @@ from tests.browser.looking import AXE, faults
 from tests.fake_market import KEY, OPERATOR_KEY, OTHER_KEY, PROVIDER_KEY
 from tests.web.finance_desk import GRACE
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'"
 # Pages without a sheet in the gallery: forms on the way in, refusals, and what is not there.
 BESIDES: dict[str | None, tuple[str, ...]] = {
-    None: ("/sign-up", "/sign-in/code", "/passwords/x", "/invitations/x", "/nowhere", "/bids/new?hardware=H100-SXM&quantity=x&checked=1"),
+    None: ("/sign-up", "/sign-in/code", "/passwords/x", "/invitations/x", "/nowhere", "/bids/new?hardware=H100-SXM&quantity=x&checked=1",
+           "/find?run=tuning&size=13"),
     KEY: ("/quotes/quo_open", "/bids/bid_last_year", "/leases/lse_over", "/leases/lse_running/resell", "/leases/lse_nobody",
           "/account/members", "/operator", "/provider"),
     OTHER_KEY: ("/finance",),
@@ -33,7 +34,7 @@ SLOW = [pytest.param(language, width, marks=pytest.mark.slow) for language in ("
         if (language, width) not in SEEN]  # fmt: skip
 NEW = ("/", "/find", "/market/curve?hardware=H100-SXM")
 NEW_OWN = {
-    KEY: ("/bids", "/leases", "/statements", "/spend", "/developers"),
+    KEY: ("/bids", "/quotes", "/leases", "/statements", "/spend", "/developers"),
     PROVIDER_KEY: ("/provider", "/provider/income"),
     OPERATOR_KEY: ("/operator", "/operator/quarantine"),
     GRACE: ("/finance", "/finance/receivables", "/finance/payouts", "/finance/trail"),

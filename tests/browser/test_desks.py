@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.fake_market import OPERATOR_KEY, PROVIDER_KEY
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def signed_in(page: Page, portal: str, key: str) -> Page:

@@ -18,7 +18,7 @@ from tests.broker.small_market import open_small_market, pass_time
 from tests.browser.conftest import served
 from web.asgi import site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 KEY = "gf_developer"
 PLAIN = {"java_script_enabled": False}
 FIVE_MINUTES = 300

@@ -11,7 +11,7 @@ from tests.browser.conftest import served
 from tests.fake_market import FakeMarket, cleared
 from web.asgi import site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 MARKET = FakeMarket(cycles=1)
 
 

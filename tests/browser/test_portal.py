@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.gallery import BID
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def settled(page: Page, address: str) -> Page:

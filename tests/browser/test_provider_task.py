@@ -23,7 +23,7 @@ from contracts.terms.tables import BIDS, OFFERS
 from tests.broker.small_market import GATE, caller, cycle_of, offer, open_small_market, pass_time, request, small_book
 from tests.browser.serving import own_sessions, served
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 KEY = "gf_south"
 SHOWN = ShownKey(account_name="South, provider", story="Two sites.", key=KEY)
 

@@ -42,7 +42,7 @@ from contracts.terms.time import month_of
 from tests.broker.agent.ray_processes import kill_all, ray_cluster
 from tests.broker.small_market import H100, START, USD, account, caller, cycle_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.anyio
 SLOT = timedelta(seconds=18)
 TABLE = Timetable(lead=timedelta(seconds=18), gate_interval=timedelta(seconds=36), slot_seconds=18, slots=2)
 GATE = START - TABLE.lead

@@ -16,7 +16,6 @@ from broker.serving import any_port
 PAGE = Path("infra/docs/client.md")
 THERE = "http://127.0.0.1:8000"
 PATIENCE_SECONDS = 200
-pytestmark = pytest.mark.xdist_group("demo")
 
 
 def blocks(kind: str) -> list[str]:
