@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 import polars as pl
 
-from contracts.settlement import settle
+from contracts.settlement import Settlement, settle
 from contracts.settlement_book import SettlementBook
 
 GIVEN = "grant"
@@ -55,7 +55,12 @@ def own_book(book: SettlementBook, account_id: str) -> SettlementBook:
 
 def lines_of(own: SettlementBook) -> list[MonthLine]:
     """What each month comes to, by kind and hardware: cumulative over all periods, so that corrections are in the month they correct."""
-    lines = settle(own).lines.group_by("month", "kind", "hardware").agg(pl.col("quantity_seconds", "amount_micros").sum())
+    return lines_in(settle(own))
+
+
+def lines_in(settled: Settlement) -> list[MonthLine]:
+    """The same of what is settled already."""
+    lines = settled.lines.group_by("month", "kind", "hardware").agg(pl.col("quantity_seconds", "amount_micros").sum())
     return [
         MonthLine(month=month, kind=kind, hardware=hardware, seconds=seconds or 0, micros=micros)
         for month, kind, hardware, seconds, micros in lines.sort("month", "kind", "hardware").iter_rows()

@@ -58,9 +58,9 @@ class Anybody:
     lock = account
 
 
-def fake_budgets(clock, members) -> dict[str, Any]:
+def fake_budgets(clock, members, projects: FakeProjects) -> dict[str, Any]:
     """The services of ceilings and projects on one store."""
-    projects, accounts = FakeProjects(), Anybody()
+    accounts = Anybody()
     return {
         "budgets": BudgetService(FakeBudgets(), accounts, projects=projects, clock=clock),
         "projects": ProjectService(projects, accounts, members=members, clock=clock, entropy=os.urandom),

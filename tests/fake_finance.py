@@ -1,12 +1,12 @@
 """Finance in memory: acts and books in lists; desks of a market that has closed nothing, and has no processor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from broker.clock import Clock
 from broker.services.corrections import CorrectionService
 from broker.services.disputes import DisputeService
 from broker.services.receivables import MeterService, ReceivableService, ReconciliationService
-from broker.services.views import StatementView
+from broker.services.views import Caller, StatementView
 from broker.treasury import Treasury
 from contracts.acts import Act
 from contracts.ageing import ReceivableMove
@@ -14,8 +14,34 @@ from contracts.close import Reconciliation
 from contracts.journal import JournalEntry, State
 from contracts.metering import CounterReading, MeterPair
 from contracts.periods import PeriodStanding, standing_of
+from contracts.statements import PayoutAdvice
 from contracts.terms.errors import KeyReused, NotFound, NotSupported, StaleToken, WrongState
 from contracts.terms.time import Period, month_of
+
+
+class FakeFinance:
+    """Books that balance, and the statements it was given."""
+
+    def __init__(self, statements: Sequence[StatementView]) -> None:
+        self._kept = list(statements)
+
+    async def statements(self, caller: Caller) -> list[StatementView]:
+        return self._kept
+
+    async def statement(self, period: int, caller: Caller) -> StatementView:
+        for found in self._kept:
+            if found.period == period:
+                return found
+        raise NotFound(f"there is no statement for period {period}", period=period)
+
+    async def issued(self, period: int, caller: Caller) -> list[StatementView]:
+        return [found for found in self._kept if found.period == period]
+
+    async def advices(self, period: int, caller: Caller) -> list[PayoutAdvice]:
+        return []
+
+    async def trial_balance(self) -> dict[str, int]:
+        return {"USD": 0}
 
 
 class MemoryActs:

@@ -28,7 +28,6 @@ from broker.services.replies import ReplyService
 from broker.services.views import BidView, Caller, CreditView, LeaseView, Page, ShownKey, StatementView
 from broker.services.webhooks import WebhookService
 from broker.world import catalogue, shipped_book
-from contracts.statements import PayoutAdvice
 from contracts.terms.accounts import Account, Staff
 from contracts.terms.bids import BidRequest
 from contracts.terms.clearing import Certificate, Check, Clearing
@@ -37,8 +36,8 @@ from contracts.terms.orders import MarketBook
 from contracts.webhooks import Message
 from pricing.clearing import clear
 from tests.fake_access import FakeAccess
-from tests.fake_budgets import fake_budgets
-from tests.fake_finance import fake_finance
+from tests.fake_budgets import FakeProjects, fake_budgets
+from tests.fake_finance import FakeFinance, fake_finance
 from tests.fake_history import FakeHistory
 from tests.fake_leases import FakeLeases
 from tests.fake_operator import fake_operators
@@ -326,31 +325,6 @@ class FakeBooks:
         return ClearedBook(cycle_number=2, gate_at=GATE, book=book, clearing=clearing) if bid_id in book.bids["bid_id"] else None
 
 
-class FakeFinance:
-    """Books that balance, and the statements it was given."""
-
-    def __init__(self, statements: Sequence[StatementView]) -> None:
-        self._kept = list(statements)
-
-    async def statements(self, caller: Caller) -> list[StatementView]:
-        return self._kept
-
-    async def statement(self, period: int, caller: Caller) -> StatementView:
-        for found in self._kept:
-            if found.period == period:
-                return found
-        raise NotFound(f"there is no statement for period {period}", period=period)
-
-    async def issued(self, period: int, caller: Caller) -> list[StatementView]:
-        return [found for found in self._kept if found.period == period]
-
-    async def advices(self, period: int, caller: Caller) -> list[PayoutAdvice]:
-        return []
-
-    async def trial_balance(self) -> dict[str, int]:
-        return {"USD": 0}
-
-
 async def _nothing_happens(since: datetime, owners: frozenset[str]) -> list[Message]:
     return []
 
@@ -365,7 +339,7 @@ class FakeMarket:
         self, *, cycles: int = 2, now: datetime = NOW, leases: Sequence[LeaseView] = (), statements: Sequence[StatementView] = ()
     ) -> None:
         clock = FixedClock(now)
-        self.orders, people = FakeOrders(), FakePeople()
+        self.orders, people, projects = FakeOrders(), FakePeople(), FakeProjects()
         books = FakeBooks(self.orders)
         self.reader = FakeMarketReader(cycles=cycles)
         market = MarketService(self.reader, clock, currency="USD", gate_interval=GATES_EVERY)
@@ -390,12 +364,12 @@ class FakeMarket:
             webhooks=WebhookService(FakeWebhooks(), clock=clock, entropy=lambda count: bytes(range(count))),
             replies=ReplyService(FakeReplies(), clock),
             search=fake_search(offers, FakeOfferReader(), clock),
-            spending=fake_spending(clock),
+            spending=fake_spending(clock, projects),
             usage=FakeUsage(),
             watch=MarketWatch(market.pulse),
             session=None,
             **fake_finance(clock),
-            **fake_budgets(clock, people),
+            **fake_budgets(clock, people, projects),
             **fake_people(clock, people),
         )
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from broker.clock import Clock
-from broker.services.spending import SpendService
+from broker.services.projects import Projects
+from broker.services.spending import Bought, SpendService
 from contracts.periods import PeriodStanding, standing_of
 from contracts.settlement_book import SettlementBook
-from contracts.terms.accounts import Account
+from contracts.terms.accounts import Account, Project
 from contracts.terms.errors import NotFound
 from contracts.terms.time import month_of
 from tests.contracts.months import book_of
@@ -20,8 +21,9 @@ NAMES = {"metered": "Metered", "flat-rate": "Flat rate", "committed": "Committed
 class FakeKnown:
     """80 accelerator-hours at 2.00 a day of the month before, and of the present one so far; 96.00 agreed ahead."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, projects: Projects) -> None:
         self._now = clock.now()
+        self._projects = projects
 
     async def usage_of(self, account_id: str, periods: Sequence[tuple[PeriodStanding, datetime]]) -> SettlementBook:
         first, days = periods[0][0].month.start, (self._now - periods[0][0].month.start).days
@@ -55,8 +57,14 @@ class FakeKnown:
     async def plan_names(self) -> dict[str, str]:
         return NAMES
 
-    async def ahead(self, account_id: str, *, since: datetime, until: datetime) -> int:
-        return 96 * USD
+    async def ahead(self, account_id: str, *, since: datetime, until: datetime) -> dict[str, int]:
+        return {"default": 96 * USD}
+
+    async def projects(self, account_id: str) -> list[Project]:
+        return await self._projects.of_account(account_id)
+
+    async def leases(self, account_id: str) -> dict[str, Bought]:
+        return {"l1": Bought("l1", "default")}
 
 
 class TwoPeriods:
@@ -83,6 +91,6 @@ class OneAccount:
         )  # fmt: skip
 
 
-def fake_spending(clock: Clock) -> SpendService:
-    """The service on these months."""
-    return SpendService(FakeKnown(clock), TwoPeriods(clock), accounts=OneAccount(), clock=clock, fee_bps=100)  # type: ignore[arg-type]
+def fake_spending(clock: Clock, projects: Projects) -> SpendService:
+    """The service on these months, with whatever projects there are."""
+    return SpendService(FakeKnown(clock, projects), TwoPeriods(clock), accounts=OneAccount(), clock=clock, fee_bps=100)  # type: ignore[arg-type]

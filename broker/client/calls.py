@@ -31,7 +31,7 @@ from broker.services.projects import ProjectMembers, ProjectRequest, ProjectView
 from broker.services.quotes import QuoteView
 from broker.services.receivables import ReadingRequest
 from broker.services.search_views import BookSearch, SearchQuery
-from broker.services.spend_views import SpendView
+from broker.services.spend_views import ProjectSpendView, SpendView
 from broker.services.views import BidView, LeaseView, Page, StatementView
 from broker.services.webhooks import EndpointRequest, EndpointView, MessageView
 from contracts.resale import ResaleRequest
@@ -213,6 +213,12 @@ def list_statements() -> Call[Page[StatementView]]:
 def get_spend() -> Call[SpendView]:
     """What you spend, where this month is going, and what other plans would have cost."""
     return Call(operation="GetSpend", method="GET", path="/v1/spend", answer=SpendView)
+
+
+def get_project_spend(project: str, *, period: int | None = None) -> Call[ProjectSpendView]:
+    """What a project spends in a month (the present one unless said), lease by lease."""
+    path, at, query = "/v1/spend/projects/{project}", {"project": project}, pairs(period=period)
+    return Call(operation="GetProjectSpend", method="GET", path=path, answer=ProjectSpendView, at=at, query=query)
 
 
 def get_budget(project: str | None = None) -> Call[BudgetView]:

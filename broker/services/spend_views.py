@@ -38,6 +38,49 @@ class PlanComparison(msgspec.Struct, frozen=True, kw_only=True):
     saves_micros: int
 
 
+class ProjectSpend(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's part of an account's spend: the same figures, which add up to the account's to the micro.
+
+    seconds  accelerator-seconds its leases have delivered in the present month
+    months   of the account's months, the latest last
+    """
+
+    project_id: str
+    name: str
+    archived: bool
+    seconds: int
+    spent_micros: int
+    ahead_micros: int
+    forecast_micros: int | None
+    months: list[int]
+
+
+class LeaseSpend(msgspec.Struct, frozen=True, kw_only=True):
+    """What one lease, all its parts together, brings to a month.
+
+    lease_id  null for what no lease brought, as the fee of a quiet month
+    """
+
+    lease_id: str | None
+    hardware: str | None
+    seconds: int
+    micros: int
+
+
+class ProjectSpendView(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's spend in one month, lease by lease, the dearest first; `micros` is what they add up to."""
+
+    project_id: str
+    name: str
+    currency: str
+    as_of: datetime
+    period: int
+    month_start: datetime
+    month_end: datetime
+    micros: int
+    leases: list[LeaseSpend]
+
+
 class SpendView(msgspec.Struct, frozen=True, kw_only=True):
     """An account's spend.
 
@@ -45,6 +88,7 @@ class SpendView(msgspec.Struct, frozen=True, kw_only=True):
     ahead_micros     leases that are agreed and lie ahead in it, at the rates of their slots
     forecast_micros  the month at the pace so far, and at least what is spent and agreed where rates are paid; None in its first two days
     passed_percent   how much of the month has passed
+    projects         the default one first, then by name: those that bought something, and those that may
     months           the latest last; `plans` compares the same months, the present one at its pace where it has one, the cheapest first
     """
 
@@ -61,3 +105,4 @@ class SpendView(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[SpendPart]
     months: list[MonthSpend]
     plans: list[PlanComparison]
+    projects: list[ProjectSpend] = []

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from broker.delivery import SimulatedGrid
+from broker.services.projects import ProjectRequest
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.terms.errors import NotFound
@@ -60,3 +62,41 @@ async def test_a_closed_month_is_what_it_was_invoiced(sessions: Sessions):
     assert [(month.micros, month.closed) for month in found.months] == [(invoiced, True), (0, False)]
     assert (found.spent_micros, found.ahead_micros, found.forecast_micros) == (0, 0, None)
     assert [month.micros for month in quiet.months] == [0, 0], "nobody pays for another's leases"
+
+
+async def test_projects_add_up_to_the_account_to_the_micro_and_leases_to_their_project(sessions: Sessions):
+    """Two projects and what is bought for none, halfway through their leases."""
+    market, clock = await open_small_market(sessions)
+    owner = msgspec.structs.replace(A, scopes=A.scopes | {"budget:write"})
+    async with market.services() as services:
+        for name in ("night", "day", "quiet"):
+            await services.projects.add(ProjectRequest(name=name), owner)
+        await services.projects.archive("quiet", owner)
+        bids = {
+            project: await services.orders.submit(request(project=project, width=3, hours=hours), owner)
+            for project, hours in (("night", 6.0), ("day", 9.0), (None, 5.0))
+        }
+    pass_time(market, GATE - clock.now())
+    await cycle_of(market).run(GATE)
+    await SimulatedGrid(sessions, FAITHFUL).deliver(START + 2 * HOUR)
+    pass_time(market, START + 2 * HOUR - GATE)
+    async with market.services() as services:
+        found = await services.spending.spend(A)
+        each = {part.name: await services.spending.project(part.name, A) for part in found.projects}
+        with pytest.raises(NotFound):
+            await services.spending.project("night", A, period=9)
+        with pytest.raises(NotFound):
+            await services.spending.project("night", caller("acct_b"))
+        leases = {lease.bid_id: lease.lease_id for lease in (await services.leases.leases(A)).items}
+    assert [part.name for part in found.projects] == ["Default", "day", "night", "quiet"]
+    for figure in ("spent_micros", "ahead_micros", "forecast_micros"):
+        parts = [getattr(part, figure) for part in found.projects]
+        assert sum(parts) == getattr(found, figure), figure
+        assert sum(map(bool, parts)) >= 2, figure
+        assert parts[3] == 0, "what bought nothing has spent nothing"
+    assert [sum(months) for months in zip(*(part.months for part in found.projects), strict=True)] == [m.micros for m in found.months]
+    for part in found.projects:
+        view = each[part.name]
+        assert view.micros == part.spent_micros == sum(lease.micros for lease in view.leases)
+        assert part.seconds == sum(lease.seconds for lease in view.leases)
+    assert [lease.lease_id for lease in each["night"].leases] == [leases[bids["night"].bid_id]]
