@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler, Message, Scope
 
 from broker.api.access import AccessController, DeliveryController
 from broker.api.budget import BudgetController
+from broker.api.events import EventController
 from broker.api.feed import FeedController, QuarantineController
 from broker.api.finance import BooksController, PayoutController, PeriodController
 from broker.api.health import healthz, readyz
@@ -58,6 +59,7 @@ API_HANDLERS: tuple[ControllerRouterHandler, ...] = (
     QuoteController,
     WebhookEndpointController,
     WebhookMessageController,
+    EventController,
     StatementController,
     SpendController,
     BudgetController,

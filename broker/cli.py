@@ -32,6 +32,7 @@ COMMANDS = {
     "search": ("broker.commands.search:search_command", "Search a broker's live book, and say why offers were left out."),
     "quote": ("broker.commands.quote:quote_command", "Ask for a firm rate between gates, and take it or leave it."),
     "bid": ("broker.commands.bid:bid_command", "Bid for the next gate, from the line or a file."),
+    "events": ("broker.commands.events:events_command", "Say what happens to your leases and quotes, as it happens."),
     "lease": ("broker.commands.lease:lease_app", "List, show, watch, extend and release your leases."),
     "outlet": ("broker.commands.outlet:outlet_app", "Use leases from SkyPilot and dstack."),
     "submit": ("broker.commands.submit:submit_command", "Run a command on a lease, and wait for its end."),

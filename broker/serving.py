@@ -67,5 +67,6 @@ async def serve(market: Market, *, host: str, port: int, only: Door | None = Non
     finally:
         # A server waits for its streams to end before it does.
         market.watch.close()
+        market.happenings.close()
         server.stop()  # type: ignore[no-untyped-call]
         await serving

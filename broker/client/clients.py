@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from broker.client.call import Call
+from broker.client.events import Event, read_events
 from broker.client.refusals import Unintelligible, Unreachable, read_problem
 from broker.services.views import Page
 from contracts.terms.errors import BadInput
@@ -23,6 +24,11 @@ from contracts.terms.errors import BadInput
 T = TypeVar("T")
 PAUSES = (0.2, 1.0, 3.0)
 TIMEOUT_SECONDS = 30.0
+# The broker says every quarter of a minute that it is still there.
+SILENCE_SECONDS = 45.0
+AGAIN_SECONDS = 2.0
+HEARD_KEPT = 10_000
+EVENTS = "/v1/events"
 BUSY = 429
 AWAY = (502, 503, 504)
 RETRY_AFTER_MAX = 60.0
@@ -44,15 +50,23 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     def request(self, call: Call[T], once: str | None) -> httpx.Request:
         """The call as it travels; sent twice it is the same bytes under the same key."""
-        headers = {"Accept": "application/json"}
-        if self.key is not None:
-            headers["Authorization"] = f"Bearer {self.key}"
+        headers = self._signed("application/json")
         if call.method == "POST":
             headers["Idempotency-Key"] = once or secrets.token_urlsafe(24)
         if call.body is not None:
             headers["Content-Type"] = "application/json"
-        address = self.url.rstrip("/") + call.target
-        return httpx.Request(call.method, address, params=call.query, headers=headers, content=call.content)
+        return httpx.Request(call.method, self.address(call.target), params=call.query, headers=headers, content=call.content)
+
+    def listening(self, after: str | None) -> dict[str, str]:
+        """The headers of somebody who listens, from a position on."""
+        return self._signed("text/event-stream") | ({} if after is None else {"Last-Event-ID": after})
+
+    def address(self, path: str) -> str:
+        """Where the broker has a path."""
+        return self.url.rstrip("/") + path
+
+    def _signed(self, accept: str) -> dict[str, str]:
+        return {"Accept": accept} | ({} if self.key is None else {"Authorization": f"Bearer {self.key}"})
 
     def pause(self, tries: int, outcome: Outcome) -> float | None:
         """Seconds to wait before the next try, after so many; None to be content with the outcome."""
@@ -114,6 +128,32 @@ class Gridfare:
             page = self.send(call.after(cursor) if cursor else call)
             yield from page.items
             cursor = page.next_cursor
+
+    def listen(self, *, after: str | None = None) -> Iterator[Event]:
+        """What happens to the caller, as it happens: from now on, or from where it stood `after` an event, each once.
+
+        It goes on for ever: a line that breaks is taken up again where it broke. Raises MarketError where it is refused.
+        """
+        heard: dict[str, None] = {}
+        while True:
+            try:
+                for event in self._stream(after):
+                    if event.position not in heard:
+                        heard[event.position], after = None, event.position
+                        yield event
+            except httpx.RequestError:
+                pass
+            # What may be said again is of the last hour; the oldest that are kept are long past it.
+            heard = dict(itertools.islice(heard.items(), max(0, len(heard) - HEARD_KEPT), None))
+            time.sleep(AGAIN_SECONDS)
+
+    def _stream(self, after: str | None) -> Iterator[Event]:
+        """One line, until it breaks."""
+        headers = self._line.listening(after)
+        with self._http.stream("GET", self._line.address(EVENTS), headers=headers, timeout=SILENCE_SECONDS) as answer:
+            if not answer.is_success and answer.status_code not in AWAY:
+                raise read_problem(answer.read(), status=answer.status_code)
+            yield from read_events(answer.iter_lines())
 
     def close(self) -> None:
         """Let go of the connections."""
