@@ -11,9 +11,9 @@ import msgspec
 
 from broker.clock import Clock
 from broker.services.accounts import require
-from broker.services.ports import Leases
+from broker.services.ports import LeaseEnd, Leases
 from broker.services.resale import ResaleService, nothing_ahead, nothing_offered
-from broker.services.views import Caller, LeaseView, Page, slot_views
+from broker.services.views import Caller, InterruptionView, LeaseView, Page, slot_views
 from contracts.leasing import check_reclaim
 from contracts.resale import ResaleRequest, given_up
 from contracts.terms.errors import NotFound, NotPermitted
@@ -178,9 +178,7 @@ class LeaseService:
         return views
 
 
-def _view(
-    parts: Sequence[Lease], *, kept: Sequence[Lease], delivered: dict[str, tuple[int, int]], ends: dict[str, tuple[str, str]]
-) -> LeaseView:
+def _view(parts: Sequence[Lease], *, kept: Sequence[Lease], delivered: dict[str, tuple[int, int]], ends: dict[str, LeaseEnd]) -> LeaseView:
     """The parts of one lease as one: the first says which, the latest in force (or the last) where and how it stands.
 
     kept   those whose slots are its holder's to use: what was given up is only paid, and sold
@@ -188,7 +186,7 @@ def _view(
     first = parts[0]
     now = next((part for part in parts if part.state in IN_FORCE), parts[-1])
     slots = sorted((slot for part in kept for slot in part.slots if slot.quantity or len(kept) == 1), key=lambda slot: slot.start)
-    closed_by, reason = ends.get(now.id, (None, None))
+    end = ends.get(now.id)
     return LeaseView(
         lease_id=first.id,
         bid_id=first.bid_id,
@@ -202,7 +200,17 @@ def _view(
         slots=slot_views(slots),
         delivered_seconds=sum(delivered.get(part.id, (0, 0))[0] for part in parts),
         failed_seconds=sum(delivered.get(part.id, (0, 0))[1] for part in parts),
-        closed_by=closed_by,
-        close_reason=reason,
+        closed_by=end.closed_by if end else None,
+        close_reason=end.reason if end else None,
+        interruptions=_interruptions([ends[part.id] for part in parts if part.id in ends]),
         parts=[part.id for part in parts[1:]],
     )
+
+
+def _interruptions(ends: Sequence[LeaseEnd]) -> list[InterruptionView]:
+    """What its holder did not bring about, oldest first."""
+    return [
+        InterruptionView(kind=end.state, told_at=end.at, deadline=end.owed_from, rest=end.owed, closed_by=end.closed_by, reason=end.reason)
+        for end in sorted(ends, key=lambda end: end.at)
+        if end.closed_by != "owner"
+    ]

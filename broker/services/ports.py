@@ -25,6 +25,20 @@ class BidOutcome(msgspec.Struct, frozen=True):
     reason: str
 
 
+class LeaseEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How somebody closed a lease: the state it came to, when, whose doing it was, why.
+
+    owed_from, owed  from when on slots were owed elsewhere, and what became of them; None where none were left
+    """
+
+    state: str
+    at: datetime
+    closed_by: str
+    reason: str
+    owed_from: datetime | None = None
+    owed: str | None = None
+
+
 class Accounts(Protocol):
     """Buyers' accounts and their keys."""
 
@@ -132,8 +146,8 @@ class Leases(Protocol):
         """What these bids, and so their leases, are for: bid → project."""
         ...
 
-    async def ends(self, lease_ids: list[str]) -> dict[str, tuple[str, str]]:
-        """By whom and why leases were closed, where somebody closed them."""
+    async def ends(self, lease_ids: list[str]) -> dict[str, LeaseEnd]:
+        """How leases were closed, where somebody closed them."""
         ...
 
     async def promised_tier(self, lease: Lease) -> str:

@@ -90,6 +90,23 @@ class ResaleView(msgspec.Struct, frozen=True, kw_only=True):
     sold: list[SoldSlotView]
 
 
+class InterruptionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Notice that a lease was called back, or failed.
+
+    kind      reclaimed or failed
+    told_at   when its holder could know
+    deadline  slots that begin from then on are served elsewhere first; null where no such slot was left
+    rest      what became of those: waiting (for a place), placed, or returned (to the bid); null where there were none
+    """
+
+    kind: str
+    told_at: datetime
+    deadline: datetime | None
+    rest: str | None
+    closed_by: str
+    reason: str
+
+
 class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     """A lease as its holder sees it, all its parts as one; where it runs and how it stands is of the part in force.
 
@@ -97,6 +114,7 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     parts      ids under which it goes on elsewhere after a failure, or longer: what providers report usage on
     resales    what its holder offered on, oldest first; what was sold is no slot of the lease any more
     project_id whose spend it is: its bid's
+    interruptions  each time it was called back or failed, oldest first; it may have gone on since
     """
 
     lease_id: str
@@ -116,6 +134,7 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[str] = []
     resales: list[ResaleView] = []
     project_id: str = DEFAULT_PROJECT
+    interruptions: list[InterruptionView] = []
 
 
 def slot_views(slots: Iterable[LeaseSlot]) -> list[LeaseSlotView]:

@@ -90,6 +90,7 @@ async def test_a_failed_lease_goes_on_elsewhere_first_under_its_id_at_no_more_th
     assert (again.lease_id, again.site, again.provider, again.state) == (lease.lease_id, "fr-1", "prv_c", "awarded")
     assert by_hour(again) == [(hour, 8, USD) for hour in range(4)], "nothing of it is lost, nothing costs more"
     assert (again.closed_by, len(again.parts)) == (None, 1)
+    assert [(each.kind, each.rest, each.deadline) for each in again.interruptions] == [("failed", "placed", START + 1.5 * HOUR)]
     async with market.services() as services:
         assert [each.lease_id for each in (await services.leases.leases(A)).items] == [lease.lease_id], "its holder has one lease"
         bid = await services.orders.bid(lease.bid_id, A)
@@ -177,6 +178,8 @@ async def test_a_spot_lease_is_called_back_with_notice_and_its_holder_keeps_the_
             await services.leases.reclaim(lease.lease_id, Reclaim(deadline=clock.now() + RECLAIM_NOTICE / 2, reason="needed"), caller=GRID)
         view = await services.leases.reclaim(lease.lease_id, Reclaim(deadline=START + 2 * HOUR, reason="needed at home"), caller=GRID)
     assert (view.state, view.closed_by, by_hour(view)) == ("reclaimed", "provider", [(0, 8, USD), (1, 8, USD)])
+    (notice,) = view.interruptions
+    assert (notice.kind, notice.deadline, notice.rest, notice.reason) == ("reclaimed", START + 2 * HOUR, "waiting", "needed at home")
     async with market.services() as services:
         await services.orders.submit(request(width=16, hours=16.0, window_start=START + HOUR, window_end=START + 2 * HOUR), B)
     await cycle_of(market).run(GATE + HOUR)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from broker.services.accounts import PROVIDER
+from broker.services.ports import LeaseEnd
 from broker.store.repositories.resales import ResaleRepository
 from broker.store.repositories.webhooks import WebhookRepository
 from broker.store.rows import BidRow, FailoverRow, FeedSessionRow, LeaseEventRow, LeaseRow, LeaseSlotRow, UsageRow
@@ -133,12 +134,24 @@ class LeaseRepository:
         statement = select(BidRow.id, BidRow.project_id).where(col(BidRow.id).in_(bid_ids))
         return {row.id: row.project_id for row in await self._session.execute(statement)}
 
-    async def ends(self, lease_ids: list[str]) -> dict[str, tuple[str, str]]:
-        """By whom and why leases were closed, where somebody closed them."""
-        statement = select(LeaseEventRow.lease_id, LeaseEventRow.closed_by, LeaseEventRow.reason).where(
-            col(LeaseEventRow.lease_id).in_(lease_ids), col(LeaseEventRow.closed_by).is_not(None)
+    async def ends(self, lease_ids: list[str]) -> dict[str, LeaseEnd]:
+        """How leases were closed, where somebody closed them."""
+        statement = (
+            select(LeaseEventRow, FailoverRow)
+            .join(FailoverRow, col(FailoverRow.lease_id) == col(LeaseEventRow.lease_id), isouter=True)
+            .where(col(LeaseEventRow.lease_id).in_(lease_ids), col(LeaseEventRow.closed_by).is_not(None))
         )
-        return {lease_id: (str(closed_by), reason) for lease_id, closed_by, reason in await self._session.execute(statement)}
+        return {
+            event.lease_id: LeaseEnd(
+                state=event.state,
+                at=event.at,
+                closed_by=str(event.closed_by),
+                reason=event.reason,
+                owed_from=owed.at if owed else None,
+                owed=owed.state if owed else None,
+            )
+            for event, owed in await self._session.execute(statement, execution_options={"populate_existing": True})
+        }
 
     async def of_silent_grids(self, heard_by: datetime, *, now: datetime) -> list[str]:
         """Ids of leases in force that are not over, of providers whose feed was last due to be heard from by a moment, in order."""
