@@ -136,21 +136,20 @@ class LeaseRepository:
 
     async def ends(self, lease_ids: list[str]) -> dict[str, LeaseEnd]:
         """How leases were closed, where somebody closed them."""
-        statement = (
-            select(LeaseEventRow, FailoverRow)
-            .join(FailoverRow, col(FailoverRow.lease_id) == col(LeaseEventRow.lease_id), isouter=True)
-            .where(col(LeaseEventRow.lease_id).in_(lease_ids), col(LeaseEventRow.closed_by).is_not(None))
-        )
+        events = select(LeaseEventRow).where(col(LeaseEventRow.lease_id).in_(lease_ids), col(LeaseEventRow.closed_by).is_not(None))
+        ended = list(await self._session.scalars(events))
+        broken = select(FailoverRow).where(col(FailoverRow.lease_id).in_([event.lease_id for event in ended]))
+        owed = {row.lease_id: row for row in await self._session.scalars(broken, execution_options={"populate_existing": True})}
         return {
             event.lease_id: LeaseEnd(
                 state=event.state,
                 at=event.at,
                 closed_by=str(event.closed_by),
                 reason=event.reason,
-                owed_from=owed.at if owed else None,
-                owed=owed.state if owed else None,
+                owed_from=owed[event.lease_id].at if event.lease_id in owed else None,
+                owed=owed[event.lease_id].state if event.lease_id in owed else None,
             )
-            for event, owed in await self._session.execute(statement, execution_options={"populate_existing": True})
+            for event in ended
         }
 
     async def of_silent_grids(self, heard_by: datetime, *, now: datetime) -> list[str]:
