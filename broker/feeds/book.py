@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
+import polars as pl
 
 from broker.clock import Clock
+from broker.services import sifting
 from broker.services.book_view import BookView, book_view, updated
 from broker.store.repositories.feed import CHANGES_KEPT
 from broker.store.repositories.searching import BookReader
@@ -47,7 +49,7 @@ class LiveBook:
         read, now = self._read, self._clock.now()
         if read is None:
             return await self._once("whole", self.refresh)
-        small = read.view.frame.height <= SMALL
+        small = len(read.view) <= SMALL
         if now - self._whole_at >= LONGEST:
             whole = self._once("whole", self.refresh)
             if small:
@@ -67,7 +69,7 @@ class LiveBook:
         async with unit_of_work(self._sessions) as work:
             reader = BookReader(work)
             revisions, frame = await reader.revisions(), await reader.frame(now)
-        view = await asyncio.to_thread(book_view, frame, token=sum(revisions.values()))
+        view = await asyncio.to_thread(_whole, frame, token=sum(revisions.values()))
         async with self._turn:
             self._read = await self._caught_up(Read(view, revisions, now))
             self._whole_at = now
@@ -92,7 +94,7 @@ class LiveBook:
             frame = await reader.frame(now, since=since) if gone or since is None else None
         token = sum(revisions.values())
         if since is None and frame is not None:
-            return Read(await asyncio.to_thread(book_view, frame, token=token), revisions, now)
+            return Read(await asyncio.to_thread(_whole, frame, token=token), revisions, now)
         if frame is None:
             return Read(msgspec.structs.replace(read.view, token=token), revisions, now)
         return Read(await asyncio.to_thread(updated, read.view, frame, gone=gone, token=token), revisions, now)
@@ -103,6 +105,14 @@ class LiveBook:
         if task is None or task.done():
             task = self._tasks[name] = asyncio.ensure_future(make())
         return task
+
+
+def _whole(frame: pl.DataFrame, *, token: int) -> BookView:
+    """The view of all of the store; what searches of a large one run on is compiled before the first of them."""
+    view = book_view(frame, token=token)
+    if len(view) > sifting.SMALL:
+        sifting.be_compiled()
+    return view
 
 
 def _is_told(since: Mapping[str, int], revisions: Mapping[str, int]) -> bool:

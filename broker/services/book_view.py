@@ -1,10 +1,11 @@
 """The book by the column: every offer of the market as arrays, made once and swapped in whole.
 
-Whoever searches holds one `BookView` from beginning to end, so a new one never shows half. Facts with few values are codes into a
-list of them, null among them; what is asked of such a fact is decided once a value, not once an offer.
+Whoever searches holds one `BookView` from beginning to end, so a new one never shows half. What offers share is held by cells
+(`broker.services.book_cells`); of an offer alone there are its id, its cell, three figures and, where there is one, a reason.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -12,137 +13,159 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from broker.services.book_cells import NO_CELLS, OWN, SHARED, Bools, Cells, Codes, Shared, cell_key
 from broker.services.offers import OfferRecord
+from broker.services.sifting import Offers
+from contracts.terms.time import EPOCH
 
-CODED = ("hardware", "site", "country", "operator_country", "parent_country", "trust", "state")
-SCHEMA: Mapping[str, pl.DataType] = {
-    "offer_id": pl.String(),
-    "provider": pl.String(),
-    "provider_name": pl.String(),
-    "source": pl.String(),
-    "site": pl.String(),
-    "country": pl.String(),
-    "operator_country": pl.String(),
-    "parent_country": pl.String(),
-    "trust": pl.String(),
-    "hardware": pl.String(),
-    "memory_gb": pl.Float64(),
-    "quantity": pl.Int64(),
-    "rate_micros": pl.Int64(),
-    "firm": pl.Boolean(),
-    "uptime": pl.Float64(),
-    "certifications": pl.List(pl.String()),
-    "open_to": pl.List(pl.String()),
-    "closed_to": pl.List(pl.String()),
-    "observed_at": pl.Datetime("us", "UTC"),
-    "state": pl.String(),
-    "reason": pl.String(),
-    "carbon_g": pl.Float64(),
-}
-# What a record has of them.
-FACTS = list(OfferRecord.__struct_fields__)
-Codes = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+SCHEMA: Mapping[str, pl.DataType] = SHARED | OWN
+Ids = npt.NDArray[np.object_]
 
 
 class BookView(msgspec.Struct, frozen=True, eq=False):
     """Every offer of the market at one moment, in order of id.
 
-    frame        the columns of `SCHEMA`; carbon_g is grams of CO2 an accelerator-hour
-    token        what the store said of itself when this was read: another token, another book
-    values       by coded fact: its values in order, null last where there is one
-    codes        by coded fact: (O,) the place of each offer's value in that list
-    held         by certification: (O,) whether an offer has it
-    access       the different (open_to, closed_to), and `access_code` (O,) which of them an offer has
-    kinds        the first offer of each different (hardware, country), and `kind_code` (O,) which of them an offer is like: what work
-                 is worth there, and what moving data there takes, is asked once a kind; `likeness` has these offers as records
-    haystack     (O,) what a text is looked for in, lower case
+    token      what the store said of itself when this was read: another token, another book
+    ids        (O,) each offer's
+    cell       (O,) the number of the cell it is in
+    rate       (O,) micros an accelerator-hour
+    quantity   (O,) accelerators
+    observed   (O,) when its provider last said so, microseconds since 1970
+    reasons    why an offer is in the state it is, by id, where something is said of that
+    cells      what offers share; of a book brought up to date some may be nobody's
+    by_cell    the offers by the cell, as a search goes through them
+    rate_max   the greatest rate of all
     """
 
-    frame: pl.DataFrame
     token: int
-    values: dict[str, list[str | None]]
-    codes: dict[str, Codes]
-    held: dict[str, Bools]
-    access: list[tuple[list[str], list[str]]]
-    access_code: Codes
-    kinds: Codes
-    likeness: list[OfferRecord]
-    kind_code: Codes
-    haystack: pl.Series
+    ids: Ids
+    cell: npt.NDArray[np.int32]
+    rate: Codes
+    quantity: Codes
+    observed: Codes
+    reasons: dict[str, str]
+    cells: Cells
+    by_cell: Offers
+    rate_max: int
 
-    def column(self, name: str) -> npt.NDArray[Any]:
-        """A column as an array; an unknown figure is NaN."""
-        return self.frame[name].to_numpy()
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def offers(self) -> Codes:
+        """(C,) how many offers each cell has."""
+        offers: Codes = self.by_cell.start[1:] - self.by_cell.start[:-1]
+        return offers
+
+    def shared(self, rows: Codes) -> list[Shared]:
+        """What each of these offers shares with those like it."""
+        return [self.cells.shared[cell] for cell in self.cell[rows].tolist()]
 
     def records(self, rows: Codes) -> list[OfferRecord]:
         """Offers as a search by the slow reading takes them."""
-        return _records(self.frame, rows)
+        return [
+            msgspec.structs.replace(
+                shared.offer, offer_id=offer_id, quantity=quantity, rate_micros=rate, observed_at=EPOCH + timedelta(microseconds=observed)
+            )
+            for shared, offer_id, quantity, rate, observed in zip(
+                self.shared(rows),
+                *(column[rows].tolist() for column in (self.ids, self.quantity, self.rate, self.observed)),
+                strict=True,
+            )
+        ]
+
+
+class _Figures(msgspec.Struct, frozen=True, eq=False):
+    """Offers in order of id: what a view holds of each."""
+
+    ids: Ids
+    cell: npt.NDArray[np.int32]
+    rate: Codes
+    quantity: Codes
+    observed: Codes
+
+    def columns(self) -> list[npt.NDArray[Any]]:
+        """The five of them."""
+        return [self.ids, self.cell, self.rate, self.quantity, self.observed]
 
 
 def book_view(frame: pl.DataFrame, *, token: int = 0) -> BookView:
     """A view of offers given by the columns of `SCHEMA`, in any order."""
-    frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()).sort("offer_id")
-    values: dict[str, list[str | None]] = {}
-    codes: dict[str, Codes] = {}
-    for name in CODED:
-        values[name], codes[name] = _coded(frame[name])
-    lists = frame.select(pl.col("open_to").list.join("\x1f"), pl.col("closed_to").list.join("\x1f")).select(
-        pl.concat_str("open_to", "closed_to", separator="\x1e")
-    )
-    access, access_code = _coded(lists.to_series())
-    _, kinds, kind_code = np.unique(
-        codes["hardware"] * max(1, len(values["country"])) + codes["country"], return_index=True, return_inverse=True
-    )
-    return BookView(
-        frame=frame,
-        token=token,
-        values=values,
-        codes=codes,
-        held=_held(frame["certifications"]),
-        access=[_access(text or "") for text in access],
-        access_code=access_code,
-        kinds=kinds,
-        likeness=_records(frame, kinds),
-        kind_code=kind_code,
-        haystack=frame.select(
-            pl.concat_str(
-                "provider_name", "provider", "site", "hardware", pl.col("country").fill_null(""), separator=" "
-            ).str.to_lowercase()
-        ).to_series(),
-    )
+    cells, figures = _read(NO_CELLS, frame)
+    return _view(figures, cells, reasons=_reasons(frame), token=token)
 
 
 def updated(view: BookView, rows: pl.DataFrame, *, gone: Collection[str], token: int) -> BookView:
     """The view with these rows in place of what it had under their ids, and nothing under the ids in `gone` that no row has.
 
-    The offers that stay are not read again, which is what takes long; the arrays are made anew in a twentieth of a second for 100,000.
+    Whoever reads the old view goes on reading it: nothing of it is written. Offers that stay where they were cost a copy of four
+    arrays. Cells only ever come; those nobody is in any more are left behind by the next view made anew.
     """
-    replaced = pl.Series([*gone, *rows["offer_id"]], dtype=pl.String())
-    kept = view.frame.filter(~pl.col("offer_id").is_in(replaced.implode()))
-    return book_view(pl.concat([kept, rows.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())]), token=token)
+    cells, new = _read(view.cells, rows)
+    old = _Figures(view.ids, view.cell, view.rate, view.quantity, view.observed)
+    left = sorted(set(gone) - set(new.ids))
+    places, known = _places(view.ids, np.array(left, dtype=object))
+    if known.any():
+        old = _Figures(*(np.delete(column, places[known]) for column in old.columns()))
+    places, known = _places(old.ids, new.ids)
+    # The ids are the same where none comes or goes, and are not copied then.
+    figures = [old.ids, *(column.copy() for column in old.columns()[1:])]
+    for column, fresh in zip(figures[1:], new.columns()[1:], strict=True):
+        column[places[known]] = fresh[known]
+    if not known.all():
+        figures = [np.insert(column, places[~known], fresh[~known]) for column, fresh in zip(figures, new.columns(), strict=True)]
+    silent = {*left, *new.ids}
+    kept = {offer_id: reason for offer_id, reason in view.reasons.items() if offer_id not in silent}
+    return _view(_Figures(*figures), cells, reasons=kept | _reasons(rows), token=token)
 
 
-def _records(frame: pl.DataFrame, rows: Codes) -> list[OfferRecord]:
-    return [OfferRecord(**facts) for facts in frame[rows, FACTS].iter_rows(named=True)]
+def _view(figures: _Figures, cells: Cells, *, reasons: dict[str, str], token: int) -> BookView:
+    return BookView(
+        token=token,
+        ids=figures.ids,
+        cell=figures.cell,
+        rate=figures.rate,
+        quantity=figures.quantity,
+        observed=figures.observed,
+        reasons=reasons,
+        cells=cells,
+        by_cell=_by_cell(figures, len(cells.shared)),
+        rate_max=int(figures.rate.max(initial=0)),
+    )
 
 
-def _coded(column: pl.Series) -> tuple[list[str | None], Codes]:
-    values = column.unique().sort(nulls_last=True)
-    places = pl.DataFrame({"value": values, "place": np.arange(values.len(), dtype=np.int64)})
-    found = pl.DataFrame({"value": column}).join(places, on="value", how="left", nulls_equal=True, maintain_order="left")
-    return values.to_list(), found["place"].to_numpy()
+def _by_cell(figures: _Figures, cells: int) -> Offers:
+    start = np.zeros(cells + 1, dtype=np.int64)
+    np.cumsum(np.bincount(figures.cell, minlength=cells), out=start[1:])
+    row = np.argsort(figures.cell, kind="stable")
+    return Offers(start=start, row=row, rate=figures.rate[row], quantity=figures.quantity[row])
 
 
-def _held(column: pl.Series) -> dict[str, Bools]:
-    rows = pl.DataFrame({"row": np.arange(column.len(), dtype=np.int64), "name": column}).explode("name").drop_nulls("name")
-    held: dict[str, Bools] = {}
-    for (name,), part in rows.group_by("name"):
-        held[str(name)] = np.zeros(column.len(), dtype=np.bool_)
-        held[str(name)][part["row"].to_numpy()] = True
-    return dict(sorted(held.items()))
+def _read(cells: Cells, rows: pl.DataFrame) -> tuple[Cells, _Figures]:
+    """Rows as figures in order of id, and the cells with theirs among them."""
+    frame = rows.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()).sort("offer_id").with_row_index("row")
+    alike = frame.group_by(list(SHARED), maintain_order=True).agg("row")
+    keys = [cell_key(values) for values in alike.drop("row").iter_rows()]
+    cells = cells.grown(keys)
+    cell = np.zeros(frame.height, dtype=np.int32)
+    numbers = np.array([cells.places[key] for key in keys], dtype=np.int32)
+    cell[alike["row"].explode(empty_as_null=False).to_numpy()] = np.repeat(numbers, alike["row"].list.len().to_numpy())
+    return cells, _Figures(
+        ids=np.array(frame["offer_id"].to_list(), dtype=object),
+        cell=cell,
+        rate=frame["rate_micros"].to_numpy(),
+        quantity=frame["quantity"].to_numpy(),
+        observed=frame["observed_at"].to_physical().to_numpy(),
+    )
 
 
-def _access(text: str) -> tuple[list[str], list[str]]:
-    opened, _, closed = text.partition("\x1e")
-    return [each for each in opened.split("\x1f") if each], [each for each in closed.split("\x1f") if each]
+def _places(ids: Ids, wanted: Ids) -> tuple[Codes, Bools]:
+    """Where each wanted id stands or would stand among the ids, and whether it does."""
+    places = np.searchsorted(ids, wanted)
+    known = np.zeros(len(wanted), dtype=np.bool_)
+    inside = places < len(ids)
+    known[inside] = ids[places[inside]] == wanted[inside]
+    return places, known
+
+
+def _reasons(rows: pl.DataFrame) -> dict[str, str]:
+    return dict(rows.select("offer_id", "reason").filter(pl.col("reason") != "").iter_rows())

@@ -94,6 +94,21 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     ready_at: datetime | None
 
 
+class Worth(msgspec.Struct, frozen=True, kw_only=True):
+    """What a class of hardware in a country makes of the work a search is for, whoever offers it. None: cannot be had, or known.
+
+    factor           reference hours an accelerator-hour is worth
+    transfer_micros  moving the data, spread over the accelerator-hours the work takes here
+    arrival_seconds  how long the data takes to get there
+    ready_seconds    until the work is done, the data moved first
+    """
+
+    factor: Fraction | None
+    transfer_micros: int | None
+    arrival_seconds: int
+    ready_seconds: int | None
+
+
 class _Clause(msgspec.Struct, frozen=True):
     """One demand: its name, whether an offer meets it, and what the offer says instead."""
 
@@ -207,28 +222,33 @@ class OfferService:
         self, offer: OfferRecord, query: OfferQuery, *, rtt: dict[str, float], transfers: dict[str, TransferRate] | None, now: datetime
     ) -> Candidate:
         """An offer with what a search makes of it."""
-        worth = self.factor(offer.hardware, query.stack)
-        way = way_of(offer, query, transfers=transfers)
-        reference_hours = query.quantity * query.hours
-        arrival = math.ceil(BITS_PER_TERABYTE_BY_GIGABIT * Fraction(query.data_tb) / Fraction(way.gbps)) if way and way.gbps else 0
-        transfer = all_in = ready_at = None
-        if worth is not None:
-            ready_at = _later(now, arrival + math.ceil(3600 * query.hours / worth))
-            if way is not None:
-                # The work takes reference_hours ÷ factor accelerator-hours here, and they share the cost of moving the data.
-                transfer = math.ceil(Fraction(query.data_tb) * way.micros_per_tb * worth / reference_hours) if way.micros_per_tb else 0
-                cost = offer.rate_micros * (BASIS_POINTS + self.fee_bps) + transfer * BASIS_POINTS
-                all_in = half_up(cost * worth.denominator, BASIS_POINTS * worth.numerator)
+        worth = self.worth(offer.hardware, offer.country, query=query, transfers=transfers)
+        all_in = None
+        if worth.factor is not None and worth.transfer_micros is not None:
+            cost = offer.rate_micros * (BASIS_POINTS + self.fee_bps) + worth.transfer_micros * BASIS_POINTS
+            all_in = half_up(cost * worth.factor.denominator, BASIS_POINTS * worth.factor.numerator)
         return Candidate(
             offer=offer,
-            factor=worth,
+            factor=worth.factor,
             rtt_ms=rtt.get(offer.site),
-            transfer_micros=transfer if worth is not None else (0 if way else None),
-            arrival_seconds=arrival,
+            transfer_micros=worth.transfer_micros,
+            arrival_seconds=worth.arrival_seconds,
             all_in_micros=all_in,
-            total_micros=None if all_in is None else all_in * reference_hours,
-            ready_at=ready_at,
+            total_micros=None if all_in is None else all_in * query.quantity * query.hours,
+            ready_at=later(now, worth.ready_seconds),
         )
+
+    def worth(self, hardware: str, country: str | None, *, query: OfferQuery, transfers: dict[str, TransferRate] | None) -> Worth:
+        """What a class of hardware in a country makes of the work."""
+        found = self.factor(hardware, query.stack)
+        way = way_of(country, query, transfers=transfers)
+        arrival = math.ceil(BITS_PER_TERABYTE_BY_GIGABIT * Fraction(query.data_tb) / Fraction(way.gbps)) if way and way.gbps else 0
+        transfer = 0 if way is not None else None
+        if found is not None and way is not None and way.micros_per_tb:
+            # The work takes quantity × hours ÷ factor accelerator-hours here, and they share the cost of moving the data.
+            transfer = math.ceil(Fraction(query.data_tb) * way.micros_per_tb * found / (query.quantity * query.hours))
+        ready = None if found is None else arrival - (-3600 * query.hours * found.denominator // found.numerator)
+        return Worth(factor=found, transfer_micros=transfer, arrival_seconds=arrival, ready_seconds=ready)
 
     def factor(self, hardware: str, stack: str | None) -> Fraction | None:
         """Reference hours per accelerator-hour; None for a class without throughput on record."""
@@ -250,17 +270,17 @@ def may_see(buyer_country: str | None, open_to: list[str], *, closed_to: list[st
     return (not open_to or buyer_country in open_to) and (not closed_to or (buyer_country is not None and buyer_country not in closed_to))
 
 
-def _later(now: datetime, seconds: int) -> datetime | None:
-    """A moment ahead; None beyond what a calendar holds, which is too late for anybody."""
-    return now + timedelta(seconds=seconds) if seconds < FOREVER_SECONDS else None
+def later(now: datetime, seconds: int | None) -> datetime | None:
+    """A moment ahead; None for never, and beyond what a calendar holds, which is too late for anybody."""
+    return now + timedelta(seconds=seconds) if seconds is not None and seconds < FOREVER_SECONDS else None
 
 
-def way_of(offer: OfferRecord, query: OfferQuery, *, transfers: dict[str, TransferRate] | None) -> TransferRate | None:
+def way_of(country: str | None, query: OfferQuery, *, transfers: dict[str, TransferRate] | None) -> TransferRate | None:
     """The way for the data: free and at once when nothing has to move; None when there is no way."""
     if transfers is None or not transfers:
         return TransferRate(0, 0)
-    stay = TransferRate(0, 0) if offer.country == query.data_country else None
-    return transfers.get(offer.country or "", stay)
+    stay = TransferRate(0, 0) if country == query.data_country else None
+    return transfers.get(country or "", stay)
 
 
 def rank(query: OfferQuery, candidate: Candidate) -> tuple[int, str]:
@@ -322,9 +342,21 @@ def view_of(candidate: Candidate, rates: dict[tuple[str, str, bool], int], *, no
     offer = candidate.offer
     assert candidate.all_in_micros is not None  # an offer without a conversion or a way is not found
     assert candidate.total_micros is not None
-    facts = {name: getattr(offer, name) for name in OfferView.__struct_fields__ if name in OfferRecord.__struct_fields__}
     return OfferView(
-        **{**facts, "certifications": offer.certifications or []},
+        offer_id=offer.offer_id,
+        provider=offer.provider,
+        provider_name=offer.provider_name,
+        site=offer.site,
+        country=offer.country,
+        operator_country=offer.operator_country,
+        trust=offer.trust,
+        hardware=offer.hardware,
+        memory_gb=offer.memory_gb,
+        quantity=offer.quantity,
+        firm=offer.firm,
+        uptime=offer.uptime,
+        certifications=offer.certifications or [],
+        rate_micros=offer.rate_micros,
         transfer_micros=candidate.transfer_micros or 0,
         all_in_micros=candidate.all_in_micros,
         total_micros=candidate.total_micros,
@@ -332,5 +364,7 @@ def view_of(candidate: Candidate, rates: dict[tuple[str, str, bool], int], *, no
         factor=float(candidate.factor or 0),
         rtt_ms=candidate.rtt_ms,
         arrival_seconds=candidate.arrival_seconds,
+        observed_at=offer.observed_at,
         age_seconds=max(0, int((now - offer.observed_at).total_seconds())),
+        source=offer.source,
     )

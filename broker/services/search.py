@@ -1,19 +1,21 @@
-"""Searching the book by the column: every demand is decided for all offers at once.
+"""Searching the book: every demand is decided once for all offers alike, and one pass over the offers does the rest.
 
 What an offer costs and how it is shown is the slow reading's to say (`broker.services.offers`), and a property holds the two
-equal. Here each demand is an array of yes and no, so that counts by reason and by facet are sums.
+equal. Here counts by reason and by facet are sums over cells, and records are made of those offers alone that are shown.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from broker.clock import Clock
-from broker.services.book_view import BookView, Bools
-from broker.services.market_views import Exclusion, FacetValue, OfferView
+from broker.services.book_cells import Codes, Fact
+from broker.services.book_view import BookView
+from broker.services.market_views import Exclusion, FacetValue
 from broker.services.offers import (
     CLAUSES,
     EXAMPLES_SHOWN,
@@ -21,31 +23,28 @@ from broker.services.offers import (
     OfferReader,
     OfferRecord,
     OfferService,
-    may_see,
+    later,
     read_cursor,
     view_of,
     write_cursor,
 )
+from broker.services.search_demands import Demands, Kinds, budget_limit, demands, kinds, terms
 from broker.services.search_views import BookSearch, SearchOffer, SearchQuery
-from contracts.terms.money import BASIS_POINTS
-from contracts.terms.tables import TRUST_CLASSES
+from broker.services.sifting import ROOM, Asked, Sifted, room, sift
 
-INT64_ROOM = 2**62
-CLAUSE_OF = {name: name for name in ("hardware", "countries", "operator_countries", "certifications")} | {
-    "trust_min": "trust",
-    "states": "state",
+SORTS = {"all_in": 0, "rate": 1, "quantity": 2}
+# By facet: the demand it is of, and the fact; the values of a certificate's fact are those held together.
+FACETS = {
+    "hardware": ("hardware", "hardware"),
+    "countries": ("countries", "country"),
+    "operator_countries": ("operator_countries", "operator_country"),
+    "certifications": ("certifications", "certifications"),
+    "trust_min": ("trust", "trust"),
+    "states": ("state", "state"),
 }
-FACT_OF = {
-    "hardware": "hardware",
-    "countries": "country",
-    "operator_countries": "operator_country",
-    "trust_min": "trust",
-    "states": "state",
-}
-Ints = npt.NDArray[np.int64]
-# How many demands an offer fails in: there are fewer of them than a byte counts.
-Counts = npt.NDArray[np.uint8]
-Masks = Mapping[str, Bools]
+FOUND = {clause.name: clause.found for clause in CLAUSES}
+# Who fails in one of these alone has no known cost.
+WITHOUT_COST = ("conversion", "transfer")
 
 
 class Book(Protocol):
@@ -56,19 +55,40 @@ class Book(Protocol):
         ...
 
 
-class Weighed(msgspec.Struct, frozen=True, eq=False):
-    """What a search makes of every offer.
+class Search(msgspec.Struct, frozen=True, eq=False):
+    """One search: what was asked of which book, and what it made of it.
 
-    kinds      a candidate for each kind of offer of the book
-    all_in     (O,) micros a reference hour, 0 where it cannot be known
-    known      (O,) whether it can
-    carbon     (O,) grams of CO2 a reference hour; NaN where it cannot be known
+    rtt     measured round-trip time from the place, milliseconds by site
     """
 
-    kinds: list[Candidate]
-    all_in: Ints
-    known: Bools
-    carbon: npt.NDArray[np.float64]
+    view: BookView
+    query: SearchQuery
+    made_of: Kinds
+    made: Demands
+    rtt: Mapping[str, float]
+    now: datetime
+
+    def candidates(self, rows: Codes) -> list[Candidate]:
+        """Offers with what the search makes of them."""
+        return [
+            self._candidate(offer, kind=kind)
+            for offer, kind in zip(self.view.records(rows), self.made_of.of_cell[self.view.cell[rows]].tolist(), strict=True)
+        ]
+
+    def _candidate(self, offer: OfferRecord, *, kind: int) -> Candidate:
+        worth = self.made_of.worth[kind]
+        known = worth.factor is not None and worth.transfer_micros is not None
+        all_in = self.made_of.cost[kind].of(offer.rate_micros) if known else None
+        return Candidate(
+            offer=offer,
+            factor=worth.factor,
+            rtt_ms=self.rtt.get(offer.site),
+            transfer_micros=worth.transfer_micros,
+            arrival_seconds=worth.arrival_seconds,
+            all_in_micros=all_in,
+            total_micros=None if all_in is None else all_in * self.query.quantity * self.query.hours,
+            ready_at=later(self.now, worth.ready_seconds),
+        )
 
 
 class SearchService:
@@ -83,190 +103,133 @@ class SearchService:
 
     async def search(self, query: SearchQuery) -> BookSearch:
         """Offers that meet every demand, best first, and an account of those that do not. Raises BadInput for a foreign cursor."""
-        now = self._clock.now()
         # One look a request: several searches agree, and none waits for a second connection while it holds its first.
         view = self._view = self._view or await self._book.current()
         rtt = await self._reader.latencies(query.place) if query.place else {}
         transfers = await self._reader.transfers(query.data_country) if query.data_country and query.data_tb else None
-
-        def candidates(records: list[OfferRecord]) -> list[Candidate]:
-            return [self._offers.candidate(each, query, rtt=rtt, transfers=transfers, now=now) for each in records]
-
-        weighed = weigh(view, candidates(view.likeness), fee_bps=self._offers.fee_bps)
-        masks = demands(view, query, weighed=weighed, rtt=rtt)
-        visible = np.array([may_see(query.buyer_country, opened, closed_to=closed) for opened, closed in view.access], dtype=np.bool_)
-        seen = visible[view.access_code] if view.access else np.zeros(0, dtype=np.bool_)
-        failed = np.zeros(len(seen), dtype=np.uint8)
-        for mask in masks.values():
-            failed += ~mask
-        found = np.flatnonzero(seen & (failed == 0))
-        key = _key(view, query, weighed=weighed)
-        rest = _behind(view, found, key=key, cursor=query.cursor)
-        page = _least(rest, key, count=query.limit + 1)
+        now = self._clock.now()
+        made_of = kinds(view.cells, query, offers=self._offers, transfers=transfers)
+        made = demands(view.cells, query, made_of=made_of, rtt=rtt, now=now)
+        search = Search(view, query, made_of, made, rtt, now)
+        sifted = sifted_by(search)
+        page = sifted.rows[-1, : sifted.kept[-1]]
         rates = await self._reader.last_rates(query.tier) if len(page) else {}
-        shown = candidates(view.records(page[: query.limit]))
-        considered = int(seen.sum())
+        considered, found = int(view.offers()[made.failed >= 0].sum()), int(sifted.alone[-1])
         last = page[query.limit - 1] if len(page) > query.limit else None
         return BookSearch(
             as_of=now,
             currency=self._offers.currency,
             considered=considered,
-            found=len(found),
-            left_out=considered - len(found),
-            offers=[_offer(view, int(row), weighed=weighed, shown=view_of(c, rates, now=now)) for row, c in zip(page, shown, strict=False)],
-            next_cursor=None if last is None else write_cursor((int(key[last]), view.frame["offer_id"][int(last)])),
-            exclusions=[
-                _exclusion(name, [(view, c, int(row)) for row, c in zip(rows, candidates(view.records(rows)), strict=True)], counts=counts)
-                for name, rows, counts in _left_out(masks, seen, failed=failed, weighed=weighed)
-            ],
-            facets=_facets(view, masks, seen=seen, failed=failed),
+            found=found,
+            left_out=considered - found,
+            offers=_offers(search, page[: query.limit], rates=rates),
+            next_cursor=None if last is None else write_cursor((int(sifted.keys[-1, query.limit - 1]), view.ids[last])),
+            exclusions=exclusions(search, sifted),
+            facets=facets(search, sifted),
         )
 
 
-def weigh(view: BookView, kinds: list[Candidate], *, fee_bps: int) -> Weighed:
-    """All-in cost of every offer: (rate × (1 + fee) + transfer) ÷ factor, rounded once, half up; exact in integers."""
-    known = np.array([c.factor is not None and c.transfer_micros is not None for c in kinds], dtype=np.bool_)[view.kind_code]
-    above = np.array([c.factor.numerator if c.factor is not None else 1 for c in kinds], dtype=np.int64)[view.kind_code]
-    below = np.array([c.factor.denominator if c.factor is not None else 1 for c in kinds], dtype=np.int64)[view.kind_code]
-    moved = [c.transfer_micros or 0 for c in kinds]
-    rate = view.column("rate_micros")
-    rates_max = int(rate.max()) if len(rate) else 0
-    largest = (rates_max + max(moved, default=0)) * (BASIS_POINTS + fee_bps) * int(below.max(initial=1)) + BASIS_POINTS * int(
-        above.max(initial=1)
-    )
-    exact: Any = np.int64 if 2 * largest < INT64_ROOM else object
-    with_fee = rate.astype(exact) * (BASIS_POINTS + fee_bps) + np.array(moved, dtype=exact)[view.kind_code] * BASIS_POINTS
-    cost, unit = with_fee * below.astype(exact), above.astype(exact) * BASIS_POINTS
-    all_in = np.where(known, (2 * cost + unit) // (2 * unit), 0)
-    factor = np.where(known, above / below, np.nan)
-    return Weighed(kinds, all_in, known, view.column("carbon_g") / factor)
+def sifted_by(search: Search) -> Sifted:
+    """The pass over the offers that a search asks for."""
+    view, query, made = search.view, search.query, search.made
+    least, place = -ROOM, 0
+    if query.cursor is not None:
+        least, offer_id = read_cursor(query.cursor)
+        place = bisect_right(view.ids, offer_id)
+    number = made.names.index("quantity")
+    asked = Asked(query.quantity, number, len(made.names) - 1, SORTS[query.sort], least, place)
+    into = room(len(made.names), len(made.failed), page=query.limit + 1, examples=EXAMPLES_SHOWN)
+    asked_of = terms(made, search.made_of, query=query)
+    return sift(view.by_cell, asked_of, asked=asked, into=into, rate_max=view.rate_max)
 
 
-def demands(view: BookView, query: SearchQuery, *, weighed: Weighed, rtt: Mapping[str, float]) -> Masks:
-    """For each demand that is made, which offers meet it; an unknown fact meets none."""
-    q, kind_code = query, view.kind_code
-    masks: dict[str, Bools] = {}
-
-    def coded(fact: str, admits: Iterable[bool]) -> Bools:
-        return np.array(list(admits), dtype=np.bool_)[view.codes[fact]]
-
-    def among(fact: str, wanted: list[Any]) -> Bools:
-        return coded(fact, (value in wanted for value in view.values[fact]))
-
-    def kindly(admits: Iterable[bool]) -> Bools:
-        return np.array(list(admits), dtype=np.bool_)[kind_code]
-
-    if q.hardware:
-        masks["hardware"] = among("hardware", q.hardware)
-    masks["conversion"] = kindly(c.factor is not None for c in weighed.kinds)
-    masks["quantity"] = view.column("quantity") >= q.quantity
-    if q.tier != "spot":
-        masks["tier"] = view.column("firm")
-    if q.countries:
-        masks["countries"] = among("country", q.countries)
-    if q.operator_countries:
-        masks["operator_countries"] = among("operator_country", q.operator_countries) & among("parent_country", q.operator_countries)
-    if q.certifications:
-        nobody = np.zeros(len(kind_code), dtype=np.bool_)
-        masks["certifications"] = np.logical_and.reduce([view.held.get(name, nobody) for name in q.certifications])
-    if q.trust_min is not None:
-        masks["trust"] = among("trust", list(TRUST_CLASSES[TRUST_CLASSES.index(q.trust_min) :]))
-    if q.memory_gb_min is not None:
-        masks["memory"] = view.column("memory_gb") >= q.memory_gb_min
-    if q.uptime_min is not None:
-        masks["uptime"] = view.column("uptime") >= q.uptime_min
-    if q.rtt_ms_max is not None:
-        masks["latency"] = coded("site", (rtt.get(site or "", np.inf) <= q.rtt_ms_max for site in view.values["site"]))
-    masks["transfer"] = kindly(c.transfer_micros is not None for c in weighed.kinds)
-    if q.ready_by is not None:
-        masks["deadline"] = kindly(c.ready_at is not None and c.ready_at <= q.ready_by for c in weighed.kinds)
-    if q.rate_max_micros is not None:
-        masks["budget"] = (weighed.known & (weighed.all_in <= q.rate_max_micros)).astype(np.bool_)
-    if words := q.text.lower().split():
-        masks["text"] = np.logical_and.reduce([view.haystack.str.contains(word, literal=True).to_numpy() for word in words])
-    masks["state"] = among("state", list(q.states))
-    if q.carbon_g_max is not None:
-        masks["carbon"] = weighed.carbon <= q.carbon_g_max
-    return masks
-
-
-def _key(view: BookView, query: SearchQuery, *, weighed: Weighed) -> npt.NDArray[Any]:
-    if query.sort == "all_in":
-        return weighed.all_in
-    return view.column("rate_micros") if query.sort == "rate" else -view.column("quantity")
-
-
-def _behind(view: BookView, found: Ints, *, key: npt.NDArray[Any], cursor: str | None) -> Ints:
-    """What comes after a cursor, in the order of keys and then of ids."""
-    if cursor is None:
-        return found
-    least, offer_id = read_cursor(cursor)
-    place = int(view.frame["offer_id"].search_sorted(offer_id, side="right"))
-    behind: Ints = found[(key[found] > least) | ((key[found] == least) & (found >= place))]
-    return behind
-
-
-def _least(rows: Ints, key: npt.NDArray[Any], *, count: int) -> Ints:
-    """The rows of the least keys, in order; of equal keys those of the lesser id. Only these are sorted."""
-    if len(rows) > count:
-        edge = np.partition(key[rows], count - 1)[count - 1]
-        below, at = rows[key[rows] < edge], rows[key[rows] == edge]
-        rows = np.concatenate([below, at[: count - len(below)]])
-    by_id: Ints = np.sort(rows)
-    order: Ints = np.argsort(key[by_id], kind="stable")
-    return by_id[order]
-
-
-def _left_out(masks: Masks, seen: Bools, *, failed: Counts, weighed: Weighed) -> list[tuple[str, Ints, tuple[int, int, int | None]]]:
-    """By reason, the one that leaves out most first: a few examples, and how many, how many it alone, and the least cost of those."""
+def exclusions(search: Search, sifted: Sifted) -> list[Exclusion]:
+    """By reason, the one that leaves out most first: how many, how many it alone and what the best of these costs, a few examples."""
     rows = []
-    for name, mask in masks.items():
-        out = np.flatnonzero(seen & ~mask)
-        if len(out):
-            alone = out[failed[out] == 1]
-            best = weighed.all_in[alone][weighed.known[alone]]
-            examples = _least(alone, weighed.all_in, count=EXAMPLES_SHOWN) if len(alone) else out[:EXAMPLES_SHOWN]
-            rows.append((name, examples, (len(out), len(alone), int(best.min()) if len(best) else None)))
-    return sorted(rows, key=lambda row: (-row[2][0], row[0]))
+    for demand, name in enumerate(search.made.names):
+        if out := int(sifted.out[demand]):
+            kept = sifted.kept[demand]
+            first = sifted.rows[demand, :kept] if kept else first_out(search, demand)
+            rows.append(
+                Exclusion(
+                    reason=name,
+                    offers=out,
+                    alone=int(sifted.alone[demand]),
+                    best_all_in_micros=int(sifted.keys[demand, 0]) if kept and name not in WITHOUT_COST else None,
+                    examples=_examples(search, first, reason=name),
+                )
+            )
+    return sorted(rows, key=lambda row: (-row.offers, row.reason))
 
 
-def _exclusion(name: str, examples: list[tuple[BookView, Candidate, int]], *, counts: tuple[int, int, int | None]) -> Exclusion:
-    found = {clause.name: clause.found for clause in CLAUSES}
+def first_out(search: Search, demand: int) -> Codes:
+    """The first few offers that fail in a demand, in order of id."""
+    view, query, failed, name = search.view, search.query, search.made.failed, search.made.names[demand]
+    if name in ("quantity", "budget"):
+        limit = budget_limit(search.made_of, query)[search.made_of.of_cell]
+        out = view.quantity < query.quantity if name == "quantity" else view.rate > limit[view.cell]
+        return np.flatnonzero(out & (failed >= 0)[view.cell])[:EXAMPLES_SHOWN]
+    start, row = view.by_cell.start, view.by_cell.row
+    cells = np.flatnonzero((failed >= 0) & (failed >> demand & 1 == 1) & (np.diff(start) > 0))
+    # They are in those cells whose own first offers come first.
+    if len(cells) > EXAMPLES_SHOWN:
+        cells = cells[np.argpartition(row[start[cells]], EXAMPLES_SHOWN)[:EXAMPLES_SHOWN]]
+    rows = [row[start[cell] : start[cell + 1]][:EXAMPLES_SHOWN] for cell in cells]
+    return np.sort(np.concatenate(rows))[:EXAMPLES_SHOWN]
 
-    def said(view: BookView, candidate: Candidate, *, row: int) -> str:
-        if name == "state":
-            return f"{view.frame['state'][row]}: {view.frame['reason'][row]}"
-        if name == "carbon":
-            grams = view.frame["carbon_g"][row]
-            return "unknown" if grams is None else f"{grams:g} g an accelerator-hour"
-        return found[name](candidate)
 
-    texts = [f"{c.offer.provider_name}, {c.offer.site}: {said(view, c, row=row)}" for view, c, row in examples]
-    return Exclusion(reason=name, offers=counts[0], alone=counts[1], best_all_in_micros=counts[2], examples=texts)
-
-
-def _facets(view: BookView, masks: Masks, *, seen: Bools, failed: Counts) -> dict[str, list[FacetValue]]:
+def facets(search: Search, sifted: Sifted) -> dict[str, list[FacetValue]]:
     """For each facet, how many offers each value would let in while every other demand stands; values that let in none too."""
-    facets = {}
-    met = np.flatnonzero(seen & (failed == 0))
-    for name, clause in CLAUSE_OF.items():
-        mask = masks.get(clause)
+    cells, failed = search.view.cells, search.made.failed
+    there = (search.view.offers() > 0) & (failed >= 0)
+    met = np.where(failed == 0, sifted.passed, 0)
+    found = {}
+    for name, (demand, fact_name) in FACETS.items():
         # What meets every other demand: what meets all, and what fails in this one alone.
-        rest = met if mask is None else np.flatnonzero(seen & (failed == (~mask).view(np.uint8)))
-        if name == "certifications":
-            counts = [(held, int(has[rest].sum())) for held, has in view.held.items() if (seen & has).any()]
+        rest = met
+        if demand in search.made.names:
+            rest = met + np.where(failed == 1 << search.made.names.index(demand), sifted.passed, 0)
+        counts = _let_in(cells.facts[fact_name], rest, there=there)
+        found[name] = [FacetValue(value=value, offers=counts[value]) for value in sorted(counts)]
+    return found
+
+
+def _let_in(fact: Fact, offers: Any, *, there: Any) -> dict[str, int]:
+    """By value that a cell which is there has: the sum of these offers of cells; of several values held together each counts."""
+    held = np.bincount(fact.codes[there], minlength=len(fact.places)).tolist()
+    let_in = np.bincount(fact.codes, weights=offers, minlength=len(fact.places)).tolist()
+    counts: dict[str, int] = {}
+    for value, cells, count in zip(fact.places, held, let_in, strict=True):
+        if cells and value is not None:
+            for each in value if isinstance(value, tuple) else (value,):
+                counts[each] = counts.get(each, 0) + int(count)
+    return counts
+
+
+def _examples(search: Search, rows: Codes, *, reason: str) -> list[str]:
+    texts = []
+    for candidate, shared in zip(search.candidates(rows), search.view.shared(rows), strict=True):
+        offer = candidate.offer
+        if reason == "state":
+            said = f"{shared.state}: {search.view.reasons.get(offer.offer_id, '')}"
+        elif reason == "carbon":
+            said = "unknown" if shared.carbon_g is None else f"{shared.carbon_g:g} g an accelerator-hour"
         else:
-            fact = FACT_OF[name]
-            values, codes = view.values[fact], view.codes[fact]
-            # Every value is somebody's: only where a bar hides offers may one be nobody's.
-            there = np.ones(len(values), dtype=np.bool_) if seen.all() else np.bincount(codes[seen], minlength=len(values)) > 0
-            let_in = np.bincount(codes[rest], minlength=len(values))
-            counts = [(value, int(let_in[place])) for place, value in enumerate(values) if value is not None and there[place]]
-        facets[name] = [FacetValue(value=value, offers=count) for value, count in sorted(counts)]
-    return facets
+            said = FOUND[reason](candidate)
+        texts.append(f"{offer.provider_name}, {offer.site}: {said}")
+    return texts
 
 
-def _offer(view: BookView, row: int, *, weighed: Weighed, shown: OfferView) -> SearchOffer:
-    carbon = float(weighed.carbon[row])
-    state, reason = view.frame["state"][row], view.frame["reason"][row]
-    return SearchOffer(offer=shown, state=state, reason=reason, carbon_g=None if np.isnan(carbon) else carbon)
+def _offers(search: Search, rows: Codes, *, rates: dict[tuple[str, str, bool], int]) -> list[SearchOffer]:
+    found = []
+    for candidate, shared in zip(search.candidates(rows), search.view.shared(rows), strict=True):
+        assert candidate.factor is not None  # an offer without a conversion is not found
+        found.append(
+            SearchOffer(
+                offer=view_of(candidate, rates, now=search.now),
+                state=shared.state,
+                reason=search.view.reasons.get(candidate.offer.offer_id, ""),
+                carbon_g=None if shared.carbon_g is None else shared.carbon_g / float(candidate.factor),
+            )
+        )
+    return found

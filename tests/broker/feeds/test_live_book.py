@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from broker.feeds import book as live
@@ -22,7 +23,9 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def offers(view: BookView) -> list[tuple[str, str, int]]:
-    return list(view.frame.select("offer_id", "state", "rate_micros").iter_rows())
+    rows = np.arange(len(view))
+    pairs = zip(view.records(rows), view.shared(rows), strict=True)
+    return [(offer.offer_id, shared.state, offer.rate_micros) for offer, shared in pairs]
 
 
 async def whole(fed: Fed) -> BookView:
