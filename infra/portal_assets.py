@@ -20,9 +20,9 @@ VENDOR = WEB / "static" / "vendor"
 FILES = {
     "htmx.org/dist/htmx.min.js": "htmx.min.js",
     "htmx.org/LICENSE": "LICENSE.htmx",
-    "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2": "inter-latin.woff2",
-    "@fontsource-variable/inter/files/inter-latin-ext-wght-normal.woff2": "inter-latin-ext.woff2",
-    "@fontsource-variable/inter/LICENSE": "LICENSE.inter",
+    "@fontsource-variable/geist/files/geist-latin-wght-normal.woff2": "geist-latin.woff2",
+    "@fontsource-variable/geist/files/geist-latin-ext-wght-normal.woff2": "geist-latin-ext.woff2",
+    "@fontsource-variable/geist/LICENSE": "LICENSE.geist",
 }
 
 FACE = """@font-face {{
@@ -34,8 +34,8 @@ FACE = """@font-face {{
 """
 LATIN_EXT = "\n  unicode-range: U+0100-02BA, U+02BD-02C5, U+02C7-02CC, U+02CE-02D7, U+02DD-02FF, U+1E00-1E9F, U+20A0-20AB, U+20AD-20C0;"
 FACES = [
-    ("Inter", "100 900", "inter-latin-ext.woff2", LATIN_EXT),
-    ("Inter", "100 900", "inter-latin.woff2", "\n  unicode-range: U+0000-00FF, U+0131, U+0152-0153, U+02BB-02DC, U+2000-22FF, U+20AC;"),
+    ("Geist", "100 900", "geist-latin-ext.woff2", LATIN_EXT),
+    ("Geist", "100 900", "geist-latin.woff2", "\n  unicode-range: U+0000-00FF, U+0131, U+0152-0153, U+02BB-02DC, U+2000-22FF, U+20AC;"),
 ]
 
 CHART_GLOBALS = "window.vegaEmbed = vegaEmbed; window.vega = vega; window.vegaLite = vegaLite;"

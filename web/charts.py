@@ -301,7 +301,7 @@ def _framed(layers: list[Spec], *, height: int, values: list[Spec] | None = None
         "padding": 2,
         "layer": layers,
         "config": {
-            "font": "Inter, system-ui, sans-serif",
+            "font": "Geist, system-ui, sans-serif",
             "view": {"stroke": None},
             "text": {"fontSize": 12},
             "axis": {
