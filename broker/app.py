@@ -41,6 +41,7 @@ from broker.services.indication import Indications
 from broker.services.keys import KeyService, RequestLog
 from broker.services.leases import LeaseService
 from broker.services.market import MarketService
+from broker.services.market_figures import FigureMemory, MarketFigures
 from broker.services.market_watch import MarketWatch, Pulse
 from broker.services.members import MemberService
 from broker.services.offers import OfferService
@@ -73,6 +74,7 @@ from broker.store.repositories.journal import JournalRepository
 from broker.store.repositories.keys import KeyRepository
 from broker.store.repositories.leases import LeaseRepository
 from broker.store.repositories.market import MarketRepository
+from broker.store.repositories.market_figures import MarketFiguresRepository
 from broker.store.repositories.members import MemberRepository
 from broker.store.repositories.offers import OfferSearchRepository
 from broker.store.repositories.operator_desk import OperatorRepository
@@ -111,6 +113,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     disputes: DisputeService
     explanations: ExplanationService
     feeds: FeedDesk
+    figures: MarketFigures
     finance: FinanceService
     happenings: Happenings
     keys: KeyService
@@ -181,6 +184,7 @@ class Market:
         self.answers = Answers(timetable.currency)
         self.feeds = FeedDesk(sessions, clock=clock, hardware=hardware)
         self.book = LiveBook(sessions, clock=clock)
+        self.figured = FigureMemory(hardware)
         self.indications = Indications(timetable.currency)
         self.watch = MarketWatch(self._look)
         self.happenings = Happenings(self._happened, clock=clock)
@@ -217,6 +221,7 @@ class Market:
             disputes=disputes,
             explanations=ExplanationService(BidRepository(work), ClearedBookRepository(work)),
             feeds=self.feeds,
+            figures=MarketFigures(MarketFiguresRepository(work), MarketRepository(work), memory=self.figured, clock=self.clock),
             finance=FinanceService(settlements, journal),
             happenings=self.happenings,
             keys=KeyService(KeyRepository(work), self.requests, clock=self.clock, entropy=os.urandom),

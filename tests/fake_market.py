@@ -19,9 +19,10 @@ from broker.listening import Happenings
 from broker.services.accounts import AccountService, key_digest, require
 from broker.services.backlog import Backlog
 from broker.services.explanations import ClearedBook, ExplanationService
-from broker.services.market import MarketService, PriceFilter, PriceTotal
+from broker.services.indication import Indications
+from broker.services.market import PriceFilter, PriceTotal
 from broker.services.market_views import CycleView, PriceView
-from broker.services.market_watch import MarketWatch, Signs
+from broker.services.market_watch import Signs
 from broker.services.offers import OfferRecord, OfferService, TransferRate
 from broker.services.price_history import PriceHistoryService
 from broker.services.replies import ReplyService
@@ -37,6 +38,7 @@ from contracts.webhooks import Message
 from pricing.clearing import clear
 from tests.fake_access import FakeAccess
 from tests.fake_budgets import FakeProjects, fake_budgets
+from tests.fake_figures import fake_figures
 from tests.fake_finance import FakeFinance, fake_finance
 from tests.fake_history import FakeHistory
 from tests.fake_leases import FakeLeases
@@ -167,6 +169,9 @@ class FakeMarketReader:
 
     async def book(self, cycle_id: str) -> MarketBook | None:
         return cleared(int(cycle_id[-1]))[0]
+
+    def cleared(self, cycle: CycleView) -> tuple[MarketBook, Clearing]:
+        return cleared(cycle.number)
 
     async def certificate(self, cycle_id: str) -> Certificate | None:
         return certificate()
@@ -341,8 +346,7 @@ class FakeMarket:
         clock = FixedClock(now)
         self.orders, people, projects = FakeOrders(), FakePeople(), FakeProjects()
         books = FakeBooks(self.orders)
-        self.reader = FakeMarketReader(cycles=cycles)
-        market = MarketService(self.reader, clock, currency="USD", gate_interval=GATES_EVERY)
+        self.reader, self.indications = FakeMarketReader(cycles=cycles), Indications("USD")
         offers = OfferService(FakeOfferReader(), clock, catalogue=catalogue.hardware_classes(), currency="USD")
         self.desk = Services(
             clock=clock,
@@ -354,7 +358,6 @@ class FakeMarket:
             finance=FakeFinance(statements),
             happenings=Happenings(_nothing_happens, clock=clock),
             leases=FakeLeases(leases, clock),
-            market=market,
             offers=offers,
             operators=fake_operators(cycles, cleared_book, market=FakeMarketReader(cycles=cycles), clock=clock),
             orders=self.orders,
@@ -366,7 +369,7 @@ class FakeMarket:
             search=fake_search(offers, FakeOfferReader(), clock),
             spending=fake_spending(clock, projects),
             usage=FakeUsage(),
-            watch=MarketWatch(market.pulse),
+            **fake_figures(self.reader, self.indications, clock=clock, every=GATES_EVERY),
             session=None,
             **fake_finance(clock),
             **fake_budgets(clock, people, projects),

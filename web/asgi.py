@@ -40,7 +40,7 @@ from web.pages.find import find
 from web.pages.lease_resale import resale_form, resell_lease, withdraw_resale
 from web.pages.leases import lease_list, lease_page, release_lease
 from web.pages.market import chart_svg, market_now, table, table_csv
-from web.pages.market_live import market_events, next_gate
+from web.pages.market_live import latest_messages, market_events, next_gate, next_prices
 from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
 from web.pages.quotes import QuoteRefused, accept_quote, hold_quote, leave_quote, quote_list, quote_page, quote_refused
 from web.pages.refusals import no_buyer, problem_page, refusal_page
@@ -53,7 +53,8 @@ STATIC_SECONDS = 3600
 # Only what carries no token of a signed-in reader: packed together with what an address says, its length would give it away.
 # A stream is not packed either: its words would wait until there are enough of them.
 PACKED = CompressionConfig(backend="gzip", gzip_compress_level=9, exclude=[r"^/(?!static/|market/(?!events$)|$)"])
-PAGES = (market_now, market_events, next_gate, table, table_csv, chart_svg, find, problem_page, sign_in_form, sign_in, sign_out)
+MARKET_PAGES = (market_now, market_events, next_gate, next_prices, latest_messages, table, table_csv, chart_svg)
+PAGES = (*MARKET_PAGES, find, problem_page, sign_in_form, sign_in, sign_out)
 OWN_PAGES = (
     bid_form,
     enter_bid,

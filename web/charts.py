@@ -35,8 +35,8 @@ def curve_chart(curve: Curve, currency: str) -> Spec:
     top = _rate_in_sight(curve) * 1.08 / MICROS
     supplied = max((step.quantity_to for step in curve.steps if step.side == "supply"), default=1)
     lines = [{**point, "side": side} for side in ("supply", "demand") for point in _staircase(curve.steps, side)]
-    x = _axis("quantity", gettext("accelerators"), top=max(supplied, curve.clearing_quantity) * 1.02)
-    y = _axis("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
+    x = axis_of("quantity", gettext("accelerators"), top=max(supplied, curve.clearing_quantity) * 1.02)
+    y = axis_of("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
     layers: list[Spec] = [
         {
             "data": {"values": lines},
@@ -49,7 +49,7 @@ def curve_chart(curve: Curve, currency: str) -> Spec:
     layers += [_line_label(curve.steps, side, x=x, y=y, top=top) for side in ("supply", "demand")]
     if curve.clearing_rate_micros is not None:
         layers += [*_tie_range(curve, x=x, y=y), *_clearing_point(curve, x=x, y=y)]
-    return _framed(layers, height=300)
+    return framed(layers, height=300)
 
 
 def _rate_in_sight(curve: Curve) -> int:
@@ -80,7 +80,7 @@ def region_chart(regions: Sequence[RegionPrice], currency: str, *, names: Mappin
         "title": None,
         "axis": {"ticks": False, "domain": False, "labelPadding": 8, "labelLimit": 130, "grid": False},
     }
-    x = _axis("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
+    x = axis_of("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
     hollow = {"test": "!datum.traded", "value": "transparent"}
     bars: Spec = {
         "mark": {"type": "bar", "height": {"band": 0.56}, "stroke": "role:supply", "strokeWidth": 1},
@@ -88,14 +88,14 @@ def region_chart(regions: Sequence[RegionPrice], currency: str, *, names: Mappin
             "x": x,
             "y": y,
             "color": {"condition": hollow, "value": "role:supply"},
-            "tooltip": _told(country=gettext("country"), label=gettext("rate"), sold=gettext("sold, acc-h")),
+            "tooltip": told(country=gettext("country"), label=gettext("rate"), sold=gettext("sold, acc-h")),
         },
     }
     labels: Spec = {
         "mark": {"type": "text", "align": "left", "dx": 6, "color": "role:ink"},
         "encoding": {"x": x, "y": y, "text": {"field": "label"}},
     }
-    return _framed([bars, labels], height=30 * len(values) + 20, values=values)
+    return framed([bars, labels], height=30 * len(values) + 20, values=values)
 
 
 def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
@@ -111,7 +111,7 @@ def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
         "title": gettext("slot, UTC"),
         "axis": {"format": "%H:%M", "tickCount": 8, "grid": False},
     }
-    y = _axis("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
+    y = axis_of("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
     layers: list[Spec] = []
     ends = {tier: mine[-1] for tier in TIER_LINES if (mine := [value for value in values if value["tier"] == tier])}
     for tier, (role, dash) in TIER_LINES.items():
@@ -119,7 +119,7 @@ def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
         line: Spec = {"type": "line", "interpolate": "step-after", "strokeWidth": 2, "strokeDash": dash, "color": f"role:{role}"}
         layers.append({"data": {"values": mine}, "mark": line, "encoding": {"x": x, "y": y}})
     touch: Spec = {"type": "point", "size": 260, "opacity": 0, "filled": True}
-    seen = _told(tier=gettext("tier"), rate=gettext("rate"), sold=gettext("sold, accelerators"))
+    seen = told(tier=gettext("tier"), rate=gettext("rate"), sold=gettext("sold, accelerators"))
     layers.append({"data": {"values": values}, "mark": touch, "encoding": {"x": x, "y": y, "tooltip": seen}})
     name: Spec = {"type": "text", "align": "left", "dx": 6, "fontWeight": 500}
     for tier, height in _apart({tier: slot.rate_micros / MICROS for tier, slot in _last(slots).items()}, top * LABEL_GAP).items():
@@ -127,7 +127,7 @@ def slot_chart(slots: Sequence[SlotPrice], currency: str) -> Spec:
         value = {**ends[tier], "at": height}
         place = {"x": x, "y": {**y, "field": "at"}, "text": {"value": word(tier)}}
         layers.append({"data": {"values": [value]}, "mark": {**name, "color": f"role:{role}"}, "encoding": place})
-    return _framed(layers, height=220) | {"padding": {"left": 2, "top": 6, "bottom": 2, "right": 76}}
+    return framed(layers, height=220) | {"padding": {"left": 2, "top": 6, "bottom": 2, "right": 76}}
 
 
 def load_chart(loads: Sequence[SlotLoad]) -> Spec:
@@ -146,14 +146,12 @@ def load_chart(loads: Sequence[SlotLoad]) -> Spec:
     x = {"field": "hour", "type": "ordinal", "title": gettext("hour, UTC"), "axis": {"labelAngle": 0, "grid": False, "labelOverlap": True}}
     y = {"field": "day", "type": "ordinal", "title": None, "axis": {"grid": False, "ticks": False, "domain": False}}
     size = {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1], "range": [6, 190]}, "legend": None}
-    told = _told(
-        day=gettext("day"), hour=gettext("hour, UTC"), sold=gettext("sold, accelerators"), offered=gettext("offered, accelerators")
-    )
+    seen = told(day=gettext("day"), hour=gettext("hour, UTC"), sold=gettext("sold, accelerators"), offered=gettext("offered, accelerators"))
     squares: Spec = {
         "mark": {"type": "square", "color": "role:supply", "opacity": 1},
-        "encoding": {"x": x, "y": y, "size": size, "tooltip": told},
+        "encoding": {"x": x, "y": y, "size": size, "tooltip": seen},
     }
-    return _framed([squares], height=24 * max(1, days) + 40, values=values)
+    return framed([squares], height=24 * max(1, days) + 40, values=values)
 
 
 def history_chart(points: Sequence[PricePoint], currency: str) -> Spec:
@@ -170,8 +168,8 @@ def history_chart(points: Sequence[PricePoint], currency: str) -> Spec:
     ]
     top = max((max(point.rate_p90_micros, point.cleared_micros or 0) for point in points), default=MICROS) * 1.08 / MICROS
     x = {"field": "hour", "type": "temporal", "timeUnit": "utcyearmonthdatehours", "title": gettext("hour, UTC"), "axis": {"grid": False}}
-    y = _axis("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
-    told = _told(rate=gettext("asked, middle"), low=gettext("10th percentile"), high=gettext("90th percentile"), paid=gettext("paid"))
+    y = axis_of("rate", gettext("%(currency)s per accelerator-hour", currency=currency), top=top)
+    seen = told(rate=gettext("asked, middle"), low=gettext("10th percentile"), high=gettext("90th percentile"), paid=gettext("paid"))
     lines: list[Spec] = [
         {
             "mark": {"type": "area", "color": "role:supply", "opacity": 0.18},
@@ -182,9 +180,9 @@ def history_chart(points: Sequence[PricePoint], currency: str) -> Spec:
             "mark": {"type": "line", "color": "role:demand", "strokeWidth": 2, "strokeDash": [6, 4]},
             "encoding": {"x": x, "y": {**y, "field": "paid"}},
         },
-        {"mark": {"type": "point", "size": 260, "opacity": 0, "filled": True}, "encoding": {"x": x, "y": y, "tooltip": told}},
+        {"mark": {"type": "point", "size": 260, "opacity": 0, "filled": True}, "encoding": {"x": x, "y": y, "tooltip": seen}},
     ]
-    return _framed(lines, height=220, values=values)
+    return framed(lines, height=220, values=values)
 
 
 def svg(spec: Spec, theme: str, *, width: int = 720) -> str:
@@ -218,7 +216,7 @@ def _apart(heights: Mapping[str, float], gap: float) -> dict[str, float]:
     return placed
 
 
-def _told(*fields: str, **named: str) -> list[Spec]:
+def told(*fields: str, **named: str) -> list[Spec]:
     """What a chart tells the pointer: fields by their own name, or by the one given."""
     return [{"field": field, "title": named.get(field, field)} for field in (*fields, *named)]
 
@@ -286,11 +284,12 @@ def _clearing_point(curve: Curve, *, x: Spec, y: Spec) -> list[Spec]:
     ]
 
 
-def _axis(field: str, title: str, *, top: float) -> Spec:
+def axis_of(field: str, title: str, *, top: float) -> Spec:
+    """A figure along an axis from 0 to `top`, with its title."""
     return {"field": field, "type": "quantitative", "title": title, "scale": {"domain": [0, top], "nice": False}}
 
 
-def _framed(layers: list[Spec], *, height: int, values: list[Spec] | None = None) -> Spec:
+def framed(layers: list[Spec], *, height: int, values: list[Spec] | None = None) -> Spec:
     """Layers in the house frame: no box, hairline grid, labels in the page's type."""
     frame: Spec = {
         "$schema": SCHEMA,

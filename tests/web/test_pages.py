@@ -39,7 +39,7 @@ def test_the_first_screen_answers_what_where_and_whether_it_rises(client):
 def test_every_chart_has_a_sentence_a_table_and_a_csv(client):
     page = client.get("/").text
     figures = re.findall(r"<figure.*?</figure>", page, flags=re.DOTALL)
-    assert len(figures) == 5
+    assert len(figures) == 8
     for figure in figures:
         assert len(words(re.search(r"<figcaption>.*?</figcaption>", figure, flags=re.DOTALL)[0]).split()) > 8
         for address in re.findall(r'href="(/market/[^"]+)"', figure):
@@ -55,7 +55,7 @@ def test_a_csv_holds_the_exact_micros_of_its_table(client):
 
 
 def test_charts_are_drawn_for_readers_without_scripts(client):
-    for name in ("curve", "regions", "slots", "loads", "history"):
+    for name in ("curve", "regions", "slots", "loads", "split", "map", "carbon", "history"):
         for theme in ("light", "dark"):
             answer = client.get(f"/market/{name}/svg?hardware=H100-SXM&theme={theme}")
             assert answer.headers["content-type"].startswith("image/svg+xml")

@@ -17,16 +17,18 @@ from litestar.plugins.htmx import HTMXRequest
 from litestar.response import Template
 
 from broker.app import Services
+from broker.services.market_figures import CountryCarbon, PriceSplit
 from broker.services.market_past import Moves, SlotLoad
 from broker.services.market_views import ClassPrice, Curve, MarketNow, RegionPrice, SlotPrice
 from broker.services.price_history import HistoryQuery, PricePoint
 from contracts.terms.errors import NotFound
 from contracts.terms.hardware import REFERENCE_CLASS
 from contracts.terms.tables import TIERS
-from web import charts
+from web import charts, market_charts
 from web.formats import moment
 from web.i18n import gettext
-from web.pages import words
+from web.pages import market_words, words
+from web.pages.market_live import live_parts
 from web.pages.market_tables import data_table
 
 Hardware = Annotated[str | None, QueryParameter(max_length=100)]
@@ -60,6 +62,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
     curve: Curve
     regions: list[RegionPrice]
+    splits: list[PriceSplit]
+    carbon: list[CountryCarbon]
     slots: list[SlotPrice]
     loads: list[SlotLoad]
     history: list[PricePoint]
@@ -77,11 +81,11 @@ async def market_now(
     chosen = hardware or _usual(rows)
     shown = await _shown(services, chosen, slot=slot) if chosen else None
     context = {
+        **await live_parts(services, now, hardware=chosen),
         "now": now,
         "rows": rows,
         "tiers": TIERS[::-1],
         "chosen": chosen,
-        "gate": await services.market.gate(),
         "curve": shown.curve if shown else None,
         "figures": _figures(shown, now.currency, state=request.app.state) if shown else [],
         "headline": await _headline(rows, chosen, services=services, state=request.app.state, currency=now.currency),
@@ -161,6 +165,8 @@ async def _shown(services: Services, hardware: str, *, slot: datetime | None) ->
     return Shown(
         curve=await services.market.curve(hardware, slot),
         regions=await services.market.regions(hardware),
+        splits=await services.figures.split(hardware),
+        carbon=await services.figures.carbon(hardware),
         slots=await services.market.slots(hardware),
         loads=await services.market.loads(hardware),
         history=(await services.prices.history(HistoryQuery(hardware=hardware))).points,
@@ -201,6 +207,8 @@ def _figures(shown: Shown, currency: str, *, state: State) -> list[Figure]:
     """The charts of a class; without a record yet there is no history to draw."""
     return [
         *_present(shown, currency, state=state),
+        *_worked_out(shown, currency, state=state),
+        *_in_time(shown, currency, state=state),
         *_recorded(shown, currency),
     ]
 
@@ -224,6 +232,41 @@ def _present(shown: Shown, currency: str, *, state: State) -> list[Figure]:
             finding=words.region_finding(shown.regions, state.countries),
             spec=charts.region_chart(shown.regions, currency, names=words.country_names(state.countries)),
         ),
+    ]
+
+
+def _worked_out(shown: Shown, currency: str, *, state: State) -> list[Figure]:
+    names = words.country_names(state.countries)
+    split = market_words.main_split(shown.splits)
+    made_of = [
+        Figure(
+            name="split",
+            title=gettext("What the price is made of"),
+            finding=market_words.split_finding(split),
+            spec=market_charts.split_chart(split, currency),
+            note=gettext(
+                "Power is what energy cost there and then, the machine what else providers wanted; scarcity is what was paid beyond "
+                "that, headroom the premium of the tier."
+            ),
+        )
+        for split in [split]
+        if split is not None
+    ]
+    return [
+        *made_of,
+        Figure(
+            name="map",
+            title=gettext("Where it is how dear"),
+            finding=market_words.map_finding(shown.regions),
+            spec=market_charts.map_chart(shown.regions, names=names),
+            note=gettext("A tile a country, about where it lies: the dearer the stronger its colour, hollow where nothing traded."),
+        ),
+    ]
+
+
+def _in_time(shown: Shown, currency: str, *, state: State) -> list[Figure]:
+    names = words.country_names(state.countries)
+    return [
         Figure(
             name="slots",
             title=gettext("Through the day"),
@@ -235,6 +278,12 @@ def _present(shown: Shown, currency: str, *, state: State) -> list[Figure]:
             title=gettext("How full, by hour and day"),
             finding=words.load_finding(shown.loads),
             spec=charts.load_chart(shown.loads),
+        ),
+        Figure(
+            name="carbon",
+            title=gettext("Carbon of what was bought"),
+            finding=market_words.carbon_finding(shown.carbon, state.countries),
+            spec=market_charts.carbon_chart(shown.carbon, names=names),
         ),
     ]
 

@@ -1,23 +1,31 @@
 """What tells a reader of the market that there is something new, and the parts that are read anew when there is."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from typing import Annotated
 
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
+from litestar.params import QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage, Template
 
 from broker.app import Services
+from broker.services.market_views import MarketNow
 from broker.services.market_watch import MarketWatch
+from contracts.terms.hardware import REFERENCE_CLASS
+from web.pages import market_words
+
+Hardware = Annotated[str | None, QueryParameter(max_length=100)]
 
 COMMENT_SECONDS = 15.0
+MESSAGES_SHOWN = 4
 COME_AGAIN_MS = 2_000
 
 
 @get("/market/events", include_in_schema=False, sync_to_thread=False)
 def market_events(services: NamedDependency[Services]) -> ServerSentEvent:
     """A stream of marks, an event each: whoever shows another mark reads that part of the page anew. It may break off at any time."""
-    return ServerSentEvent(_told(services.watch))
+    return ServerSentEvent(told_of(services.watch))
 
 
 @get("/market/gate", include_in_schema=False)
@@ -26,7 +34,38 @@ async def next_gate(services: NamedDependency[Services]) -> Template:
     return Template("_gate.html", context={"gate": await services.market.gate()}, headers={"Cache-Control": "no-cache"})
 
 
-async def _told(watch: MarketWatch) -> AsyncIterator[ServerSentEventMessage]:
+@get("/market/next", include_in_schema=False)
+async def next_prices(services: NamedDependency[Services], *, hardware: Hardware = REFERENCE_CLASS) -> Template:
+    """What the next gate would clear at if it closed now."""
+    context = await live_parts(services, await services.market.now(), hardware=hardware or REFERENCE_CLASS)
+    return Template("_next.html", context=context, headers={"Cache-Control": "no-cache"})
+
+
+@get("/market/latest", include_in_schema=False)
+async def latest_messages(services: NamedDependency[Services]) -> Template:
+    """The latest messages."""
+    context = await live_parts(services, await services.market.now(), hardware=None)
+    return Template("_messages.html", context=context, headers={"Cache-Control": "no-cache"})
+
+
+async def live_parts(services: Services, now: MarketNow, *, hardware: str | None) -> dict[str, object]:
+    """What the parts of the page that are followed show, and their marks."""
+    indication = services.market.indication()
+    shown = market_words.next_prices(indication, now.prices, hardware=hardware) if hardware else []
+    messages = await services.figures.messages()
+    return {
+        "pulse": await services.market.pulse(),
+        "gate": await services.market.gate(),
+        "chosen": hardware,
+        "indication": indication,
+        "next": shown,
+        "next_finding": market_words.next_finding(indication, shown, hardware=hardware or ""),
+        "messages": [(each, market_words.message_words(each)) for each in messages[:MESSAGES_SHOWN]],
+        "messages_count": len(messages),
+    }
+
+
+async def told_of(watch: MarketWatch) -> AsyncGenerator[ServerSentEventMessage, None]:
     """First all marks, then those that changed; a comment now and then shows that the line is open."""
     said: dict[str, str] = {}
     async for pulse in watch.listen(patience=COMMENT_SECONDS):

@@ -8,8 +8,8 @@ function choosing(part) {
   return part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
 }
 
-function bringUp() {
-  for (const part of document.querySelectorAll("[data-told]")) {
+function bringUp(name) {
+  for (const part of document.querySelectorAll(name ? `[data-told="${name}"]` : "[data-told]")) {
     const mark = marks[part.dataset.told];
     if (mark !== undefined && mark !== part.dataset.mark && !choosing(part)) htmx.trigger(part, "told");
   }
@@ -29,13 +29,13 @@ function follow() {
   for (const name of ["cycle", "gate", "indication", "book"]) {
     stream.addEventListener(name, (event) => {
       marks[name] = event.data;
-      bringUp();
+      bringUp(name);
     });
   }
 }
 
 document.addEventListener("visibilitychange", follow);
-document.addEventListener("focusout", () => setTimeout(bringUp));
+document.addEventListener("focusout", () => setTimeout(() => bringUp()));
 addEventListener("pagehide", () => stream && stream.close());
 addEventListener("pageshow", (event) => event.persisted && follow());
 follow();
