@@ -190,28 +190,3 @@ def fake_finance(clock: Clock) -> dict[str, object]:
         "reconciliation": ReconciliationService(nothing),
         "treasury": Treasury(OpenPeriod(clock), NoProcessor(), NoProcessor()),
     }
-
-
-class FakeFinance:
-    """Books that balance, and the statements it was given."""
-
-    def __init__(self, statements: Sequence[StatementView]) -> None:
-        self._kept = list(statements)
-
-    async def statements(self, caller: Caller) -> list[StatementView]:
-        return self._kept
-
-    async def statement(self, period: int, caller: Caller) -> StatementView:
-        for found in self._kept:
-            if found.period == period:
-                return found
-        raise NotFound(f"there is no statement for period {period}", period=period)
-
-    async def issued(self, period: int, caller: Caller) -> list[StatementView]:
-        return [found for found in self._kept if found.period == period]
-
-    async def advices(self, period: int, caller: Caller) -> list[PayoutAdvice]:
-        return []
-
-    async def trial_balance(self) -> dict[str, int]:
-        return {"USD": 0}
