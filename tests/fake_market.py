@@ -344,7 +344,7 @@ class FakeMarket:
         self, *, cycles: int = 2, now: datetime = NOW, leases: Sequence[LeaseView] = (), statements: Sequence[StatementView] = ()
     ) -> None:
         clock = FixedClock(now)
-        self.orders, people, projects = FakeOrders(), FakePeople(), FakeProjects()
+        self.orders, self.projects, self.people = FakeOrders(), FakeProjects(), FakePeople()
         books = FakeBooks(self.orders)
         self.reader, self.indications = FakeMarketReader(cycles=cycles), Indications("USD")
         offers = OfferService(FakeOfferReader(), clock, catalogue=catalogue.hardware_classes(), currency="USD")
@@ -367,13 +367,13 @@ class FakeMarket:
             webhooks=WebhookService(FakeWebhooks(), clock=clock, entropy=lambda count: bytes(range(count))),
             replies=ReplyService(FakeReplies(), clock),
             search=fake_search(offers, FakeOfferReader(), clock),
-            spending=fake_spending(clock, projects),
+            spending=fake_spending(clock, self.projects),
             usage=FakeUsage(),
             **fake_figures(self.reader, self.indications, clock=clock, every=GATES_EVERY),
             session=None,
             **fake_finance(clock),
-            **fake_budgets(clock, people, projects),
-            **fake_people(clock, people),
+            **fake_budgets(clock, self.people, self.projects),
+            **fake_people(clock, self.people),
         )
 
     @asynccontextmanager

@@ -19,7 +19,10 @@ NAMES = {"metered": "Metered", "flat-rate": "Flat rate", "committed": "Committed
 
 
 class FakeKnown:
-    """80 accelerator-hours at 2.00 a day of the month before, and of the present one so far; 96.00 agreed ahead."""
+    """80 accelerator-hours at 2.00 a day of the month before, and of the present one so far; 96.00 agreed ahead.
+
+    All of what is delivered is for the first project there is, what is agreed ahead for none.
+    """
 
     def __init__(self, clock: Clock, projects: Projects) -> None:
         self._now = clock.now()
@@ -64,7 +67,8 @@ class FakeKnown:
         return await self._projects.of_account(account_id)
 
     async def leases(self, account_id: str) -> dict[str, Bought]:
-        return {"l1": Bought("l1", "default")}
+        kept = await self.projects(account_id)
+        return {"l1": Bought("lse_running", kept[0].id if kept else "default")}
 
 
 class TwoPeriods:

@@ -25,6 +25,7 @@ from web.pages import (
     account,
     account_elsewhere,
     account_entry,
+    account_projects,
     developers,
     finance,
     finance_corrections,
@@ -46,6 +47,7 @@ from web.pages.quotes import QuoteRefused, accept_quote, hold_quote, leave_quote
 from web.pages.refusals import no_buyer, problem_page, refusal_page
 from web.pages.signing import sign_in, sign_in_form, sign_out, to_sign_in
 from web.pages.spend import set_budget, spend_csv, spend_page
+from web.pages.spend_project import project_page
 from web.pages.statements import statement_csv, statement_list, statement_page, statement_paper
 
 HERE = Path(__file__).parent
@@ -75,6 +77,7 @@ OWN_PAGES = (
     spend_page,
     spend_csv,
     set_budget,
+    project_page,
     statement_list,
     statement_page,
     statement_csv,
@@ -167,7 +170,7 @@ def site(market: OpensServices) -> Litestar:
         _refusing_router(FINANCE_PAGES, finance.REFUSING),
         _refusing_router(OPERATOR_PAGES, operator.REFUSING),
         _refusing_router(PROVIDER_PAGES, provider.REFUSING),
-        _refusing_router((*account_entry.PAGES, *account_elsewhere.PAGES, *account.PAGES), account.REFUSING),
+        _refusing_router((*account_entry.PAGES, *account_elsewhere.PAGES, *account.PAGES, *account_projects.PAGES), account.REFUSING),
         _refusing_router(developers.PAGES, developers.REFUSING),
     ]
     whole = application(

@@ -40,7 +40,8 @@ def pages() -> dict[str, tuple[str | None, str]]:
     named: list[tuple[str | None, str]] = [
         (None, "/"), (None, "/market/curve?hardware=H100-SXM"), (None, "/find"), (None, "/find?tier=standard&countries=FI"),
         (None, EMPTY), (None, "/sign-in"), (None, "/problems/quote_moved"), (KEY, BID), *((KEY, address) for address in OWN),
-        *((KEY, address) for address in ("/spend", "/account", "/developers")), *((PROVIDER_KEY, address) for address in PROVIDER),
+        *((KEY, address) for address in ("/spend", "/spend/projects/prj_nig", "/account", "/account/projects", "/developers")),
+        *((PROVIDER_KEY, address) for address in PROVIDER),
         *((OPERATOR_KEY, address) for address in OPERATOR), *((GRACE, address) for address in FINANCE),
     ]  # fmt: skip
     return {sheet_name(address): (key, address) for key, address in named}

@@ -73,6 +73,15 @@ def test_a_colleague_joins_by_a_link_and_makes_a_key(page: Page, browser: Browse
     other.context.close()
     page.goto("/account/members")
     expect(page.get_by_role("row", name=re.compile("Grace Hopper"))).to_be_visible()
+    page.goto("/account/projects")
+    page.get_by_label("What it is called").fill("night training")
+    page.get_by_role("button", name="Make it").click()
+    page.get_by_text("Change it").click()
+    page.get_by_label("these people").check()
+    page.get_by_label("Grace Hopper").check()
+    assert faults(page) == []
+    page.get_by_role("button", name="Set who may buy").click()
+    expect(page.get_by_text("owners, Grace Hopper")).to_be_visible()
 
 
 @pytest.mark.parametrize("page", [{"viewport": {"width": 390, "height": 900}}], indirect=True)

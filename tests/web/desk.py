@@ -6,6 +6,7 @@ import msgspec
 
 from broker.services.quotes import QuoteView
 from broker.services.views import BidView, LeaseSlotView, LeaseView, StatementLine, StatementView
+from contracts.terms.accounts import Project
 from contracts.terms.bids import BidRequest
 from tests.fake_market import NOW, FakeMarket
 from tests.fake_quotes import FakeQuotes
@@ -80,10 +81,13 @@ def a_quote(quote_id: str = "quo_open") -> QuoteView:
 
 
 def busy_market() -> FakeMarket:
-    """A running lease, one that is over, the bid that won both, a quote that is open, and a closed month."""
+    """A running lease, one that is over, the bid that won both, a quote that is open, a closed month, and two projects."""
     over = a_lease("lse_over", state="completed", start=BEGUN - 30 * HOUR, slots=6)
     market = FakeMarket(leases=[a_lease(), over], statements=[a_statement()])
     market.orders.kept["bid_last_year"] = the_bid()
+    for name, archived_at in (("Night renders", None), ("Old look", NOW)):
+        known = Project(id=f"prj_{name[:3].lower()}", account_id="acct_buyer", name=name, created_at=BEGUN, archived_at=archived_at)
+        market.projects.kept[known.id] = known
     quotes = FakeQuotes(market.desk.clock)
     quotes.kept["quo_open"] = a_quote()
     market.desk = msgspec.structs.replace(market.desk, quotes=quotes)

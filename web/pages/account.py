@@ -20,12 +20,14 @@ from web.pages.refusals import Desk
 from web.pages.signing import COOKIE, NO_STORE, AnyRequest, FormMarks, act_key, marks, page_caller, page_person
 
 FORM = RequestEncodingType.URL_ENCODED
-ACCOUNT, MEMBERS = "/account", "/account/members"
+ACCOUNT, MEMBERS, PROJECTS = "/account", "/account/members", "/account/projects"
 REFUSING = Desk(
     frame="base.html",
     page="account",
     home=ACCOUNT,
-    back=lambda path: MEMBERS if path.startswith((f"{MEMBERS}/", f"{ACCOUNT}/invitations")) else ACCOUNT,
+    back=lambda path: (
+        PROJECTS if path.startswith(PROJECTS) else MEMBERS if path.startswith((f"{MEMBERS}/", f"{ACCOUNT}/invitations")) else ACCOUNT
+    ),
 )
 QR_SCALE = 5
 # What the market says in English and these pages look up.

@@ -2,9 +2,11 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
@@ -14,12 +16,14 @@ from litestar.response import Redirect, Template
 from broker.app import Services
 from broker.services.budgets import ALERT_PERCENTS, ALERTS_MAX, LIMIT_MAX, BudgetRequest, BudgetView
 from broker.services.projects import SCOPE
-from broker.services.spend_views import PlanComparison, SpendPart, SpendView
+from broker.services.spend_views import PlanComparison, ProjectSpend, SpendPart, SpendView
 from contracts.terms.errors import BadInput
+from contracts.terms.money import half_up
 from web.formats import money, month
 from web.i18n import found, gettext, later
 from web.pages.finance import origin
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
+from web.pages.spend_project import project_words
 from web.pages.statements import KINDS
 
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
@@ -43,6 +47,8 @@ async def spend_page(request: AnyRequest, services: NamedDependency[Services]) -
         "finding": finding(spend),
         "advice": advice(spend),
         "parts": [(part_words(part), part) for part in spend.parts if part.micros or part.seconds],
+        "shares": (shares := project_shares(spend.projects, await services.budgets.budgets(caller))),
+        "dearest": dearest(shares, spend),
         "kinds": PLAN_KINDS,
         "budget": await services.budgets.budget(caller),
         "may_set": SCOPE in caller.scopes,
@@ -58,6 +64,7 @@ class BudgetForm(FormMarks, frozen=True, kw_only=True):
 
     limit: str = ""
     alert: str = ""
+    project: str = ""
 
 
 @post("/spend/budget", include_in_schema=False, status_code=303)
@@ -70,10 +77,10 @@ async def set_budget(
     """Set the ceiling, once a form. Raises BadInput for what is no amount."""
     caller = await page_caller(request, services)
     sent = FormMarks(token=data.token, once=data.once)
-    key = act_key(request, caller, sent=sent, content=f"{data.limit}\n{data.alert}".encode())
-    wanted = BudgetRequest(limit_micros=_micros(data.limit), alert_percents=_percents(data.alert))
-    await services.replies.once(lambda: services.budgets.put(wanted, caller), BudgetView, request=key)
-    return Redirect("/spend#budget", status_code=303)
+    key = act_key(request, caller, sent=sent, content=f"{data.limit}\n{data.alert}\n{data.project}".encode())
+    wanted = BudgetRequest(limit_micros=_micros(data.limit), alert_percents=_percents(data.alert), project=data.project or None)
+    kept = await services.replies.once(lambda: services.budgets.put(wanted, caller), BudgetView, request=key)
+    return Redirect(f"/spend/projects/{kept.project_id}#budget" if kept.project_id else "/spend#budget", status_code=303)
 
 
 @get("/spend/csv", include_in_schema=False)
@@ -88,6 +95,43 @@ async def spend_csv(request: AnyRequest, services: NamedDependency[Services]) ->
             rows.writerow((plan.plan_id, f"{each.month_start:%Y-%m-%d}", micros, spend.currency, str(plan.own).lower()))
     headers = {**NO_STORE, "Content-Disposition": 'attachment; filename="gridfare-spend.csv"'}
     return Response(text.getvalue().encode(), media_type="text/csv", headers=headers)
+
+
+class ProjectShare(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's row: its figures, its budget where it has one, and its bar in hundredths of the dearest project's."""
+
+    name: str
+    spend: ProjectSpend
+    budget: BudgetView | None
+    spent_part: int
+    ahead_part: int
+
+
+def project_shares(projects: Sequence[ProjectSpend], budgets: Sequence[BudgetView]) -> list[ProjectShare]:
+    """The projects that bought something or may, the dearest first."""
+    by_id = {each.project_id: each for each in budgets}
+    most = max((max(0, each.spent_micros) + each.ahead_micros for each in projects), default=0) or 1
+    shown = [each for each in projects if any(each.months) or each.ahead_micros or not each.archived]
+    return [
+        ProjectShare(
+            name=project_words(each.project_id, each.name),
+            spend=each,
+            budget=by_id.get(each.project_id),
+            spent_part=max(0, each.spent_micros) * 100 // most,
+            ahead_part=each.ahead_micros * 100 // most,
+        )
+        for each in sorted(shown, key=lambda each: (-(each.spent_micros + each.ahead_micros), each.name))
+    ]
+
+
+def dearest(shares: Sequence[ProjectShare], spend: SpendView) -> str:
+    """Which project the month goes to, in one line; nothing where none has spent."""
+    whole = spend.spent_micros + spend.ahead_micros
+    first = shares[0] if shares else None
+    if first is None or whole <= 0:
+        return gettext("Nothing is spent or agreed in this month yet.")
+    part = half_up(100 * (first.spend.spent_micros + first.spend.ahead_micros), whole)
+    return gettext("%(percent)s %% of what is spent and agreed is for %(project)s.", percent=part, project=first.name)
 
 
 def finding(spend: SpendView) -> str:
