@@ -111,10 +111,12 @@ class FigureMemory:
     """What was worked out of the last cycle, and the last messages: shared by all requests of a process.
 
     factors  reference hours an accelerator-hour of each class is worth
+    turn     one works something out at a time: who comes meanwhile finds it done
     """
 
     def __init__(self, hardware: Sequence[HardwareClass], *, watch: Callable[[], float] = monotonic) -> None:
         self.factors = factors_of(hardware)
+        self.turn = asyncio.Lock()
         self.splits: dict[tuple[str, str], list[PriceSplit]] = {}
         self.carbon: dict[tuple[str, str], list[CountryCarbon]] = {}
         self._watch = watch
@@ -149,30 +151,32 @@ class MarketFigures:
     async def split(self, hardware: str) -> list[PriceSplit]:
         """The price of a class by tier, taken apart, the best tier first. Raises NotFound before the first cycle and without its book."""
         cycle = await self._latest()
-        if (known := self._memory.splits.get((cycle.cycle_id, hardware))) is not None:
-            return known
-        book, awarded = await self._book(cycle), await self._reader.awarded(cycle)
-        prices = await self._reader.pool_prices(cycle, hardware)
-        # Some 20 ms for a class of a hundred offers: too long for the loop that answers everybody.
-        frame = await asyncio.to_thread(price_parts, book, prices=prices, awarded=awarded, hardware=hardware)
-        found = [PriceSplit(**row) for row in frame.iter_rows(named=True)]
-        self._memory.of(cycle.cycle_id)
-        self._memory.splits[cycle.cycle_id, hardware] = found
-        return found
+        async with self._memory.turn:
+            if (known := self._memory.splits.get((cycle.cycle_id, hardware))) is not None:
+                return known
+            book, awarded = await self._book(cycle), await self._reader.awarded(cycle)
+            prices = await self._reader.pool_prices(cycle, hardware)
+            # Too long for the loop that answers everybody.
+            frame = await asyncio.to_thread(price_parts, book, prices=prices, awarded=awarded, hardware=hardware)
+            found = [PriceSplit(**row) for row in frame.iter_rows(named=True)]
+            self._memory.of(cycle.cycle_id)
+            self._memory.splits[cycle.cycle_id, hardware] = found
+            return found
 
     async def carbon(self, hardware: str) -> list[CountryCarbon]:
         """Carbon of what the last cycle sold of a class by country, the cleanest first. Raises NotFound as `split` does."""
         cycle = await self._latest()
-        if (known := self._memory.carbon.get((cycle.cycle_id, hardware))) is not None:
-            return known
-        book, awarded = await self._book(cycle), await self._reader.awarded(cycle)
-        worth = {name: each for name, each in self._memory.factors.items() if name == hardware}
-        frame = await asyncio.to_thread(carbon_bought, book, awarded=awarded, factors=worth)
-        found = [_carbon(**row) for row in frame.iter_rows(named=True)]
-        found.sort(key=lambda each: (each.grams is None, each.grams or 0.0, each.country or ""))
-        self._memory.of(cycle.cycle_id)
-        self._memory.carbon[cycle.cycle_id, hardware] = found
-        return found
+        async with self._memory.turn:
+            if (known := self._memory.carbon.get((cycle.cycle_id, hardware))) is not None:
+                return known
+            book, awarded = await self._book(cycle), await self._reader.awarded(cycle)
+            worth = {name: each for name, each in self._memory.factors.items() if name == hardware}
+            frame = await asyncio.to_thread(carbon_bought, book, awarded=awarded, factors=worth)
+            found = [_carbon(**row) for row in frame.iter_rows(named=True)]
+            found.sort(key=lambda each: (each.grams is None, each.grams or 0.0, each.country or ""))
+            self._memory.of(cycle.cycle_id)
+            self._memory.carbon[cycle.cycle_id, hardware] = found
+            return found
 
     async def messages(self) -> list[MarketMessage]:
         """What happened in the last day, and maintenance of the next seven, the latest first; at most ten seconds old."""

@@ -28,7 +28,7 @@ from web import charts, market_charts
 from web.formats import moment
 from web.i18n import gettext
 from web.pages import market_words, words
-from web.pages.market_live import live_parts
+from web.pages.market_live import messages_part, next_part
 from web.pages.market_tables import data_table
 
 Hardware = Annotated[str | None, QueryParameter(max_length=100)]
@@ -81,7 +81,9 @@ async def market_now(
     chosen = hardware or _usual(rows)
     shown = await _shown(services, chosen, slot=slot) if chosen else None
     context = {
-        **await live_parts(services, now, hardware=chosen),
+        **next_part(services, now, hardware=chosen),
+        **await messages_part(services),
+        "gate": await services.market.gate(),
         "now": now,
         "rows": rows,
         "tiers": TIERS[::-1],

@@ -37,29 +37,29 @@ async def next_gate(services: NamedDependency[Services]) -> Template:
 @get("/market/next", include_in_schema=False)
 async def next_prices(services: NamedDependency[Services], *, hardware: Hardware = REFERENCE_CLASS) -> Template:
     """What the next gate would clear at if it closed now."""
-    context = await live_parts(services, await services.market.now(), hardware=hardware or REFERENCE_CLASS)
+    context = next_part(services, await services.market.now(), hardware=hardware or REFERENCE_CLASS)
     return Template("_next.html", context=context, headers={"Cache-Control": "no-cache"})
 
 
 @get("/market/latest", include_in_schema=False)
 async def latest_messages(services: NamedDependency[Services]) -> Template:
     """The latest messages."""
-    context = await live_parts(services, await services.market.now(), hardware=None)
-    return Template("_messages.html", context=context, headers={"Cache-Control": "no-cache"})
+    return Template("_messages.html", context=await messages_part(services), headers={"Cache-Control": "no-cache"})
 
 
-async def live_parts(services: Services, now: MarketNow, *, hardware: str | None) -> dict[str, object]:
-    """What the parts of the page that are followed show, and their marks."""
+def next_part(services: Services, now: MarketNow, *, hardware: str | None) -> dict[str, object]:
+    """What the part about the next gate shows."""
     indication = services.market.indication()
     shown = market_words.next_prices(indication, now.prices, hardware=hardware) if hardware else []
+    finding = market_words.next_finding(indication, shown, hardware=hardware or "")
+    return {"chosen": hardware, "indication": indication, "next": shown, "next_finding": finding}
+
+
+async def messages_part(services: Services) -> dict[str, object]:
+    """What the part with the messages shows."""
     messages = await services.figures.messages()
     return {
         "pulse": await services.market.pulse(),
-        "gate": await services.market.gate(),
-        "chosen": hardware,
-        "indication": indication,
-        "next": shown,
-        "next_finding": market_words.next_finding(indication, shown, hardware=hardware or ""),
         "messages": [(each, market_words.message_words(each)) for each in messages[:MESSAGES_SHOWN]],
         "messages_count": len(messages),
     }
