@@ -261,7 +261,9 @@ def _changed(before: Session, *, after: Session) -> Changed:
 
 
 def _differ(before: Session, after: Session) -> bool:
-    """Whether time changed anything: a tick always makes new dictionaries."""
+    """Whether time changed anything: a tick that looks at every offer makes new dictionaries."""
+    if before is after:
+        return False
     if len(before.entries) != len(after.entries) or before.maintenance != after.maintenance:
         return True
     return bool(_changed(before, after=after))

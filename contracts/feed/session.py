@@ -184,7 +184,12 @@ def silent_seconds(session: Session, now: datetime) -> int:
 
 
 def tick(session: Session, now: datetime) -> Outcome:
-    """Let time pass: silence, times to live, windows and damping take effect and are told. Call it every few seconds."""
+    """Let time pass: silence, times to live, windows and damping take effect and are told. Call it every few seconds.
+
+    A session in which nothing has come to pass is returned as it is.
+    """
+    if _is_steady(session, now):
+        return Outcome(session)
     session = lapsed(session, now)
     kept = {}
     for offer_id, entry in session.entries.items():
@@ -196,6 +201,16 @@ def tick(session: Session, now: datetime) -> Outcome:
             kept[offer_id] = entry
     windows = tuple(window for window in session.maintenance if now < window.end)
     return told(msgspec.structs.replace(session, entries=kept, maintenance=windows), now)
+
+
+def _is_steady(session: Session, now: datetime) -> bool:
+    """Whether every offer was told to be live and still is, which is almost always so.
+
+    Time ends an offer, brings silence and windows about, and lets what was damped, withdrawn or held back come or go; it damps nothing.
+    """
+    if session.maintenance or _standing_of_all(session, now) is not None:
+        return False
+    return all(entry.shown[0] == "live" and now < entry.until for entry in session.entries.values())
 
 
 def lapsed(session: Session, now: datetime) -> Session:

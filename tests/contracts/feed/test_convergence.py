@@ -121,6 +121,8 @@ class PoorLine(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
         self.session = tick(self.session, self.now).session
+        told = {name: entry.shown[0] for name, entry in self.session.entries.items()}
+        assert told == {name: standing(self.session, name, now=self.now)[0] for name in told}, "time is told of as it passes"
         self.sent(speaker.tick(self.speaker, self.now))
 
     @rule()

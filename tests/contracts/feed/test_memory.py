@@ -7,8 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from contracts.feed import receiving, speaker
+from contracts.feed.damping import Penalty
 from contracts.feed.messages import Announce, Heartbeat, Maint, Message, Pause, Price, Reclaim, Withdraw
-from contracts.feed.session import LeaseReclaimed, OfferChanged, Session, open_session, tick
+from contracts.feed.session import LeaseReclaimed, OfferChanged, Session, open_session, tick, told
 from contracts.feed.speaker import Speaker
 from contracts.feed.wire import public_key_of, seal
 
@@ -22,15 +23,15 @@ def talked(*messages: Message) -> tuple[Session, Speaker, list[object]]:
     session = open_session("prv_x", public_key_of(KEY))
     spoken = speaker.started(Speaker(provider="prv_x", epoch=1), START)
     sent = list(spoken.sent)
-    told: list[object] = []
+    effects: list[object] = []
     for message in messages:
         spoken = speaker.say(spoken.speaker, message, now=START)
         sent += spoken.sent
     for unsigned in sent:
         outcome = receiving.step(session, seal(unsigned, KEY), now=START)
         session = outcome.session
-        told += outcome.effects
-    return session, spoken.speaker, told
+        effects += outcome.effects
+    return session, spoken.speaker, effects
 
 
 def test_both_memories_survive_being_written_down():
@@ -41,8 +42,8 @@ def test_both_memories_survive_being_written_down():
 
 
 def test_each_change_of_standing_is_told_once():
-    session, _, told = talked(OFFER)
-    assert told == [OfferChanged(offer_id="ofr_1", version=1, state="live", reason="")]
+    session, _, said = talked(OFFER)
+    assert said == [OfferChanged(offer_id="ofr_1", version=1, state="live", reason="")]
     seen = []
     for seconds in range(0, 800, 10):
         outcome = tick(session, START + timedelta(seconds=seconds))
@@ -51,9 +52,30 @@ def test_each_change_of_standing_is_told_once():
     assert seen == [(60, "stale"), (660, "withdrawn")], "hold 60 s, and 600 s to restart"
 
 
+def test_an_offer_ends_with_its_time_to_live_though_nobody_says_anything():
+    session, _, _ = talked(msgspec.structs.replace(OFFER, ttl_seconds=30))
+    before = tick(session, START + timedelta(seconds=29))
+    assert (before.session, before.effects) == (session, ()), "nothing has come to pass"
+    (ended,) = tick(session, START + timedelta(seconds=30)).effects
+    assert (ended.state, ended.reason) == ("withdrawn", "its time to live is over")
+
+
+def test_a_damped_offer_comes_back_by_itself():
+    """4000 points have fallen below 750 after 2252 s, not after 2250; the provider is heard all the while."""
+    session, _, _ = talked(msgspec.structs.replace(OFFER, ttl_seconds=3_600))
+    damped = msgspec.structs.replace(session.entries["ofr_1"], penalty=Penalty(4000, START, suppressed=True))
+    session, seen = told(msgspec.structs.replace(session, entries={"ofr_1": damped}), START).session, []
+    for seconds in (1, 2250, 2252, 2253):
+        now = START + timedelta(seconds=seconds)
+        outcome = tick(msgspec.structs.replace(session, heard_at=now), now)
+        session = outcome.session
+        seen += [(seconds, effect.state) for effect in outcome.effects]
+    assert seen == [(2252, "live")]
+
+
 def test_a_reclaim_reaches_the_market():
-    _, _, told = talked(Reclaim(lease_id="lse_1", deadline=START, reason="power"))
-    assert told == [LeaseReclaimed(lease_id="lse_1", deadline=START, reason="power")]
+    _, _, said = talked(Reclaim(lease_id="lse_1", deadline=START, reason="power"))
+    assert said == [LeaseReclaimed(lease_id="lse_1", deadline=START, reason="power")]
 
 
 def test_a_forgotten_offer_is_forgotten_after_a_day():
