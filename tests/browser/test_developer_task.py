@@ -23,6 +23,7 @@ KEY = "gf_developer"
 PLAIN = {"java_script_enabled": False}
 FIVE_MINUTES = 300
 CLICKS_MAX = 5
+SLOW_LINE = {"offline": False, "latency": 500, "downloadThroughput": -1, "uploadThroughput": -1}
 WISH = "/find?hours=2&countries=DE&quantity=4"
 
 
@@ -88,6 +89,49 @@ def test_a_double_click_and_the_back_button_order_once(page: Page):
     expect(page.get_by_role("link", name="See the lease")).to_be_visible()
     page.goto("/leases")
     expect(page.locator("tbody tr")).to_have_count(1)
+
+
+def test_what_will_run_fills_in_the_search_and_what_is_changed_by_hand_stays(page: Page):
+    """7 billion × 2.6 bytes are 19 GB; 70 billion 182, on four of 46."""
+    page.goto(WISH)
+    page.get_by_label("Kind of work").select_option(label="Fine-tune with adapters (LoRA)")
+    page.wait_for_url("**filled=adapters+7000*")
+    expect(page.locator("#arithmetic")).to_contain_text("= 19 GB: 1 × 19 GB")
+    expect(page.locator("#countries-DE")).to_be_checked()
+    page.get_by_label("Model size").fill("70")
+    page.get_by_label("Model size").blur()
+    page.wait_for_url("**filled=adapters+70000*")
+    expect(page.get_by_label("Accelerators", exact=True)).to_have_value("4")
+    page.get_by_label("Memory each").fill("40")
+    page.get_by_label("Memory each").blur()
+    page.wait_for_url("**memory_gb_min=40*")
+    page.reload()
+    expect(page.get_by_label("Memory each")).to_have_value("40")
+    page.go_back()
+    expect(page.get_by_label("Memory each")).to_have_value("46")
+
+
+@pytest.mark.parametrize("page", [{}, PLAIN], ids=["scripts", "no scripts"], indirect=True)
+def test_a_quote_is_taken_from_its_list_once_however_slow_the_line(page: Page):
+    """Half a second a round trip: whoever presses again before anything is seen has taken it once."""
+    sign_in(page)
+    for _ in range(2):
+        page.goto(WISH)
+        page.get_by_role("button", name="Quote").first.click()
+        page.wait_for_url("**/quotes/*")
+    page.get_by_role("link", name="Quotes", exact=True).click()
+    expect(page.locator("h1")).to_have_text("2 quotes are held for you")
+    line = page.context.new_cdp_session(page)
+    line.send("Network.emulateNetworkConditions", SLOW_LINE)
+    page.get_by_role("button", name="Take it").first.dblclick()
+    page.wait_for_url("**/leases/*")
+    line.send("Network.emulateNetworkConditions", SLOW_LINE | {"latency": 0})
+    page.goto("/leases")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.goto("/quotes")
+    expect(page.locator("h1")).to_have_text("One quote is held for you")
+    page.get_by_role("button", name="Leave it").click()
+    expect(page.locator("h1")).to_have_text("No quote is held for you now")
 
 
 def test_a_search_is_its_address_and_survives_reload_and_back(page: Page):
