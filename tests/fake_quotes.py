@@ -74,7 +74,9 @@ class FakeQuotes:
         )
 
     async def extend(self, lease_id: str, hours: float, *, caller: Caller) -> QuoteView:
-        raise NotFound(f"no lease has the id {lease_id}", lease_id=lease_id)
+        if hours > 12:
+            raise NotFound("the offer does not have so much", lease_id=lease_id)
+        return await self.hold(QuoteRequest(accelerators=8, hours=hours, tier="standard", offer_id=f"ofr_{lease_id}"), caller)
 
     async def withdraw(self, quote_id: str, caller: Caller) -> QuoteView:
         require(caller, "bids:write")

@@ -13,12 +13,15 @@ from litestar.plugins.htmx import HTMXRequest
 from litestar.response import Redirect, Template
 
 from broker.app import Services
-from broker.services.views import LeaseSlotView, LeaseView
+from broker.services.views import LeaseSlotView, LeaseView, StatementView
 from contracts.terms.leases import IN_FORCE
 from contracts.terms.money import half_up
 from web.formats import moment, money, quantity
 from web.i18n import found, gettext, later, ngettext
+from web.pages.lease_door import door_of, notices
+from web.pages.life import Step, lease_life
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller
+from web.pages.words import quote_refused_words
 
 HOUR = timedelta(hours=1)
 SCALE = 10
@@ -26,6 +29,7 @@ WIDTH_HOURS_MIN = 24
 BAR_HEIGHT, BAR_HEIGHT_MIN = 20, 6
 AnyRequest = Request[object, object, object]  # type: ignore[type-var]
 Cursor = Annotated[str | None, QueryParameter(max_length=200)]
+Refused = Annotated[str | None, QueryParameter(max_length=40)]
 SentMarks = Annotated[FormMarks, Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 
@@ -48,11 +52,16 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease as a row of the page; `release` says what releasing it would do, null when there is nothing left to give back."""
+    """A lease as a row of the page.
+
+    release  what releasing it would do; null when there is nothing left to give back
+    steps    where it stands from submitted to settled
+    """
 
     lease: LeaseView
     timeline: Timeline
     release: str | None
+    steps: list[Step]
 
 
 @get("/leases", include_in_schema=False)
@@ -61,9 +70,10 @@ async def lease_list(request: HTMXRequest, services: NamedDependency[Services], 
     caller = await page_caller(request, services)
     page = await services.leases.leases(caller, cursor=cursor, limit=25, newest_first=True)
     now, currency = services.clock.now(), (await services.orders.credit(caller)).currency
+    statements = await services.finance.statements(caller)
     context = {
         "caller": caller,
-        "rows": [lease_row(lease, now, currency=currency) for lease in page.items],
+        "rows": [lease_row(lease, now, currency=currency, statements=statements) for lease in page.items],
         "next_cursor": page.next_cursor,
         "cursor": cursor,
         "address": str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
@@ -73,13 +83,19 @@ async def lease_list(request: HTMXRequest, services: NamedDependency[Services], 
 
 
 @get("/leases/{lease_id:str}", include_in_schema=False)
-async def lease_page(lease_id: FromPath[str], request: HTMXRequest, *, services: NamedDependency[Services]) -> Template:
-    """One lease: its slots, what it delivered, and the button that gives the rest back."""
+async def lease_page(
+    lease_id: FromPath[str], request: HTMXRequest, *, services: NamedDependency[Services], refused: Refused = None
+) -> Template:
+    """One lease: its life, the way in, its slots, and what may be done with the rest of it."""
     caller = await page_caller(request, services)
     lease = await services.leases.lease(lease_id, caller)
     now, currency = services.clock.now(), (await services.orders.credit(caller)).currency
+    statements = await services.finance.statements(caller)
     context = {
-        "row": lease_row(lease, now, currency=currency),
+        "row": lease_row(lease, now, currency=currency, statements=statements),
+        "notices": notices(lease),
+        "door": await door_of(lease, caller, services=services),
+        "refused": quote_refused_words(refused) if refused else None,
         "lease": lease,
         "now": now,
         "currency": currency,
@@ -100,8 +116,8 @@ async def release_lease(lease_id: FromPath[str], data: SentMarks, *, request: An
     return Redirect(f"/leases/{lease_id}", status_code=303)
 
 
-def lease_row(lease: LeaseView, now: datetime, *, currency: str) -> LeaseRow:
-    """A lease with its timeline and what releasing it now would do."""
+def lease_row(lease: LeaseView, now: datetime, *, currency: str, statements: Sequence[StatementView] = ()) -> LeaseRow:
+    """A lease with its timeline, its life and what releasing it now would do."""
     release = None
     ahead = slots_ahead(lease, now)
     if ahead:
@@ -119,7 +135,7 @@ def lease_row(lease: LeaseView, now: datetime, *, currency: str) -> LeaseRow:
         if any(slot.start < now < slot.end for slot in lease.slots):
             release += " " + gettext("The slot under way stays yours and is paid.")
         release += " " + gettext("This cannot be taken back.")
-    return LeaseRow(lease=lease, timeline=timeline(lease.slots, now), release=release)
+    return LeaseRow(lease=lease, timeline=timeline(lease.slots, now), release=release, steps=lease_life(lease, statements=statements))
 
 
 def slots_ahead(lease: LeaseView, now: datetime) -> list[LeaseSlotView]:

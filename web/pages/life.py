@@ -27,8 +27,22 @@ def life(bid: BidView, leases: Sequence[LeaseView], *, statements: Sequence[Stat
         Step(name=gettext("Submitted"), standing="done", finding=moment(bid.entered_at)),
         _awarded(bid),
         _leased(bid, leases),
-        _delivered(bid, leases),
-        _settled(bid, leases, statements=statements),
+        _delivered(leases) if leases else Step(name=gettext("Delivered"), standing=_waits(bid), finding=gettext("when the slots come")),
+        _settled(leases, statements=statements)
+        if leases
+        else Step(name=gettext("Settled"), standing=_waits(bid), finding=gettext("when its month is closed")),
+    ]
+
+
+def lease_life(lease: LeaseView, *, statements: Sequence[StatementView]) -> list[Step]:
+    """The same steps for one lease, as it is now."""
+    held = sum(slot.quantity * (slot.end - slot.start).total_seconds() for slot in lease.slots)
+    return [
+        Step(name=gettext("Submitted"), standing="done", finding=gettext("as its bid")),
+        Step(name=gettext("Awarded"), standing="done", finding=gettext("%(hours)s accelerator-hours", hours=hours(round(held)))),
+        Step(name=gettext("Leased"), standing="done", finding=gettext("at %(site)s", site=lease.site)),
+        _delivered([lease]),
+        _settled([lease], statements=statements),
     ]
 
 
@@ -66,9 +80,7 @@ def _leased(bid: BidView, leases: Sequence[LeaseView]) -> Step:
     return Step(name=gettext("Leased"), standing=_waits(bid), finding=gettext("an award becomes a lease at once"))
 
 
-def _delivered(bid: BidView, leases: Sequence[LeaseView]) -> Step:
-    if not leases:
-        return Step(name=gettext("Delivered"), standing=_waits(bid), finding=gettext("when the slots come"))
+def _delivered(leases: Sequence[LeaseView]) -> Step:
     delivered, failed = sum(lease.delivered_seconds for lease in leases), sum(lease.failed_seconds for lease in leases)
     finding = gettext("%(hours)s accelerator-hours", hours=hours(delivered))
     if failed:
@@ -84,9 +96,7 @@ def _delivered(bid: BidView, leases: Sequence[LeaseView]) -> Step:
     return Step(name=gettext("Delivered"), standing="done", finding=finding)
 
 
-def _settled(bid: BidView, leases: Sequence[LeaseView], *, statements: Sequence[StatementView]) -> Step:
-    if not leases:
-        return Step(name=gettext("Settled"), standing=_waits(bid), finding=gettext("when its month is closed"))
+def _settled(leases: Sequence[LeaseView], *, statements: Sequence[StatementView]) -> Step:
     last = max(lease.ends_at for lease in leases)
     closed = [statement for statement in statements if statement.month_end >= last]
     if closed:
