@@ -15,6 +15,7 @@ from litestar.testing import TestClient
 
 from broker.services.market_views import GateView
 from tests.fake_market import CREDIT, DAY, GATE, KEY, NOW, OTHER_KEY, FakeMarket
+from tests.standing import standing_site
 from tests.web.test_pages import words
 from web.asgi import site
 from web.pages.order_form import draft, proposal
@@ -47,7 +48,7 @@ def market() -> FakeMarket:
 
 @pytest.fixture
 def client(market: FakeMarket) -> Iterator[TestClient[Litestar]]:
-    with TestClient(site(market)) as client:
+    with TestClient(standing_site(market)) as client:
         yield client
 
 

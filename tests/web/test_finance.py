@@ -14,6 +14,7 @@ from litestar.testing import TestClient
 
 from contracts.periods import Frozen
 from tests.fake_market import KEY, OTHER_KEY, FakeMarket
+from tests.standing import standing_site
 from tests.web.desk import busy_market
 from tests.web.finance_desk import ADA, GRACE, READER, last_act, with_finance
 from tests.web.test_own_pages import marks_of
@@ -34,7 +35,7 @@ def market() -> FakeMarket:
 
 @pytest.fixture
 def client(market: FakeMarket) -> Iterator[TestClient[Litestar]]:
-    with TestClient(site(market)) as client:
+    with TestClient(standing_site(market)) as client:
         yield signed_in(client, GRACE)
 
 

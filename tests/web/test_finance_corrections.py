@@ -12,12 +12,12 @@ from contracts.journal import JournalEntry
 from contracts.terms.errors import BadInput
 from tests.fake_finance import MemoryBooks
 from tests.fake_market import FakeMarket
+from tests.standing import standing_site
 from tests.web.desk import busy_market
 from tests.web.finance_desk import ADA, GRACE, READER, with_finance
 from tests.web.test_finance import signed_in, usage_line
 from tests.web.test_own_pages import marks_of
 from tests.web.test_pages import words
-from web.asgi import site
 from web.pages.finance_words import typed, typed_cents
 
 LOTUS = "/finance/periods/1/invoices/acct_lotus"
@@ -30,7 +30,7 @@ def market() -> FakeMarket:
 
 @pytest.fixture
 def client(market: FakeMarket) -> Iterator[TestClient[Litestar]]:
-    with TestClient(site(market)) as client:
+    with TestClient(standing_site(market)) as client:
         yield signed_in(client, ADA)
 
 

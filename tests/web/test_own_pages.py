@@ -16,6 +16,7 @@ from litestar.testing import TestClient
 from broker.services.views import BidView
 from contracts.terms.bids import BidRequest
 from tests.fake_market import DAY, KEY, NOW, OTHER_KEY, FakeMarket
+from tests.standing import standing_site
 from tests.web.desk import BEGUN, HOUR, a_lease, a_statement, busy_market
 from tests.web.test_pages import words
 from web.asgi import site
@@ -32,7 +33,7 @@ def market() -> FakeMarket:
 
 @pytest.fixture
 def client(market: FakeMarket) -> Iterator[TestClient[Litestar]]:
-    with TestClient(site(market)) as client:
+    with TestClient(standing_site(market)) as client:
         client.post("/sign-in", data={"key": KEY}, follow_redirects=False)
         yield client
 
@@ -44,7 +45,7 @@ def marks_of(page: str) -> dict[str, str]:
 @pytest.mark.parametrize("address", OWN)
 def test_what_is_somebodys_needs_their_key_and_is_kept_by_nobody(address, client, market):
     assert client.get(address).headers["cache-control"] == "no-store"
-    with TestClient(site(market)) as stranger:
+    with TestClient(standing_site(market)) as stranger:
         away = stranger.get(address, follow_redirects=False)
         assert (away.status_code, away.headers["location"]) == (303, f"/sign-in?next={address.replace('/', '%2F')}")
 

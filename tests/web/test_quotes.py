@@ -12,8 +12,8 @@ from litestar.testing import TestClient
 
 from contracts.terms.errors import BadInput, NotFound, QuoteMoved
 from tests.fake_market import KEY, FakeMarket, priced
+from tests.standing import standing_site
 from tests.web.test_pages import words
-from web.asgi import site
 from web.pages.quotes import offer_mark, quote_request
 from web.pages.wishes import wanted
 
@@ -27,7 +27,7 @@ def market() -> FakeMarket:
 
 @pytest.fixture
 def client(market: FakeMarket) -> Iterator[TestClient[Litestar]]:
-    with TestClient(site(market)) as client:
+    with TestClient(standing_site(market)) as client:
         yield client
 
 

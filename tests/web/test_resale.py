@@ -9,9 +9,9 @@ from litestar.testing import TestClient
 
 from broker.services.views import ResaleView, SoldSlotView
 from tests.fake_market import KEY, OTHER_KEY, FakeMarket
+from tests.standing import standing_site
 from tests.web.desk import BEGUN, HOUR, busy_market
 from tests.web.test_own_pages import marks_of
-from web.asgi import site
 
 LEASE = "/leases/lse_running"
 FORM = f"{LEASE}/resell"
@@ -24,7 +24,7 @@ def market() -> FakeMarket:
 
 @pytest.fixture
 def client(market: FakeMarket) -> Iterator[TestClient[Litestar]]:
-    with TestClient(site(market)) as client:
+    with TestClient(standing_site(market)) as client:
         client.post("/sign-in", data={"key": KEY}, follow_redirects=False)
         yield client
 

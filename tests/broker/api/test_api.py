@@ -16,6 +16,7 @@ from broker.application import BODY_BYTES_MAX, application
 from broker.services.backlog import BATCHES_MAX
 from contracts.terms.errors import MarketError
 from tests.fake_market import KEY, OTHER_KEY, FakeMarket
+from tests.standing import standing_api
 
 SIGNED = {"Authorization": f"Bearer {KEY}"}
 BID = EXAMPLES["SubmitBid"]["night_batch"]["value"]
@@ -24,7 +25,7 @@ PRIVATE = ["/v1/bids", "/v1/bids/x", "/v1/leases", "/v1/leases/x", "/v1/statemen
 
 @pytest.fixture
 def client() -> Iterator[TestClient[Litestar]]:
-    with TestClient(application(FakeMarket().services)) as client:
+    with TestClient(standing_api(FakeMarket())) as client:
         yield client
 
 

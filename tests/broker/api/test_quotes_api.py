@@ -6,8 +6,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from broker.application import application
 from tests.fake_market import KEY, OTHER_KEY, FakeMarket
+from tests.standing import standing_api
 
 SIGNED = {"Authorization": f"Bearer {KEY}"}
 WISH = {"accelerators": 4, "hours": 1.0, "hardware": ["H100-SXM"]}
@@ -15,7 +15,7 @@ WISH = {"accelerators": 4, "hours": 1.0, "hardware": ["H100-SXM"]}
 
 @pytest.fixture
 def client() -> Iterator[TestClient[Litestar]]:
-    with TestClient(application(FakeMarket().services)) as client:
+    with TestClient(standing_api(FakeMarket())) as client:
         yield client
 
 

@@ -7,8 +7,8 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from broker.api.examples import EXAMPLES
-from broker.application import application
 from tests.fake_market import KEY, OTHER_KEY, FakeMarket
+from tests.standing import standing_api
 from tests.web.desk import a_lease
 
 SIGNED = {"Authorization": f"Bearer {KEY}"}
@@ -17,7 +17,7 @@ ADDRESS = "/v1/leases/lse_running/resell"
 
 @pytest.fixture
 def client() -> Iterator[TestClient[Litestar]]:
-    with TestClient(application(FakeMarket(leases=[a_lease()]).services)) as client:
+    with TestClient(standing_api(FakeMarket(leases=[a_lease()]))) as client:
         yield client
 
 
