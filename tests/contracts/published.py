@@ -1,5 +1,7 @@
 """Golden and random months as published closes, for statements and exports."""
 
+from functools import cache
+
 import msgspec
 import polars as pl
 
@@ -25,6 +27,7 @@ def published(book: SettlementBook) -> SettledBook:
     )
 
 
+@cache
 def golden(name: str) -> SettledBook:
     return published(golden_book(name))
 
