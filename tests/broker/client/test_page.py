@@ -1,4 +1,4 @@
-"""The client's page of the manual, run as it stands on the demo it speaks of."""
+"""Pages of the manual on the demo they speak of: the client's as it stands, and a developer's walk of the tour."""
 
 import os
 import re
@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from broker.serving import any_port
+from tests.browser.conftest import ARGUMENTS, chromium_path
 
 PAGE = Path("infra/docs/client.md")
 THERE = "http://127.0.0.1:8000"
@@ -78,3 +80,29 @@ def test_the_program_of_the_page_runs_as_written(address: str):
     command = [sys.executable, "-c", program.replace(THERE, address)]
     first, again = (subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False) for _ in range(2))
     assert (first.returncode, first.stdout[:4], first.stdout) == (0, "lse_", again.stdout), first.stderr + again.stderr
+
+
+@pytest.mark.browser
+def test_a_developer_s_walk_of_the_tour_ends_in_a_lease(address: str):
+    """Find compute, quote what is free, take it; her list of quotes says what it became."""
+    path = chromium_path()
+    if path is None:
+        pytest.skip("no Chromium here: install it (apt-get install chromium) or name it in CHROMIUM to run the browser tests")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        page = browser.new_page(base_url=address)
+        page.goto("/sign-in")
+        page.get_by_role("button", name="Use the key of").first.click()
+        page.wait_for_url("**/bids")
+        page.goto("/")
+        page.get_by_role("link", name="Find compute").first.click()
+        page.get_by_label("Hours", exact=True).fill("1")
+        page.get_by_label("Hours", exact=True).blur()
+        page.wait_for_url("**hours=1*")
+        page.get_by_role("button", name=re.compile("^Quote the cheapest")).click()
+        worst = page.locator(".most span").inner_text()
+        page.locator("#accept").click()
+        page.wait_for_url("**/leases/*")
+        page.goto("/quotes")
+        expect(page.locator("tbody tr").filter(has_text=worst).filter(has_text="accepted").first).to_be_visible()
+        browser.close()
