@@ -3,13 +3,16 @@
 A quote is the promise; this is what it would say now, of a whole book, so that a search can leave out what is let already.
 """
 
+from datetime import datetime, timedelta
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from contracts.terms.errors import BadInput
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import TIERS
-from contracts.terms.time import SlotGrid
+from contracts.terms.time import SlotGrid, iso
 from pricing.arrays import Bools, Ints
 from pricing.pools import gather, room
 
@@ -27,6 +30,21 @@ class FreeHours(msgspec.Struct, frozen=True, eq=False):
     grid: SlotGrid
     offer_ids: list[str]
     room: Room
+
+    def slots(self, start: datetime | None, *, hours: int) -> tuple[int, int]:
+        """The first of the slots that so many hours touch, and how many they are; from the first slot on where nobody says.
+
+        Raises BadInput for a start that has passed, and for hours beyond the last slot.
+        """
+        length = self.grid.period(0).end - self.grid.start
+        begin = (start or self.grid.start) - self.grid.start
+        first, end = begin // length, -(-(begin + timedelta(hours=hours)) // length)
+        if first < 0:
+            raise BadInput("the first slot has begun", found=iso(self.grid.start + begin), would_do=iso(self.grid.start))
+        if end > self.grid.slots:
+            last = iso(self.grid.start + self.grid.slots * length)
+            raise BadInput(f"free hours are known for {self.grid.slots} slots ahead", found=hours, would_do=f"hours that end by {last}")
+        return first, end - first
 
     def least(self, tier: str, *, first: int, count: int) -> Ints:
         """Accelerators (O,) free in every one of `count` slots from `first` on."""

@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from broker.client import calls
-from broker.commands.buying import Json, Kept, Url, market_at, plain_table, rate, say_json, terminal
+from broker.commands.buying import Json, Kept, Url, market_at, plain_table, rate, say_json, terminal, when
 from broker.commands.demands import read_demands
-from broker.services.search_views import BookSearch, SearchQuery
+from broker.services.search_views import BookSearch, SearchOffer, SearchQuery
 
 EXAMPLE = "hardware=H100-SXM countries=FR quantity=8"
 
@@ -27,6 +27,8 @@ def search_command(wants: Wants = None, url: Url = None, profile: Kept = None, e
     Example: gridfare search hardware=H100-SXM countries=FR countries=DE quantity=8 tier=standard --explain
 
     Example: gridfare search hardware=B200 rate_max=4.50 --json
+
+    Example: gridfare search hardware=H100-SXM quantity=8 free_from=2027-01-01T20:00Z free_hours=6 --explain
     """
     query = read_demands(wants or [], SearchQuery, example=EXAMPLE)
     with market_at(url, profile) as market:
@@ -35,7 +37,7 @@ def search_command(wants: Wants = None, url: Url = None, profile: Kept = None, e
         say_json(found)
         return
     console = terminal()
-    console.print(_offers(found))
+    console.print(_offers(found, query))
     console.print(f"{found.found} of {found.considered} offers answer; {found.left_out} are left out.")
     if found.next_cursor:
         console.print(f"More: the same with cursor={escape(found.next_cursor)}", style="dim")
@@ -43,8 +45,10 @@ def search_command(wants: Wants = None, url: Url = None, profile: Kept = None, e
         _explain(found, console)
 
 
-def _offers(found: BookSearch) -> Table:
-    figures = ("accelerators", f"all-in, {found.currency} a reference hour", "rate", "g CO2 a reference hour", "age, s")
+def _offers(found: BookSearch, query: SearchQuery) -> Table:
+    """What was found; where hours were asked for, their end takes the place of the carbon, which a line has no room for then."""
+    last = "free until" if query.is_timed else "g CO2 a reference hour"
+    figures = ("accelerators", f"all-in, {found.currency} a reference hour", "rate", last, "age, s")
     table = plain_table(("offer", "provider", "country", "class"), figures)
     for each in found.offers:
         offer = each.offer
@@ -56,10 +60,19 @@ def _offers(found: BookSearch) -> Table:
             f"{offer.quantity:,}",
             rate(offer.all_in_micros),
             rate(offer.rate_micros),
-            "unknown" if each.carbon_g is None else f"{each.carbon_g:,.0f}",
+            _free_until(each, query) if query.is_timed else _carbon(each),
             f"{offer.age_seconds:,}",
         )
     return table
+
+
+def _carbon(offer: SearchOffer) -> str:
+    return "unknown" if offer.carbon_g is None else f"{offer.carbon_g:,.0f}"
+
+
+def _free_until(offer: SearchOffer, query: SearchQuery) -> str:
+    """The end of the stretch in which the hours asked for are."""
+    return next(when(span.end) for span in offer.free if query.free_from is None or query.free_from < span.end)
 
 
 def _explain(found: BookSearch, console: Console) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from broker.services.book_cells import NO_CELLS, OWN, SHARED, Bools, Cells, Codes, Shared, cell_key
+from broker.services.book_cells import NO_CELLS, OWN, SHARED, Bools, Cells, Codes, Fact, Shared, cell_key
 from broker.services.offers import OfferRecord
 from broker.services.sifting import Offers
 from contracts.terms.time import EPOCH
@@ -73,6 +73,21 @@ class BookView(msgspec.Struct, frozen=True, eq=False):
                 strict=True,
             )
         ]
+
+
+def parted(view: BookView, away: Bools) -> BookView:
+    """The same book with the offers of each cell in two: those that are not away (O,) as they were, the others C cells further on.
+
+    So what is asked of offers one by one, by one search in many, can be decided of cells.
+    """
+    count = len(view.cells.shared)
+    cells = msgspec.structs.replace(
+        view.cells,
+        shared=view.cells.shared * 2,
+        facts={name: Fact(fact.places, np.tile(fact.codes, 2)) for name, fact in view.cells.facts.items()},
+    )
+    figures = _Figures(view.ids, (view.cell + count * away).astype(np.int32), view.rate, view.quantity, view.observed)
+    return msgspec.structs.replace(view, cell=figures.cell, cells=cells, by_cell=_by_cell(figures, 2 * count))
 
 
 class _Figures(msgspec.Struct, frozen=True, eq=False):

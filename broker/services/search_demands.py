@@ -63,6 +63,11 @@ class Demands(msgspec.Struct, frozen=True, eq=False):
     names: list[str]
     failed: Codes
 
+    def beside(self, name: str, met: Bools) -> "Demands":
+        """These demands and one more, which cells (C,) meet or not."""
+        failed = np.where(self.failed < 0, self.failed, self.failed << 1 | ~met)
+        return Demands([name, *self.names], failed)
+
 
 def kinds(cells: Cells, query: SearchQuery, *, offers: OfferService, transfers: dict[str, TransferRate] | None) -> Kinds:
     """The kinds of cells a search has to tell apart, and what the work is worth and costs in each."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from broker.services.market_views import Exclusion, FacetValue, OfferQuery, OfferView
+from contracts.terms.quotes import HOURS_MAX
 
 FeedState = Literal["live", "stale", "damped", "paused", "suspect"]
 
@@ -15,10 +16,26 @@ class SearchQuery(OfferQuery, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     states        states that would do; only live offers are sold
     carbon_g_max  grams of CO2 a reference hour, at most; an offer whose power nobody knows does not meet it
+    free_from     the quantity is free at the tier from then on (from the next slot on, where only hours are said)
+    free_hours    and stays so for as many hours (1, where only a start is said); leases and open quotes count as taken
     """
 
     states: list[FeedState] = msgspec.field(default_factory=lambda: ["live"])
     carbon_g_max: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    free_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    free_hours: Annotated[int, msgspec.Meta(ge=1, le=HOURS_MAX)] | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it matters when offers are free."""
+        return self.free_from is not None or self.free_hours is not None
+
+
+class FreeSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of slots in which an offer has the quantity free."""
+
+    start: datetime
+    end: datetime
 
 
 class SearchOffer(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +43,14 @@ class SearchOffer(msgspec.Struct, frozen=True, kw_only=True):
 
     state     live, or why it cannot be booked: `reason`
     carbon_g  grams of CO2 a reference hour; null where nobody knows
+    free      when it has the quantity free at the tier, among the slots that may be quoted; only where free hours were asked for
     """
 
     offer: OfferView
     state: str
     reason: str
     carbon_g: float | None
+    free: list[FreeSpan] = []
 
 
 class BookSearch(msgspec.Struct, frozen=True, kw_only=True):

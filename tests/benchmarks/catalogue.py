@@ -32,6 +32,7 @@ from broker.services.search_views import SearchQuery
 from broker.world.catalogue import hardware_classes
 from contracts.terms.time import utc
 from tests.benchmarks.spent import cpu_seconds
+from tests.fake_search import WholeRoom
 
 NOW = utc("2027-01-04T00:00:00Z")
 BOARDS = (("H100", 80.0), ("A100", 80.0), ("A100", 40.0), ("L40S", 48.0), ("L4", 24.0), ("MI300X", 192.0), ("V100", 16.0), ("A10", 24.0))
@@ -120,7 +121,7 @@ def searching(items: list[CatalogItem]) -> SearchService:
     reader = NoReader(view)
     clock = FixedClock(NOW)
     offers = OfferService(reader, clock, catalogue=hardware_classes(), currency="USD")
-    return SearchService(Fixed(view), offers, reader=reader, clock=clock)
+    return SearchService(Fixed(view), offers, reader=reader, clock=clock, room=WholeRoom(reader, clock))
 
 
 # An A100 does 0.31547 reference hours an hour; rates are whole cents, so half a cent above 2.50 decides nothing.

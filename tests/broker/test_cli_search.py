@@ -1,6 +1,7 @@
 """`gridfare search` against a broker that answers over HTTP."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -40,6 +41,13 @@ def test_a_search_shows_offers_and_explains_the_rest(capsys, address):
     assert "offers answer" in ended.out
     assert "Left out, by reason" in ended.out
     assert "countries: " in ended.out
+
+
+def test_a_search_for_free_hours_says_when_offers_are_free(capsys, address):
+    ended = run(capsys, "search", "hardware=H100-SXM", "free_hours=2", "--url", address)
+    heading, row, *_ = ended.out.splitlines()
+    assert "free until" in heading
+    assert re.search(r" \d{4}-\d\d-\d\d \d\d:00Z ", row), row
 
 
 def test_a_search_as_json_is_what_the_broker_said(capsys, address):

@@ -1,13 +1,14 @@
 """Free hours from a real PostgreSQL: what a quote would find, before and after others have taken their part."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from broker.app import Market
 from broker.feeds import room
 from broker.feeds.room import LiveRoom
+from broker.services.search_views import SearchQuery
 from broker.store.repositories.book import BookRepository
 from broker.store.rows import OfferHourRow
 from broker.store.unit_of_work import Sessions, unit_of_work
@@ -69,6 +70,22 @@ async def test_what_is_free_is_quoted_and_what_is_not_is_refused(sessions: Sessi
                 await services.quotes.withdraw(quote.quote_id, A)
             with pytest.raises(NotFound):
                 await ask(market, offer_id=offer_id, hardware=[], accelerators=least + 1, tier=tier)
+
+
+async def test_a_search_finds_what_is_free_then_and_says_when_the_rest_would_be(sessions: Sessions):
+    """One offer is let for two hours: it is found for the hour before them, and for none that touches them."""
+    market, _ = await open_small_market(sessions)
+    await accept(market, await ask(market))
+
+    async def found(start: datetime, hours: int) -> tuple[list[str], list[str]]:
+        async with market.services() as services:
+            answer = await services.search.search(SearchQuery(quantity=8, free_from=start, free_hours=hours))
+        return [each.offer.offer_id for each in answer.offers], [text for row in answer.exclusions for text in row.examples]
+
+    assert await found(START - HOUR, 1) == (["ofr_a", "ofr_b"], [])
+    assert await found(START - HOUR, 2) == (["ofr_b"], ["A, de-1: free for as long in no hours that may be quoted"])
+    assert await found(START, 1) == (["ofr_b"], ["A, de-1: free for as long from 03 Jan 23:00 UTC"])
+    assert await found(START + 2 * HOUR, 1) == (["ofr_a", "ofr_b"], [])
 
 
 async def test_reading_by_the_column_is_reading_by_the_row(sessions: Sessions):

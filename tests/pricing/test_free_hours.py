@@ -1,12 +1,15 @@
 """Free hours say what a quote would find: neither more nor less, at any tier, over any stretch of slots."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.terms.errors import BadInput
 from contracts.terms.orders import MarketBook
 from contracts.terms.tables import BIDS, COMMITMENTS, OFFERS, TIERS
 from contracts.terms.time import Period
@@ -102,6 +105,22 @@ def test_what_is_held_back_below_a_tier_is_held_back_from_it():
     headroom = {"headroom_guaranteed": Decimal("0.25"), "headroom_standard": Decimal("0.25")}
     found = free_hours(book(offers=offers, bids=[], around={"commitments": leased}, **headroom))
     assert found.room[:, 0, 1].tolist() == [1, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("start", "hours", "slots"),
+    [(None, 1, (0, 1)), (0, 4, (0, 4)), (60, 2, (1, 2)), (90, 1, (1, 2)), (179, 1, (2, 2)), (180, 1, (3, 1))],
+)
+def test_hours_are_the_slots_they_touch(start: int | None, hours: int, slots: tuple[int, int]):
+    found = free_hours(book(offers=[an_offer("o")], bids=[], slots=4))
+    assert found.slots(None if start is None else START + timedelta(minutes=start), hours=hours) == slots
+
+
+@pytest.mark.parametrize(("minutes", "hours", "why"), [(-1, 1, "has begun"), (0, 5, "4 slots ahead"), (181, 1, "4 slots ahead")])
+def test_hours_that_have_passed_or_are_too_far_are_refused(minutes: int, hours: int, why: str):
+    found = free_hours(book(offers=[an_offer("o")], bids=[], slots=4))
+    with pytest.raises(BadInput, match=why):
+        found.slots(START + timedelta(minutes=minutes), hours=hours)
 
 
 def test_a_book_without_offers_has_no_free_hours():

@@ -1,6 +1,10 @@
 """Searching by the column gives what the slow reading gives: offers, order, pages, counts by reason, facets."""
 
+from datetime import timedelta
+
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -12,8 +16,10 @@ from broker.services.market_views import OfferQuery
 from broker.services.offers import OfferRecord, OfferService
 from broker.services.search import SearchService
 from broker.services.search_views import SearchQuery
+from contracts.terms.errors import BadInput
 from tests.broker.services.test_offers import CATALOGUE, Reader, an_offer
 from tests.fake_market import NOW
+from tests.fake_search import HOURS, WholeRoom
 
 pytestmark = pytest.mark.anyio
 COUNTRIES = st.sampled_from(["DE", "FR", "CN", None])
@@ -61,6 +67,10 @@ QUERIES = st.fixed_dictionaries({
 })  # fmt: skip
 
 
+TAKEN = st.lists(st.tuples(st.integers(0, HOURS - 1), st.integers(1, 4), st.integers(0, 16)), max_size=3)
+Taken = dict[str, npt.NDArray[np.int32]]
+
+
 class Held:
     """A book that stands still."""
 
@@ -84,10 +94,12 @@ def view_of(records: list[OfferRecord], *, states: list[str] | None = None, carb
     return book_view(pl.DataFrame(rows, schema=SCHEMA))
 
 
-def services(records: list[OfferRecord], view: BookView | None = None, *, fee_bps: int = 100) -> tuple[OfferService, SearchService]:
+def services(
+    records: list[OfferRecord], view: BookView | None = None, *, fee_bps: int = 100, taken: Taken | None = None
+) -> tuple[OfferService, SearchService]:
     reader, clock = Reader(records), FixedClock(NOW)
     slow = OfferService(reader, clock, catalogue=CATALOGUE, currency="USD", fee_bps=fee_bps)
-    return slow, SearchService(Held(view or view_of(records)), slow, reader=reader, clock=clock)
+    return slow, SearchService(Held(view or view_of(records)), slow, reader=reader, clock=clock, room=WholeRoom(reader, clock, taken))
 
 
 @settings(max_examples=150)
@@ -104,6 +116,61 @@ async def test_the_columns_say_what_the_slow_reading_says(facts, asked):
         wanted = await slow.search(OfferQuery(**asked, cursor=found.next_cursor))
         found = await fast.search(SearchQuery(**asked, cursor=found.next_cursor))
         assert ([each.offer for each in found.offers], found.next_cursor) == (wanted.offers, wanted.next_cursor)
+
+
+@settings(max_examples=100)
+@given(facts=RECORDS, asked=QUERIES, taken=st.lists(TAKEN, min_size=25, max_size=25), first=st.integers(0, 20), hours=st.integers(1, 4))
+async def test_free_hours_part_the_offers_and_change_nothing_else(facts, asked, taken, first, hours):
+    """What the slow reading finds among those that are free, and what it counts among all of them."""
+    records = [an_offer(f"ofr_{place:02}", **each) for place, each in enumerate(facts)]
+    let: Taken = {record.offer_id: np.zeros(HOURS, dtype=np.int32) for record in records}
+    for record, leases in zip(records, taken, strict=False):
+        for begin, length, quantity in leases:
+            let[record.offer_id][begin : begin + length] += quantity
+    is_free = {
+        record.offer_id: all(record.quantity - let[record.offer_id][hour] >= asked["quantity"] for hour in range(first, first + hours))
+        for record in records
+    }
+    slow, fast = services(records, taken=let)
+    begins = NOW.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1 + first)
+    found = await fast.search(SearchQuery(**asked, free_from=begins, free_hours=hours))
+    free, _ = services([record for record in records if is_free[record.offer_id]])
+    wanted, whole = await free.search(OfferQuery(**asked)), await slow.search(OfferQuery(**asked))
+    assert [each.offer for each in found.offers] == wanted.offers
+    assert (found.considered, found.found, found.next_cursor) == (whole.considered, wanted.found, wanted.next_cursor)
+    counted, alone = {row.reason: row.offers for row in whole.exclusions}, {row.reason: row.alone for row in wanted.exclusions}
+    if whole.considered > wanted.considered:
+        counted["availability"], alone["availability"] = whole.considered - wanted.considered, whole.found - wanted.found
+    assert {row.reason: (row.offers, row.alone) for row in found.exclusions} == {
+        name: (count, alone.get(name, 0)) for name, count in counted.items()
+    }
+    let_in = {name: {each.value: each.offers for each in values} for name, values in wanted.facets.items()}
+    assert {name: {each.value: each.offers for each in found.facets[name]} for name in whole.facets} == {
+        name: {each.value: let_in[name].get(each.value, 0) for each in values} for name, values in whole.facets.items()
+    }
+    for each in found.offers:
+        assert any(span.start <= begins and begins + timedelta(hours=hours) <= span.end for span in each.free)
+
+
+async def test_who_is_not_free_says_when_it_would_be():
+    """Eight each: one is let from the third hour on for two, one has only four left all day; a start alone asks for an hour."""
+    let = {"ofr_a": np.array([0, 0, 8, 8] + [0] * 20, dtype=np.int32), "ofr_b": np.full(24, 4, dtype=np.int32)}
+    _, fast = services([an_offer("ofr_a", quantity=8), an_offer("ofr_b", quantity=8), an_offer("ofr_c", quantity=8)], taken=let)
+    start = NOW.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    found = await fast.search(SearchQuery(quantity=8, free_hours=3))
+    assert [each.offer.offer_id for each in found.offers] == ["ofr_c"]
+    assert [(span.start, span.end) for span in found.offers[0].free] == [(start, start + timedelta(hours=24))]
+    (row,) = found.exclusions
+    assert (row.reason, row.offers, row.alone) == ("availability", 2, 2)
+    later = start + timedelta(hours=4)
+    assert row.examples == [
+        f"A, paris-1: free for as long from {later:%d %b %H:%M} UTC",
+        "A, paris-1: free for as long in no hours that may be quoted",
+    ]
+    assert (await fast.search(SearchQuery(quantity=8, free_from=start + timedelta(hours=1)))).found == 2
+    assert (await fast.search(SearchQuery(quantity=8))).offers[0].free == []
+    with pytest.raises(BadInput):
+        await fast.search(SearchQuery(free_hours=25))
 
 
 async def test_what_is_not_live_is_counted_with_its_reason():

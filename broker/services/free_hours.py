@@ -1,0 +1,63 @@
+"""What a search makes of free hours: which offers have the quantity free at the tier in all hours that are asked for, and when else."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from broker.services.search_views import FreeSpan, SearchQuery
+from pricing.arrays import Bools
+from pricing.free_hours import FreeHours
+
+
+class Room(Protocol):
+    """Where the present free hours are to be had."""
+
+    async def current(self) -> FreeHours:
+        """Free hours as they stand."""
+        ...
+
+
+class FreeAsked(msgspec.Struct, frozen=True, eq=False):
+    """Free hours as one search asks for them: `count` slots from `first` on."""
+
+    found: FreeHours
+    tier: str
+    quantity: int
+    first: int
+    count: int
+
+    def enough(self, offer_ids: Iterable[str]) -> Bools:
+        """(O,) whether each offer has the quantity free in all the hours; one that nobody may book has not."""
+        least = self.found.least(self.tier, first=self.first, count=self.count)
+        free = {self.found.offer_ids[row] for row in np.flatnonzero(least >= self.quantity)}
+        return np.array([offer_id in free for offer_id in offer_ids], dtype=np.bool_)
+
+    def spans(self, offer_id: str) -> list[FreeSpan]:
+        """When an offer has the quantity free, in order."""
+        row = self._row(offer_id)
+        runs = self.found.runs(row, self.tier, quantity=self.quantity) if row is not None else []
+        grid = self.found.grid
+        return [FreeSpan(start=grid.period(first).start, end=grid.period(end - 1).end) for first, end in runs]
+
+    def said(self, offer_id: str) -> str:
+        """When an offer that is not free in the hours would be, for as long."""
+        if self._row(offer_id) is None:
+            return "not for sale now"
+        length = self.count * (self.found.grid.period(0).end - self.found.grid.start)
+        later = next((span.start for span in self.spans(offer_id) if span.end - span.start >= length), None)
+        return f"free for as long from {later:%d %b %H:%M} UTC" if later else "free for as long in no hours that may be quoted"
+
+    def _row(self, offer_id: str) -> int | None:
+        """Where an offer stands among those that are for sale at all."""
+        ids = self.found.offer_ids
+        row = bisect_left(ids, offer_id)
+        return row if row < len(ids) and ids[row] == offer_id else None
+
+
+def free_asked(query: SearchQuery, found: FreeHours) -> FreeAsked:
+    """What a query asks of free hours. Raises BadInput for hours that have passed or are too far ahead."""
+    first, count = found.slots(query.free_from, hours=query.free_hours or 1)
+    return FreeAsked(found=found, tier=query.tier, quantity=query.quantity, first=first, count=count)
