@@ -7,6 +7,7 @@ import msgspec
 from broker.services.accounts import require
 from broker.services.quotes import QuoteView
 from broker.services.views import Caller, LeaseSlotView, LeaseView, Page
+from contracts.terms.accounts import DEFAULT_PROJECT
 from contracts.terms.errors import NotFound, WrongState
 from contracts.terms.quotes import QuoteRequest
 
@@ -40,6 +41,7 @@ class FakeQuotes:
             worst_case="at most so much",
             created_at=now,
             expires_at=now + timedelta(minutes=5),
+            project_id=request.project or DEFAULT_PROJECT,
         )
         self.kept[view.quote_id] = view
         return view

@@ -109,6 +109,30 @@ def test_a_projects_page_shows_its_months_its_leases_and_its_budget(client):
     assert "None is set: only your credit" in client.get("/spend").text, "the account's own is another one"
 
 
+def test_a_bid_and_a_quote_are_for_the_project_that_is_chosen(client):
+    """The choice is there for who has one, says only what may be bought for, and stands in the bid form's address."""
+    address = "/bids/new?hardware=H100-SXM&quantity=8&hours=4&limit=2.50&project=prj_nig"
+    page = client.get(address).text
+    assert '<option value="prj_nig" selected>Night renders</option>' in page
+    assert "Old look" not in page
+    fields = {name: hidden(page, name) for name in ("token", "once", "seen")}
+    sent = fields | {"hardware": "H100-SXM", "quantity": "8", "hours": "4", "tier": "spot", "limit": "2.50", "act": "enter"}
+    entered = client.post("/bids/new", data=sent | _window(page) | {"project": "prj_nig"}, follow_redirects=False)
+    bid = client.get("/v1" + entered.headers["location"], headers={"Authorization": f"Bearer {KEY}"}).json()
+    assert bid["request"]["project"] == "prj_nig"
+    found = client.get("/find?hardware=H100-SXM&quantity=8&hours=4").text
+    chosen = {"token": hidden(found), "once": hidden(found, "once"), "offer": "/4/H100-SXM", "hardware": "H100-SXM", "project": "prj_nig"}
+    held = client.post("/quotes", data=chosen, follow_redirects=False).headers["location"].partition("?")[0]
+    assert client.get("/v1" + held, headers={"Authorization": f"Bearer {KEY}"}).json()["project_id"] == "prj_nig"
+    client.cookies.clear()
+    for page in ("/find?hardware=H100-SXM", address):
+        assert 'name="project"' not in client.get(page).text, "who has not signed in has no projects"
+
+
+def _window(page: str) -> dict[str, str]:
+    return {name: re.search(rf'name="{name}" value="([^"]+)"', page)[1] for name in ("start", "end")}
+
+
 def test_who_has_no_projects_is_told_that_there_are_some(client):
     with TestClient(site(FakeMarket())) as other:
         other.cookies.set("gridfare_key", KEY)

@@ -21,7 +21,8 @@ from web.pages.alternatives import alternatives
 from web.pages.order_form import Factor, Fields, proposal
 from web.pages.quotes import SLOT_SECONDS, offer_mark
 from web.pages.runs import KINDS, arithmetic, filled_in, run_of
-from web.pages.signing import NO_STORE, marks
+from web.pages.signing import NO_STORE, marks, page_caller_if_any
+from web.pages.spend_project import projects_to_buy_for
 from web.pages.wishes import search_fields, wanted
 from web.pages.words import REASON_FIELDS, REASONS, country_names
 
@@ -87,6 +88,7 @@ async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Tem
         "rows": made,
         "instead": [] if fault else await alternatives(services, query, given=given, found=found),
         "marks": marks(request),
+        "projects": await projects_to_buy_for(services, await page_caller_if_any(request, services)),
         "search_fields": search_fields(given),
         "call": f"{str(request.base_url).rstrip('/')}/v1/search" + _question(write_query(query)),
         "more": _question([*_pairs(given, leave=("cursor",)), ("cursor", found.next_cursor)]) if found.next_cursor else None,

@@ -20,6 +20,7 @@ from contracts.terms.errors import MarketError
 from web.pages.chance import strip, suggestions
 from web.pages.order_form import DEMANDS, OWN, Draft, Fields, draft, missing
 from web.pages.signing import FormMarks, act_key, marks, page_caller_if_any, sign_in_address
+from web.pages.spend_project import projects_to_buy_for
 from web.pages.words import bid_sentence, chance_words, demand_words, refused_words
 
 ADDRESS = "/bids/new"
@@ -72,6 +73,7 @@ async def bid_form(request: HTMXRequest, services: NamedDependency[Services]) ->
         "currency": catalogue.currency,
         "gate": gate,
         "means": means,
+        "projects": await projects_to_buy_for(services, means.caller),
         "marks": marks(request),
         "seen": seal(found),
         "demands": demand_words(found.values, request.app.state.countries),

@@ -37,7 +37,7 @@ DEMANDS = (
     "data_tb",
     "data_country",
 )
-OWN = ("hardware", "quantity", "hours", "start", "end", "tier", "limit")
+OWN = ("hardware", "quantity", "hours", "start", "end", "tier", "limit", "project")
 QUANTITY_MAX, HOURS_MAX = 1_000_000, 100_000
 DAY_HOURS = 24
 HOUR = timedelta(hours=1)
@@ -113,7 +113,7 @@ def draft(given: Fields, *, gate: GateView, factor: Factor) -> Draft:
         return Draft(values=values, faults=faults, request=None, search=search)
     facts: dict[str, object] = {name: getattr(demands, name) for name in DEMANDS if name != "stack"}
     facts |= {"width": quantity, "hours": float(hours * quantity), f"limit_{tier}_micros": limit}  # type: ignore[operator]
-    facts |= {"window_start": start, "window_end": end, "hardware": worth}
+    facts |= {"window_start": start, "window_end": end, "hardware": worth, "project": next(iter(values.get("project", ())), None)}
     try:
         request = BidRequest(**facts)  # type: ignore[arg-type]
     except ValueError as fault:

@@ -87,6 +87,7 @@ async def hold_quote(request: AnyRequest, services: NamedDependency[Services]) -
         return Redirect(sign_in_address(f"/find?{search}"), status_code=303)
     try:
         wish = quote_request(wanted(dict(_grouped(search_fields(sent)))), _last(sent, "offer"))
+        wish = msgspec.structs.replace(wish, project=_last(sent, "project") or None)
         content = msgspec.json.encode(wish, order="deterministic")
         # One form stands behind the buttons of all offers: each offer is an act of its own.
         marked = FormMarks(token=_last(sent, "token"), once=f"{_last(sent, 'once')} {_last(sent, 'offer')}")
@@ -187,6 +188,7 @@ def quote_refused(request: AnyRequest, refused: QuoteRefused) -> Template:
         "next": f"/{rest}" if offer_id and rest and refusal.code == "not_found" else None,
         "hardware": rest.partition("/")[2],
         "search_fields": search_fields(refused.sent),
+        "project": _last(refused.sent, "project"),
         "marks": marks(request),
     }
     return Template("quote_refused.html", context=context, status_code=refusal.status, headers=NO_STORE)

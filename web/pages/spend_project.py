@@ -9,6 +9,7 @@ from litestar.response import Template
 
 from broker.app import Services
 from broker.services.projects import SCOPE
+from broker.services.views import Caller
 from contracts.terms.accounts import DEFAULT_PROJECT
 from web.formats import money, month
 from web.i18n import gettext, later
@@ -17,11 +18,19 @@ from web.pages.signing import NO_STORE, AnyRequest, marks, page_caller
 
 OfPeriod = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
 DEFAULT = later("Default project")
+BUYS = "bids:write"
 
 
 def project_words(project_id: str, name: str) -> str:
     """What a project is called on a page."""
     return gettext(DEFAULT) if project_id == DEFAULT_PROJECT else name
+
+
+async def projects_to_buy_for(services: Services, caller: Caller | None) -> list[tuple[str, str]]:
+    """Id and name of each project the reader may buy for; nothing where there is only one, which nobody has to know of."""
+    views = await services.projects.projects(caller) if caller is not None and BUYS in caller.scopes else []
+    found = [(each.project_id, project_words(each.project_id, each.name)) for each in views if each.may_buy]
+    return found if len(found) > 1 else []
 
 
 @get("/spend/projects/{project:str}", include_in_schema=False)
