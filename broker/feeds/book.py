@@ -15,6 +15,7 @@ import polars as pl
 from broker.clock import Clock
 from broker.services import sifting
 from broker.services.book_view import BookView, book_view, updated
+from broker.services.search_facts import Kept
 from broker.store.repositories.feed import CHANGES_KEPT
 from broker.store.repositories.searching import BookReader
 from broker.store.unit_of_work import Sessions, unit_of_work
@@ -34,7 +35,10 @@ class Read(msgspec.Struct, frozen=True):
 
 
 class LiveBook:
-    """The present view, and the making of the next."""
+    """The present view, and the making of the next.
+
+    beside   what searches read beside it, forgotten when a cycle is applied, and when all of the book is read anew
+    """
 
     def __init__(self, sessions: Sessions, *, clock: Clock) -> None:
         self._sessions = sessions
@@ -43,6 +47,8 @@ class LiveBook:
         self._whole_at = clock.now()
         self._turn = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[BookView]] = {}
+        self._cycle: int | None = None
+        self.beside = Kept()
 
     async def current(self) -> BookView:
         """The book as it stands; a large one as it stood a second ago, at most."""
@@ -57,7 +63,10 @@ class LiveBook:
         if not small and now - read.at < YOUNG:
             return read.view
         async with unit_of_work(self._sessions) as work:
-            token = await BookReader(work).token()
+            token, cycle = await BookReader(work).told()
+        if cycle != self._cycle:
+            self.beside.forget()
+            self._cycle = cycle
         if token == read.view.token:
             return read.view
         making = self._once("changes", self.catch_up)
@@ -73,6 +82,7 @@ class LiveBook:
         async with self._turn:
             self._read = await self._caught_up(Read(view, revisions, now))
             self._whole_at = now
+            self.beside.forget()
         return self._read.view
 
     async def catch_up(self) -> BookView:

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from broker.services.book_view import SCHEMA
 from broker.store.copying import copy_out
-from broker.store.rows import FeedOfferRow, FeedSessionRow, OfferRow, ProviderRow, ZoneHourRow
+from broker.store.rows import CycleRow, FeedOfferRow, FeedSessionRow, OfferRow, ProviderRow, ZoneHourRow
 from broker.store.rows.feed import FeedChangeRow
 
 GRAMS_PER_KILO = 1000
@@ -22,9 +22,12 @@ class BookReader:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def token(self) -> int:
-        """A number that changes whenever a feed does."""
-        return int(await self._session.scalar(select(func.coalesce(func.sum(FeedSessionRow.revision), 0))) or 0)
+    async def told(self) -> tuple[int, int]:
+        """A number that changes whenever a feed does, and the last applied cycle's; 0 before the first."""
+        feeds = select(func.coalesce(func.sum(FeedSessionRow.revision), 0)).scalar_subquery()
+        cycle = select(func.coalesce(func.max(CycleRow.number), 0)).where(col(CycleRow.applied_at).is_not(None)).scalar_subquery()
+        found = (await self._session.execute(select(feeds, cycle))).one()
+        return int(found[0]), int(found[1])
 
     async def revisions(self) -> dict[str, int]:
         """Each feed's revision, in order of provider."""

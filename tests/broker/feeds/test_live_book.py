@@ -8,6 +8,7 @@ import pytest
 from broker.feeds import book as live
 from broker.feeds.book import LiveBook
 from broker.services.book_view import BookView
+from broker.services.search_views import SearchQuery
 from broker.store.unit_of_work import Sessions
 from contracts.feed.messages import Pause, Price, Resume, Withdraw
 from tests.broker.feeds.test_feed_market import Fed, an_announcement
@@ -73,3 +74,16 @@ async def test_what_no_feed_tells_is_found_with_the_next_whole_reading(sessions:
     assert await fed.market.book.current() is before, "readers go on with the one they have"
     task = fed.market.book._tasks["whole"]
     assert (await task) is not before
+
+
+async def test_a_cycle_that_is_applied_is_seen_by_the_next_search(sessions: Sessions):
+    fed = await Fed.opened(sessions)
+
+    async def last_rates() -> set[int | None]:
+        async with fed.market.services() as services:
+            return {each.offer.last_rate_micros for each in (await services.search.search(SearchQuery())).offers}
+
+    assert await last_rates() == {None}
+    await fed.say(an_announcement())
+    assert await fed.sold()
+    assert await last_rates() > {None}
