@@ -22,6 +22,7 @@ from broker.collecting import CollectionDesk
 from broker.cycle import MarketCycle, Timetable
 from broker.feeds.book import LiveBook
 from broker.feeds.desk import FeedDesk
+from broker.feeds.room import LiveRoom
 from broker.files.archive import UsageArchive
 from broker.identity_provider import IdentityProvider
 from broker.listening import Happenings
@@ -184,6 +185,7 @@ class Market:
         self.answers = Answers(timetable.currency)
         self.feeds = FeedDesk(sessions, clock=clock, hardware=hardware)
         self.book = LiveBook(sessions, clock=clock)
+        self.room = LiveRoom(sessions, clock=clock, timetable=timetable)
         self.figured = FigureMemory(hardware)
         self.indications = Indications(timetable.currency)
         self.watch = MarketWatch(self._look)
@@ -239,7 +241,9 @@ class Market:
             receivables=ReceivableService(acts, journal, disputes=disputes, clock=self.clock),
             reconciliation=ReconciliationService(ReconciliationRepository(work)),
             replies=ReplyService(ReplyRepository(work), self.clock),
-            search=SearchService(self.book, offers, reader=self.book.beside.over(OfferSearchRepository(work)), clock=self.clock),
+            search=SearchService(
+                self.book, offers, reader=self.book.beside.over(OfferSearchRepository(work)), clock=self.clock, room=self.room
+            ),
             signing_in=SignInService(people, members, clock=self.clock, entropy=os.urandom, terms=self.sign_up),
             spending=self._spending(work),
             treasury=Treasury(self.close(), self.collection(), self.payouts()),

@@ -14,7 +14,8 @@ import numpy as np
 
 from broker.clock import Clock
 from broker.services.book_cells import Codes, Fact
-from broker.services.book_view import BookView
+from broker.services.book_view import BookView, parted
+from broker.services.free_hours import FreeAsked, Room, free_asked
 from broker.services.market_views import Exclusion, FacetValue
 from broker.services.offers import (
     CLAUSES,
@@ -59,6 +60,7 @@ class Search(msgspec.Struct, frozen=True, eq=False):
     """One search: what was asked of which book, and what it made of it.
 
     rtt     measured round-trip time from the place, milliseconds by site
+    free    the hours in which offers shall be free; None where it does not matter
     """
 
     view: BookView
@@ -67,6 +69,7 @@ class Search(msgspec.Struct, frozen=True, eq=False):
     made: Demands
     rtt: Mapping[str, float]
     now: datetime
+    free: FreeAsked | None
 
     def candidates(self, rows: Codes) -> list[Candidate]:
         """Offers with what the search makes of them."""
@@ -94,23 +97,32 @@ class Search(msgspec.Struct, frozen=True, eq=False):
 class SearchService:
     """Looking through the book."""
 
-    def __init__(self, book: Book, offers: OfferService, *, reader: SearchFacts, clock: Clock) -> None:
+    def __init__(self, book: Book, offers: OfferService, *, reader: SearchFacts, clock: Clock, room: Room) -> None:
         self._book = book
         self._offers = offers
         self._reader = reader
         self._clock = clock
+        self._room = room
         self._view: BookView | None = None
 
     async def search(self, query: SearchQuery) -> BookSearch:
-        """Offers that meet every demand, best first, and an account of those that do not. Raises BadInput for a foreign cursor."""
+        """Offers that meet every demand, best first, and an account of those that do not.
+
+        Raises BadInput for a foreign cursor, and for hours that have passed or are too far ahead to be free.
+        """
         # One look a request: several searches agree, and none waits for a second connection while it holds its first.
         view = self._view = self._view or await self._book.current()
+        free = free_asked(query, await self._room.current()) if query.is_timed else None
+        if free is not None:
+            view = parted(view, ~free.enough(view.ids))
         rtt = await self._reader.latencies(query.place) if query.place else {}
         transfers = await self._reader.transfers(query.data_country) if query.data_country and query.data_tb else None
         now = self._clock.now()
         made_of = kinds(view.cells, query, offers=self._offers, transfers=transfers)
         made = demands(view.cells, query, made_of=made_of, rtt=rtt, now=now)
-        search = Search(view, query, made_of, made, rtt, now)
+        if free is not None:
+            made = made.beside("availability", np.arange(len(made.failed)) < len(made.failed) // 2)
+        search = Search(view, query, made_of, made, rtt, now, free)
         sifted = sifted_by(search)
         page = sifted.rows[-1, : sifted.kept[-1]]
         rates = await self._reader.last_rates(query.tier) if len(page) else {}
@@ -212,6 +224,8 @@ def _examples(search: Search, rows: Codes, *, reason: str) -> list[str]:
         offer = candidate.offer
         if reason == "state":
             said = f"{shared.state}: {search.view.reasons.get(offer.offer_id, '')}"
+        elif reason == "availability" and search.free is not None:
+            said = search.free.said(offer.offer_id)
         elif reason == "carbon":
             said = "unknown" if shared.carbon_g is None else f"{shared.carbon_g:g} g an accelerator-hour"
         else:
@@ -230,6 +244,7 @@ def _offers(search: Search, rows: Codes, *, rates: dict[tuple[str, str, bool], i
                 state=shared.state,
                 reason=search.view.reasons.get(candidate.offer.offer_id, ""),
                 carbon_g=None if shared.carbon_g is None else shared.carbon_g / float(candidate.factor),
+                free=search.free.spans(candidate.offer.offer_id) if search.free is not None else [],
             )
         )
     return found
