@@ -21,6 +21,7 @@ from hypothesis import settings
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from xdist.scheduler import LoadFileScheduling
 
+from broker.serving import settle_memory
 from broker.store.embedded import DATABASE, EmbeddedServer
 from broker.store.engine import open_engine
 from broker.store.migrate import upgrade
@@ -71,8 +72,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Thousands of tests and what they import are there to the end: looked through at every collection of garbage, they
     took a third of the time of tests that build a site."""
-    gc.collect()
-    gc.freeze()
+    settle_memory()
 
 
 def pytest_sessionfinish() -> None:
