@@ -9,7 +9,7 @@ from broker.services.quotes import QuoteView
 from broker.services.views import Caller, LeaseSlotView, LeaseView, Page
 from contracts.terms.accounts import DEFAULT_PROJECT
 from contracts.terms.errors import NotFound, WrongState
-from contracts.terms.quotes import QuoteRequest
+from contracts.terms.quotes import QuotePolicy, QuoteRequest
 
 
 class FakeQuotes:
@@ -55,6 +55,9 @@ class FakeQuotes:
         found = sorted(self.kept, reverse=newest_first)
         rest = [key for key in found if cursor is None or (key < cursor if newest_first else key > cursor)]
         return Page(items=[self.kept[key] for key in rest[:limit]], next_cursor=rest[limit - 1] if len(rest) > limit else None)
+
+    def rate_micros(self, rate_micros: int, last_micros: int) -> int:
+        return QuotePolicy().rate_micros(rate_micros, last_micros)
 
     async def accept(self, quote_id: str, caller: Caller) -> LeaseView:
         require(caller, "bids:write")

@@ -153,6 +153,10 @@ class QuoteService:
         views = [_view(quote, now=self._clock.now()) for quote in found[:limit]]
         return Page(items=views, next_cursor=found[limit - 1].id if len(found) > limit else None)
 
+    def rate_micros(self, rate_micros: int, last_micros: int) -> int:
+        """What a quote of an offer comes to, micros per accelerator-hour: its rate or what its pool last sold at, and the spread."""
+        return self._rules.policy.rate_micros(rate_micros, last_micros)
+
     async def expire(self) -> int:
         """Mark the quotes whose time is over; returns how many."""
         return await self._quotes.expire(self._clock.now())
@@ -193,7 +197,7 @@ class QuoteService:
         return next(suits, None), shelf
 
     def _rate(self, found: Standing) -> int:
-        return self._rules.policy.rate_micros(found.rate_micros, found.last_micros)
+        return self.rate_micros(found.rate_micros, found.last_micros)
 
     def _made(self, request: QuoteRequest, span: Period, *, caller: Caller, found: Standing, shelf: Shelf) -> Quote:
         now, rate = self._clock.now(), self._rate(found)

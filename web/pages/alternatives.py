@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -97,16 +98,21 @@ async def _later(services: Services, query: SearchQuery, *, given: Fields, best:
     low = min(in_time, key=lambda each: each.rate_micros, default=None)
     if low is None or worth is None or low.rate_micros >= sold[0].rate_micros:
         return None
-    cost = low.rate_micros * (BASIS_POINTS + services.offers.fee_bps) + offer.transfer_micros * BASIS_POINTS
     pairs = proposal(given, hardware=[offer.hardware], all_in_micros=offer.all_in_micros, factor=services.offers.factor)
     return Alternative(
         kind="later",
-        rate_micros=half_up(cost * worth.denominator, BASIS_POINTS * worth.numerator),
+        rate_micros=all_in_micros(low.rate_micros, transfer_micros=offer.transfer_micros, fee_bps=services.offers.fee_bps, worth=worth),
         difference_bps=_difference(low.rate_micros, sold[0].rate_micros),
         where=low.slot_start.isoformat(),
         carbon_g=best.carbon_g,
         address=f"/bids/new?{urlencode([*pairs, ('start', f'{low.slot_start:%Y-%m-%dT%H:%M}')])}",
     )
+
+
+def all_in_micros(rate_micros: int, *, transfer_micros: int, fee_bps: int, worth: Fraction) -> int:
+    """What a reference hour comes to at a rate an accelerator-hour, with fee and moving data; `worth` reference hours an hour."""
+    cost = rate_micros * (BASIS_POINTS + fee_bps) + transfer_micros * BASIS_POINTS
+    return half_up(cost * worth.denominator, BASIS_POINTS * worth.numerator)
 
 
 def _cheaper(kind: Kind, found: BookSearch, *, best: SearchOffer, address: str) -> Alternative | None:

@@ -15,32 +15,33 @@ from broker.services.market_views import OfferView
 from broker.services.queries import write_query
 from broker.services.search_views import BookSearch, SearchQuery
 from contracts.terms.errors import BadInput
-from contracts.terms.time import EPOCH
 from web.i18n import gettext
-from web.pages.alternatives import alternatives
+from web.pages.alternatives import all_in_micros, alternatives
 from web.pages.order_form import Factor, Fields, proposal
-from web.pages.quotes import SLOT_SECONDS, offer_mark
+from web.pages.quotes import offer_mark, slot_from
 from web.pages.runs import KINDS, arithmetic, filled_in, run_of
 from web.pages.signing import NO_STORE, marks, page_caller_if_any
 from web.pages.spend_project import projects_to_buy_for
 from web.pages.wishes import search_fields, wanted
 from web.pages.words import REASON_FIELDS, REASONS, country_names
 
-SLOT = timedelta(seconds=SLOT_SECONDS)
-
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """An offer as the table shows it.
 
-    carbon_g   grams of CO2 a reference hour; null where nobody knows
-    starts_at  when work could begin there: the next slot, the data moved first
-    mark       what its quote button sends
-    bid        the address of a bid for its class
+    quoted_micros  what a reference hour comes to as a quote, all-in; null where its pool last sold no dearer than it is offered
+    carbon_g       grams of CO2 a reference hour; null where nobody knows
+    starts_at      when work could begin there: the next slot, or the one asked for, the data moved first
+    free_until     how long it then stays free; null where free hours were not asked for
+    mark           what its quote button sends
+    bid            the address of a bid for its class
     """
 
     offer: OfferView
+    quoted_micros: int | None
     carbon_g: float | None
     starts_at: datetime
+    free_until: datetime | None
     mark: str
     bid: str
 
@@ -75,7 +76,7 @@ async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Tem
         query = SearchQuery()
         found = await services.search.search(msgspec.structs.replace(query, limit=1))
     factor = services.offers.factor
-    made = [] if fault else rows(found, query, given=given, factor=factor)
+    made = [] if fault else rows(found, query, given=given, services=services)
     context = {
         "given": given,
         "wanted": query,
@@ -105,19 +106,30 @@ async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Tem
     return Template(name, context=context, headers=NO_STORE | {"Vary": "HX-Request"})
 
 
-def rows(found: BookSearch, query: SearchQuery, *, given: Fields, factor: Factor) -> list[Row]:
+def rows(found: BookSearch, query: SearchQuery, *, given: Fields, services: Services) -> list[Row]:
     """The offers of one page."""
-    next_slot = EPOCH + -((EPOCH - found.as_of) // SLOT) * SLOT
+    first = slot_from(max(found.as_of, query.free_from or found.as_of))
+    starts = [max(first, found.as_of + timedelta(seconds=each.offer.arrival_seconds)) for each in found.offers]
     return [
         Row(
             offer=each.offer,
+            quoted_micros=_quoted(services, each.offer, stack=query.stack),
             carbon_g=each.carbon_g,
-            starts_at=max(next_slot, found.as_of + timedelta(seconds=each.offer.arrival_seconds)),
+            starts_at=start,
+            free_until=next((span.end for span in each.free if span.start <= start < span.end), None),
             mark=offer_mark(each.offer.hardware, each.offer.factor, reference_hours=query.hours, offer_id=each.offer.offer_id),
-            bid=_bid(given, [each.offer.hardware], all_in_micros=each.offer.all_in_micros, factor=factor),
+            bid=_bid(given, [each.offer.hardware], all_in_micros=each.offer.all_in_micros, factor=services.offers.factor),
         )
-        for each in found.offers
+        for each, start in zip(found.offers, starts, strict=True)
     ]
+
+
+def _quoted(services: Services, offer: OfferView, *, stack: str | None) -> int | None:
+    worth = services.offers.factor(offer.hardware, stack)
+    if worth is None or offer.last_rate_micros is None or offer.last_rate_micros <= offer.rate_micros:
+        return None
+    rate = services.quotes.rate_micros(offer.rate_micros, offer.last_rate_micros)
+    return all_in_micros(rate, transfer_micros=offer.transfer_micros, fee_bps=services.offers.fee_bps, worth=worth)
 
 
 def bid_address(found: BookSearch, given: Fields, *, factor: Factor) -> str | None:

@@ -140,7 +140,9 @@ def proposal(given: Fields, *, hardware: Sequence[str], all_in_micros: int, fact
     reference_hours = int(next(iter(given.get("hours", ())), DAY_HOURS))
     pairs = [(name, value) for name in DEMANDS for value in given.get(name, ())]
     pairs += [
-        (to, value) for to, name in (("quantity", "quantity"), ("tier", "tier"), ("end", "ready_by")) for value in given.get(name, ())
+        (to, value)
+        for to, name in (("quantity", "quantity"), ("tier", "tier"), ("start", "free_from"), ("end", "ready_by"))
+        for value in given.get(name, ())
     ]
     pairs += [("hardware", name) for name in hardware]
     pairs += [("hours", str(math.ceil(reference_hours / slowest)))]

@@ -4,8 +4,9 @@ Asking for a quote holds accelerators, so it is a form and not a link; sent twic
 """
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from litestar import Request, get, post
@@ -16,11 +17,12 @@ from litestar.plugins.htmx import HTMXRequest
 from litestar.response import Redirect, Template
 
 from broker.app import Services
-from broker.services.market_views import OfferQuery
 from broker.services.quotes import QuoteView
+from broker.services.search_views import SearchQuery
 from broker.services.views import LeaseView
 from contracts.terms.errors import BadInput, MarketError
 from contracts.terms.quotes import QuoteRequest
+from contracts.terms.time import EPOCH
 from web.i18n import gettext
 from web.pages.order_form import Fields
 from web.pages.signing import NO_STORE, FormMarks, act_key, marks, page_caller, page_caller_if_any, sign_in_address
@@ -61,12 +63,23 @@ def offer_mark(hardware: str, factor: float, *, reference_hours: int, offer_id: 
     return f"{offer_id}/{math.ceil(reference_hours / factor)}/{hardware}"
 
 
-def quote_request(query: OfferQuery, mark: str) -> QuoteRequest:
+def slot_from(moment: datetime) -> datetime:
+    """The first slot that begins at a moment or after it.
+
+    >>> f"{slot_from(datetime(2027, 1, 5, 9, 30, tzinfo=UTC)):%H:%M}", f"{slot_from(datetime(2027, 1, 5, 9, tzinfo=UTC)):%H:%M}"
+    ('10:00', '09:00')
+    """
+    return EPOCH + -((EPOCH - moment) // timedelta(seconds=SLOT_SECONDS)) * timedelta(seconds=SLOT_SECONDS)
+
+
+def quote_request(query: SearchQuery, mark: str) -> QuoteRequest:
     """A search and what was chosen of it as a request: its demands go with the lease. Raises BadInput for what is no offer."""
     offer_id, hours, hardware = (*mark.split("/"), "", "")[:3]
     if not hours.isdecimal() or not hardware:
         raise BadInput("choose an offer", found=mark)
     chosen: dict[str, object] = {"offer_id": offer_id} if offer_id else {"hardware": [hardware]}
+    if query.free_from is not None:
+        chosen["start"] = slot_from(query.free_from.astimezone(UTC))
     demands = {
         name: getattr(query, name)
         for name in ("countries", "operator_countries", "certifications", "trust_min", "memory_gb_min", "uptime_min", "place", "rtt_ms_max")
@@ -186,12 +199,20 @@ def quote_refused(request: AnyRequest, refused: QuoteRefused) -> Template:
         "back": refused.back,
         "bid": refused.bid,
         "next": f"/{rest}" if offer_id and rest and refusal.code == "not_found" else None,
+        "free": _free(refused.back, rest.partition("/")[0]) if rest and refusal.code == "not_found" else None,
         "hardware": rest.partition("/")[2],
         "search_fields": search_fields(refused.sent),
         "project": _last(refused.sent, "project"),
         "marks": marks(request),
     }
     return Template("quote_refused.html", context=context, status_code=refusal.status, headers=NO_STORE)
+
+
+def _free(back: str, hours: str) -> str:
+    """The search again, less what is not free for so long."""
+    path, _, query = back.partition("?")
+    kept = [(name, value) for name, value in parse_qsl(query) if name not in ("free_hours", "cursor")]
+    return f"{path}?{urlencode([*kept, ('free_hours', hours)])}"
 
 
 def _bid(address: str) -> str | None:

@@ -12,20 +12,20 @@ from web.pages.order_form import Fields
 from web.pages.runs import RUN_FIELDS
 
 # Fields of a search that its form takes as a person writes them.
-OWN_FIELDS = ("budget", "ready_by", *RUN_FIELDS)
-FIELDS = (*OWN_FIELDS, *(name for name in SearchQuery.__struct_fields__ if name not in ("cursor", "rate_max_micros", "ready_by")))
+OWN_FIELDS = ("budget", *RUN_FIELDS)
+MOMENTS = ("ready_by", "free_from")
+FIELDS = (*OWN_FIELDS, *(name for name in SearchQuery.__struct_fields__ if name not in ("cursor", "rate_max_micros")))
 
 
 def wanted(given: Fields) -> SearchQuery:
     """The form's fields as a search. Raises BadInput or msgspec.ValidationError naming the field.
 
-    `budget` is in currency units; `ready_by` without a zone is UTC, as the form says beside it.
+    `budget` is in currency units; moments without a zone are UTC, as the form says beside them.
     """
     fields = {name: list(values) for name, values in given.items() if name not in RUN_FIELDS}
     if budget := fields.pop("budget", None):
         fields["rate_max_micros"] = [str(_micros(budget[-1]))]
-    if ready_by := fields.pop("ready_by", None):
-        fields["ready_by"] = [_utc(ready_by[-1])]
+    fields |= {name: [_utc(fields[name][-1])] for name in MOMENTS if name in fields}
     return read_query(fields, SearchQuery)
 
 
@@ -48,5 +48,5 @@ def _utc(text: str) -> str:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadInput(gettext("ready by is a date and a time, such as 2027-01-31T18:00"), found=text) from error
+        raise BadInput(gettext("a time is a date and a time of day, such as 2027-01-31T18:00"), found=text) from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()

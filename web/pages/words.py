@@ -36,6 +36,7 @@ REASONS: dict[str, str] = {
     "text": later("does not match the words"),
     "state": later("not to be booked just now"),
     "carbon": later("more carbon than you allow, or unknown"),
+    "availability": later("not free in those hours"),
 }
 REASON_FIELDS: dict[str, tuple[str, ...]] = {
     "hardware": ("hardware",),
@@ -53,6 +54,7 @@ REASON_FIELDS: dict[str, tuple[str, ...]] = {
     "budget": ("budget",),
     "text": ("text",),
     "carbon": ("carbon_g_max",),
+    "availability": ("free_from", "free_hours"),
 }
 
 DEMAND_LABELS: dict[str, str] = {
