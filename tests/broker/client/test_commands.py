@@ -70,6 +70,15 @@ async def test_a_bid_is_entered_and_explained(gridfare: Program, served: Served)
     assert bid["bid_id"] in (await gridfare("bid", "--list")).out
 
 
+async def test_what_is_bought_is_for_the_project_that_is_named(gridfare: Program):
+    """There is only the default one here; another's name is answered with what there is."""
+    named = await gridfare(*BID, *WINDOW, "--yes", "--json", "--project", "Default")
+    assert json.loads(named.out)["project_id"] == "default"
+    for wish in (BID, QUOTE):
+        unknown = await gridfare(*wish, *(WINDOW if wish is BID else ()), "--yes", "--project", "night")
+        assert (unknown.code, "there are: Default" in unknown.err) == (2, True), unknown.err
+
+
 async def test_a_bid_is_shown_beside_the_last_price(gridfare: Program, served: Served):
     """Its window begins with the first slot after the next gate, at 00:45; an hour that does half an hour's work costs twice as much."""
     await gridfare(*BID, *WINDOW, "--yes")

@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 import broker.store.rows  # noqa: F401 - declares the tables
 from broker.store.engine import open_engine
-from broker.store.migrate import upgrade
+from broker.store.migrate import _upgrade, upgrade
 from broker.store.premises import ServerFailed
 from broker.store.unit_of_work import Sessions, WorkSession, unit_of_work
 
@@ -222,3 +222,30 @@ async def _count(sessions: Sessions, table: str) -> int:
 def _differences(connection: Connection) -> list[Any]:
     context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
     return list(compare_metadata(context, SQLModel.metadata))
+
+
+async def test_what_was_bid_and_set_before_projects_belongs_to_the_default_one_and_the_account(empty_database):
+    """A bid and a budget of the release before: nothing of either is lost."""
+    engine = open_engine(empty_database)
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda own: _upgrade(own, to="0015"))
+        await connection.execute(text("INSERT INTO plans VALUES ('p', 'P', '{}')"))
+        await connection.execute(
+            text(
+                "INSERT INTO accounts (id, name, story, country, parent_country, plan_id, currency, tax_bps, take_bps, credit_limit_micros,"
+                " legal_name, address, vat_id) VALUES ('a', 'A', '', 'DE', 'DE', 'p', 'EUR', 0, 0, 0, '', '', '')"
+            )
+        )
+        await connection.execute(
+            text(
+                "INSERT INTO bids (id, account_id, entered_at, window_start, window_end, width, hours, hours_left, status, requirements)"
+                " VALUES ('b', 'a', now(), now(), now(), 1, 1, 1, 'open', '{}')"
+            )
+        )
+        await connection.execute(text("INSERT INTO budgets VALUES ('a', 7, 80, 'prs_1', now())"))
+    await upgrade(empty_database)
+    async with engine.connect() as connection:
+        budget = await connection.execute(text("SELECT project_id, limit_micros, alert_percents, set_by FROM budgets"))
+        assert [tuple(row) for row in budget] == [("", 7, [80], "prs_1")]
+        assert (await connection.execute(text("SELECT project_id FROM bids"))).scalar_one() == "default"
+    await engine.dispose()
