@@ -1,5 +1,6 @@
 """`gridfare search`: what answers, what it costs all-in, and why the rest does not."""
 
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -12,6 +13,8 @@ from broker.commands.buying import Json, Kept, Url, market_at, plain_table, rate
 from broker.commands.demands import read_demands
 from broker.services.search_views import BookSearch, SearchOffer, SearchQuery
 
+# How alike a word has to be to be what was meant; how many are named, and how many where none is.
+NEAR, NEAR_MAX, KNOWN_MAX = 0.5, 3, 12
 EXAMPLE = "hardware=H100-SXM countries=FR quantity=8"
 
 Wants = Annotated[
@@ -42,7 +45,7 @@ def search_command(wants: Wants = None, url: Url = None, profile: Kept = None, e
     if found.next_cursor:
         console.print(f"More: the same with cursor={escape(found.next_cursor)}", style="dim")
     if explain:
-        _explain(found, console)
+        _explain(found, query, console=console)
 
 
 def _offers(found: BookSearch, query: SearchQuery) -> Table:
@@ -75,14 +78,32 @@ def _free_until(offer: SearchOffer, query: SearchQuery) -> str:
     return next(when(span.end) for span in offer.free if query.free_from is None or query.free_from < span.end)
 
 
-def _explain(found: BookSearch, console: Console) -> None:
+def _explain(found: BookSearch, query: SearchQuery, *, console: Console) -> None:
+    for line in _strangers(found, query):
+        console.print(escape(line))
+    if not found.found and found.exclusions and not any(row.alone for row in found.exclusions):
+        console.print("No single demand is to blame: at least two would have to give.")
     if found.exclusions:
         console.print("\nLeft out, by reason (an offer may have several):")
     for row in found.exclusions:
         best = f", the best at {rate(row.best_all_in_micros)}" if row.best_all_in_micros is not None else ""
         console.print(f"  {row.reason:<20} {row.offers:>7,}, {row.alone:,} by it alone{best}")
-        for example in row.examples:
+        for example in dict.fromkeys(row.examples):
             console.print(f"  {'':<20} {escape(example)}", style="dim")
     for name, values in found.facets.items():
-        said = ", ".join(f"{each.value} {each.offers:,}" for each in values)
+        said = ", ".join(f"{each.value} {each.offers:,}" for each in values if each.offers)
         console.print(f"\n{name}: {escape(said) or 'nothing'}", style="dim")
+
+
+def _strangers(found: BookSearch, query: SearchQuery) -> list[str]:
+    """The values asked for that no offer has, and those that come near them."""
+    lines = []
+    for name in ("hardware", "countries", "operator_countries", "certifications"):
+        known = [each.value for each in found.facets.get(name, [])]
+        for value in getattr(query, name):
+            if known and value not in known:
+                by_letters = {each.upper(): each for each in known}
+                within = [each for letters, each in by_letters.items() if value.upper() in letters]
+                near = [by_letters[each] for each in get_close_matches(value.upper(), by_letters, n=NEAR_MAX, cutoff=NEAR)]
+                lines.append(f"{name}: no offer has {value}; there is {', '.join(within or near or known[:KNOWN_MAX])}.")
+    return lines

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from broker.services.search_views import FreeSpan, SearchQuery
-from pricing.arrays import Bools
+from pricing.arrays import Bools, Ints
 from pricing.free_hours import FreeHours
 
 
@@ -29,25 +29,29 @@ class FreeAsked(msgspec.Struct, frozen=True, eq=False):
     first: int
     count: int
 
-    def enough(self, offer_ids: Iterable[str]) -> Bools:
-        """(O,) whether each offer has the quantity free in all the hours; one that nobody may book has not."""
-        least = self.found.least(self.tier, first=self.first, count=self.count)
-        free = {self.found.offer_ids[row] for row in np.flatnonzero(least >= self.quantity)}
-        return np.array([offer_id in free for offer_id in offer_ids], dtype=np.bool_)
+    def enough(self, offer_ids: Iterable[str], quantities: Ints) -> Bools:
+        """(O,) whether each offer has the quantity free in all the hours; one that nobody may book has not.
 
-    def spans(self, offer_id: str) -> list[FreeSpan]:
-        """When an offer has the quantity free, in order."""
+        Of an offer that has fewer at all (`quantities` (O,)) the whole of it counts: that it is too small is another demand's to say.
+        """
+        least = self.found.least(self.tier, first=self.first, count=self.count).tolist()
+        free = dict(zip(self.found.offer_ids, least, strict=True))
+        found: Bools = np.array([free.get(offer_id, -1) for offer_id in offer_ids], dtype=np.int64) >= np.minimum(quantities, self.quantity)
+        return found
+
+    def spans(self, offer_id: str, *, most: int) -> list[FreeSpan]:
+        """When an offer has the quantity free, or all it has, which is `most`; in order."""
         row = self._row(offer_id)
-        runs = self.found.runs(row, self.tier, quantity=self.quantity) if row is not None else []
+        runs = self.found.runs(row, self.tier, quantity=min(most, self.quantity)) if row is not None else []
         grid = self.found.grid
         return [FreeSpan(start=grid.period(first).start, end=grid.period(end - 1).end) for first, end in runs]
 
-    def said(self, offer_id: str) -> str:
-        """When an offer that is not free in the hours would be, for as long."""
+    def said(self, offer_id: str, *, most: int) -> str:
+        """When an offer that is not free in the hours would be, for as long: the quantity, or all it has."""
         if self._row(offer_id) is None:
             return "not for sale now"
         length = self.count * (self.found.grid.period(0).end - self.found.grid.start)
-        later = next((span.start for span in self.spans(offer_id) if span.end - span.start >= length), None)
+        later = next((span.start for span in self.spans(offer_id, most=most) if span.end - span.start >= length), None)
         return f"free for as long from {later:%d %b %H:%M} UTC" if later else "free for as long in no hours that may be quoted"
 
     def _row(self, offer_id: str) -> int | None:

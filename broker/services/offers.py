@@ -21,7 +21,7 @@ from broker.clock import Clock
 from broker.services.market_views import Exclusion, FacetValue, OfferQuery, OfferSearch, OfferView
 from contracts.terms.errors import BadInput
 from contracts.terms.hardware import REFERENCE_CLASS, HardwareClass, factor
-from contracts.terms.money import BASIS_POINTS, half_up
+from contracts.terms.money import BASIS_POINTS, half_up, micros_text
 from contracts.terms.tables import TRUST_CLASSES
 
 PORTABILITY_LOSS = Decimal("0.15")
@@ -142,6 +142,11 @@ def _named(value: object, unit: str = "") -> str:
     return "unknown" if value is None else f"{value}{unit}"
 
 
+def _costly(candidate: Candidate) -> str:
+    all_in = candidate.all_in_micros
+    return "unknown" if all_in is None else f"{micros_text(all_in, places=4)} a reference hour"
+
+
 CLAUSES = (
     _Clause("hardware", lambda q, c: _covers(q.hardware, [c.offer.hardware]), lambda c: c.offer.hardware),
     _Clause("conversion", lambda _, c: c.factor is not None, lambda c: f"no throughput on record for {c.offer.hardware}"),
@@ -168,7 +173,7 @@ CLAUSES = (
         lambda q, c: q.ready_by is None or (c.ready_at is not None and c.ready_at <= q.ready_by),
         lambda c: f"ready {c.ready_at:%d %b %H:%M} UTC" if c.ready_at else "not in a lifetime",
     ),
-    _Clause("budget", lambda q, c: _at_most(q.rate_max_micros, c.all_in_micros), lambda c: _named(c.all_in_micros, " micros")),
+    _Clause("budget", lambda q, c: _at_most(q.rate_max_micros, c.all_in_micros), _costly),
     _Clause("text", lambda q, c: _mentions(q.text, c.offer), lambda c: f"{c.offer.provider_name} {c.offer.site}"),
 )
 FACETS: dict[str, tuple[str, Callable[[OfferRecord], list[str | None]]]] = {

@@ -114,7 +114,7 @@ class SearchService:
         view = self._view = self._view or await self._book.current()
         free = free_asked(query, await self._room.current()) if query.is_timed else None
         if free is not None:
-            view = parted(view, ~free.enough(view.ids))
+            view = parted(view, ~free.enough(view.ids, view.quantity))
         rtt = await self._reader.latencies(query.place) if query.place else {}
         transfers = await self._reader.transfers(query.data_country) if query.data_country and query.data_tb else None
         now = self._clock.now()
@@ -225,7 +225,7 @@ def _examples(search: Search, rows: Codes, *, reason: str) -> list[str]:
         if reason == "state":
             said = f"{shared.state}: {search.view.reasons.get(offer.offer_id, '')}"
         elif reason == "availability" and search.free is not None:
-            said = search.free.said(offer.offer_id)
+            said = search.free.said(offer.offer_id, most=offer.quantity)
         elif reason == "carbon":
             said = "unknown" if shared.carbon_g is None else f"{shared.carbon_g:g} g an accelerator-hour"
         else:
@@ -244,7 +244,7 @@ def _offers(search: Search, rows: Codes, *, rates: dict[tuple[str, str, bool], i
                 state=shared.state,
                 reason=search.view.reasons.get(candidate.offer.offer_id, ""),
                 carbon_g=None if shared.carbon_g is None else shared.carbon_g / float(candidate.factor),
-                free=search.free.spans(candidate.offer.offer_id) if search.free is not None else [],
+                free=search.free.spans(candidate.offer.offer_id, most=candidate.offer.quantity) if search.free is not None else [],
             )
         )
     return found

@@ -43,6 +43,23 @@ def test_a_search_shows_offers_and_explains_the_rest(capsys, address):
     assert "countries: " in ended.out
 
 
+@pytest.mark.parametrize(
+    ("demands", "said"),
+    [
+        (["hardware=H100"], "hardware: no offer has H100; there is H100-PCIE, H100-SXM."),
+        (["countries=France"], "countries: no offer has France; there is FR"),
+        (["certifications=???"], "certifications: no offer has ???; there is "),
+        (["hardware=H100-SXM", "countries=FR", "quantity=512"], "No single demand is to blame"),
+        (["hardware=B200", "rate_max=1.00"], "a reference hour"),
+    ],
+)
+def test_an_explanation_says_what_would_do(capsys, address, demands, said):
+    ended = run(capsys, "search", *demands, "--url", address, "--explain")
+    assert said in ended.out
+    lines = [line for line in ended.out.splitlines() if line.startswith(" " * 20)]
+    assert len(lines) == len(set(lines)), "no example is given twice"
+
+
 def test_a_search_for_free_hours_says_when_offers_are_free(capsys, address):
     ended = run(capsys, "search", "hardware=H100-SXM", "free_hours=2", "--url", address)
     heading, row, *_ = ended.out.splitlines()

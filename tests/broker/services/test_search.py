@@ -121,14 +121,16 @@ async def test_the_columns_say_what_the_slow_reading_says(facts, asked):
 @settings(max_examples=100)
 @given(facts=RECORDS, asked=QUERIES, taken=st.lists(TAKEN, min_size=25, max_size=25), first=st.integers(0, 20), hours=st.integers(1, 4))
 async def test_free_hours_part_the_offers_and_change_nothing_else(facts, asked, taken, first, hours):
-    """What the slow reading finds among those that are free, and what it counts among all of them."""
+    """What the slow reading finds among those that are free, and what it counts among all of them; too small is not taken."""
     records = [an_offer(f"ofr_{place:02}", **each) for place, each in enumerate(facts)]
     let: Taken = {record.offer_id: np.zeros(HOURS, dtype=np.int32) for record in records}
     for record, leases in zip(records, taken, strict=False):
         for begin, length, quantity in leases:
             let[record.offer_id][begin : begin + length] += quantity
     is_free = {
-        record.offer_id: all(record.quantity - let[record.offer_id][hour] >= asked["quantity"] for hour in range(first, first + hours))
+        record.offer_id: all(
+            record.quantity - let[record.offer_id][hour] >= min(record.quantity, asked["quantity"]) for hour in range(first, first + hours)
+        )
         for record in records
     }
     slow, fast = services(records, taken=let)
