@@ -92,6 +92,14 @@ def test_every_table_of_the_page_is_a_csv_too(client):
         assert client.get(address).headers["content-type"].startswith("text/csv"), address
 
 
+def test_words_stand_to_the_left_and_figures_to_the_right(client):
+    page = client.get("/market/messages").text
+    heads = re.findall(r'<th scope="col"( class="num")?>([^<]+)</th>', page)
+    assert [name for number, name in heads if number] == ["at, UTC", "until, UTC"]
+    rates = client.get("/market/regions?hardware=H100-SXM").text
+    assert [bool(number) for number, _ in re.findall(r'<th scope="col"( class="num")?>([^<]+)</th>', rates)] == [False, *[True] * 5]
+
+
 def test_the_stream_begins_with_every_mark_the_page_shows(client):
     """What the page shows and what the stream says are the same marks, so a page that is up to date fetches nothing."""
     page = client.get("/").text

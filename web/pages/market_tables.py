@@ -23,6 +23,11 @@ class DataTable(msgspec.Struct, frozen=True, kw_only=True):
     headings: list[str]
     rows: list[list[Cell]]
 
+    @property
+    def texts(self) -> list[bool]:
+        """Of each column, whether it holds words: figures and times stand to the right."""
+        return [any(isinstance(row[place], str) for row in self.rows) for place in range(len(self.headings))]
+
 
 async def data_table(name: str, services: Services, *, hardware: str, slot: datetime | None) -> DataTable:
     """The table of a chart by name. Raises NotFound."""
