@@ -60,17 +60,22 @@ class LiveBook:
             whole = self._once("whole", self.refresh)
             if small:
                 return await whole
-        if not small and now - read.at < YOUNG:
-            return read.view
+        if not small:
+            # The store is asked once for everybody: no reader waits for it while the book is fresh.
+            age = now - read.at
+            making = self._once("changes", self.catch_up) if age >= YOUNG else None
+            return read.view if making is None or age < FRESH else await making
         async with unit_of_work(self._sessions) as work:
-            token, cycle = await BookReader(work).told()
+            token = await self._told(BookReader(work))
+        return read.view if token == read.view.token else await self._once("changes", self.catch_up)
+
+    async def _told(self, reader: BookReader) -> int:
+        """The number that changes whenever a feed does; what is kept beside is forgotten when a cycle has been applied."""
+        token, cycle = await reader.told()
         if cycle != self._cycle:
             self.beside.forget()
             self._cycle = cycle
-        if token == read.view.token:
-            return read.view
-        making = self._once("changes", self.catch_up)
-        return await making if small or now - read.at >= FRESH else read.view
+        return token
 
     async def refresh(self) -> BookView:
         """Read all of the store, and swap that in with what has changed meanwhile."""
@@ -96,6 +101,7 @@ class LiveBook:
         now = self._clock.now()
         async with unit_of_work(self._sessions) as work:
             reader = BookReader(work)
+            await self._told(reader)
             revisions = await reader.revisions()
             if revisions == read.revisions:
                 return msgspec.structs.replace(read, at=now)

@@ -56,6 +56,19 @@ async def test_what_was_announced_is_found_within_a_second(sessions: Sessions):
 
 
 @pytest.mark.usefixtures("large")
+async def test_nobody_waits_for_the_successor_of_a_fresh_book(sessions: Sessions):
+    fed = await Fed.opened(sessions)
+    book = fed.market.book
+    before = await book.current()
+    await fed.say(an_announcement())
+    pass_time(fed.market, timedelta(milliseconds=500))
+    assert await book.current() is before
+    making = book._tasks["changes"]
+    assert not making.done(), "it was begun, and is not waited for"
+    assert offers(await making) == offers(await whole(fed)) != offers(before)
+
+
+@pytest.mark.usefixtures("large")
 async def test_a_book_too_far_behind_is_read_whole(sessions: Sessions, monkeypatch):
     fed = await Fed.opened(sessions)
     await fed.market.book.current()
