@@ -7,18 +7,18 @@ one and are rolled back.
 
 import asyncio
 import gc
-import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import asyncpg
 import pytest
 from hypothesis import settings
-from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from xdist.scheduler import LoadFileScheduling
 
 from broker.serving import settle_memory
@@ -34,7 +34,7 @@ settings.register_profile("long", deadline=None)
 settings.load_profile("house")
 
 TEMPLATE = "template_of_tests"
-NUMBERS = itertools.count(1)
+OWN = "own_of_a_test"
 ENOUGH_BYTES = 3 * 2**30
 
 # Begun first, so that none of them is what all the other workers wait for at the end.
@@ -106,11 +106,10 @@ def database_server(scratch: Path) -> Iterator[str]:
 
 @pytest.fixture
 def database(database_server: str) -> Iterator[str]:
-    """The address of a fresh, migrated database of the test's own: it may commit."""
-    name = f"test_{next(NUMBERS)}"
-    _aside(_administer(database_server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
-    yield database_server.replace(f"/{DATABASE}?", f"/{name}?")
-    _aside(_administer(database_server, f"DROP DATABASE {name} WITH (FORCE)"))
+    """The address of a fresh, migrated database of the test's own: it may commit. It is one address for all of them."""
+    _aside(_administer(database_server, f"CREATE DATABASE {OWN} TEMPLATE {TEMPLATE}"))
+    yield database_server.replace(f"/{DATABASE}?", f"/{OWN}?")
+    _aside(_administer(database_server, f"DROP DATABASE {OWN} WITH (FORCE)"))
 
 
 @pytest.fixture
@@ -124,7 +123,7 @@ def empty_database(database_server: str) -> Iterator[str]:
 @pytest.fixture
 async def sessions(database: str) -> AsyncIterator[Sessions]:
     """Sessions on a database of the test's own, for `unit_of_work`."""
-    engine = open_engine(database)
+    engine = _engine(database)
     yield open_sessions(engine)
     await engine.dispose()
 
@@ -132,13 +131,19 @@ async def sessions(database: str) -> AsyncIterator[Sessions]:
 @pytest.fixture
 async def session(database_server: str) -> AsyncIterator[WorkSession]:
     """A session whose work is rolled back: for repositories. Nothing is committed, so deferred checks do not run."""
-    engine = open_engine(database_server)
+    engine = _engine(database_server)
     async with engine.connect() as connection:
         transaction = await connection.begin()
         async with async_sessionmaker(connection, class_=WorkSession, expire_on_commit=False)() as work:
             yield work
         await transaction.rollback()
     await engine.dispose()
+
+
+@cache
+def _engine(dsn: str) -> AsyncEngine:
+    """One engine an address: its connections end with each test, the statements it has compiled stay for the next."""
+    return open_engine(dsn)
 
 
 def _quick_place() -> str:
