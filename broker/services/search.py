@@ -5,15 +5,16 @@ equal. Here counts by reason and by facet are sums over cells, and records are m
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 
 from broker.clock import Clock
-from broker.services.book_cells import Codes, Fact
+from broker.services.book_cells import Codes, Fact, Shared
 from broker.services.book_view import BookView, parted
 from broker.services.free_hours import FreeAsked, Room, free_asked
 from broker.services.market_views import Exclusion, FacetValue
@@ -71,12 +72,11 @@ class Search(msgspec.Struct, frozen=True, eq=False):
     now: datetime
     free: FreeAsked | None
 
-    def candidates(self, rows: Codes) -> list[Candidate]:
-        """Offers with what the search makes of them."""
-        return [
-            self._candidate(offer, kind=kind)
-            for offer, kind in zip(self.view.records(rows), self.made_of.of_cell[self.view.cell[rows]].tolist(), strict=True)
-        ]
+    def shown(self, rows: Codes) -> Iterator[tuple[Candidate, Shared]]:
+        """Offers with what the search makes of them, and what they share with others."""
+        kinds_of = self.made_of.of_cell[self.view.cell[rows]].tolist()
+        for offer, shared, kind in zip(self.view.records(rows), self.view.shared(rows), kinds_of, strict=True):
+            yield self._candidate(offer, kind=kind), shared
 
     def _candidate(self, offer: OfferRecord, *, kind: int) -> Candidate:
         worth = self.made_of.worth[kind]
@@ -124,19 +124,22 @@ class SearchService:
             made = made.beside("availability", np.arange(len(made.failed)) < len(made.failed) // 2)
         search = Search(view, query, made_of, made, rtt, now, free)
         sifted = sifted_by(search)
-        page = sifted.rows[-1, : sifted.kept[-1]]
+        behind = sifted.rows[-1, : sifted.kept[-1]]
+        page, last = behind[: query.limit], behind[query.limit - 1] if len(behind) > query.limit else None
         rates = await self._reader.last_rates(query.tier) if len(page) else {}
         considered, found = int(view.offers()[made.failed >= 0].sum()), int(sifted.alone[-1])
-        last = page[query.limit - 1] if len(page) > query.limit else None
+        examples = [_examples_of(search, demand, sifted=sifted) for demand in range(len(made.names))]
+        # All records in one go: the page first, then the examples of each demand.
+        shown = search.shown(np.concatenate([page, *examples]))
         return BookSearch(
             as_of=now,
             currency=self._offers.currency,
             considered=considered,
             found=found,
             left_out=considered - found,
-            offers=_offers(search, page[: query.limit], rates=rates),
+            offers=[_offer(search, *each, rates=rates) for each in islice(shown, len(page))],
             next_cursor=None if last is None else write_cursor((int(sifted.keys[-1, query.limit - 1]), view.ids[last])),
-            exclusions=exclusions(search, sifted),
+            exclusions=exclusions(search, sifted, shown=[list(islice(shown, len(rows))) for rows in examples]),
             facets=facets(search, sifted),
         )
 
@@ -155,23 +158,27 @@ def sifted_by(search: Search) -> Sifted:
     return sift(view.by_cell, asked_of, asked=asked, into=into, rate_max=view.rate_max)
 
 
-def exclusions(search: Search, sifted: Sifted) -> list[Exclusion]:
+def exclusions(search: Search, sifted: Sifted, *, shown: list[list[tuple[Candidate, Shared]]]) -> list[Exclusion]:
     """By reason, the one that leaves out most first: how many, how many it alone and what the best of these costs, a few examples."""
-    rows = []
-    for demand, name in enumerate(search.made.names):
-        if out := int(sifted.out[demand]):
-            kept = sifted.kept[demand]
-            first = sifted.rows[demand, :kept] if kept else first_out(search, demand)
-            rows.append(
-                Exclusion(
-                    reason=name,
-                    offers=out,
-                    alone=int(sifted.alone[demand]),
-                    best_all_in_micros=int(sifted.keys[demand, 0]) if kept and name not in WITHOUT_COST else None,
-                    examples=_examples(search, first, reason=name),
-                )
-            )
+    rows = [
+        Exclusion(
+            reason=name,
+            offers=out,
+            alone=alone,
+            best_all_in_micros=int(sifted.keys[demand, 0]) if alone and name not in WITHOUT_COST else None,
+            examples=[_example(search, candidate, shared=shared, reason=name) for candidate, shared in shown[demand]],
+        )
+        for demand, (name, out, alone) in enumerate(zip(search.made.names, sifted.out.tolist(), sifted.alone.tolist(), strict=False))
+        if out
+    ]
     return sorted(rows, key=lambda row: (-row.offers, row.reason))
+
+
+def _examples_of(search: Search, demand: int, *, sifted: Sifted) -> Codes:
+    """The best of those that fail in a demand alone; where none does, the first that fail in it at all."""
+    kept, out = sifted.kept[demand], sifted.out[demand]
+    rows: Codes = sifted.rows[demand, :kept]
+    return first_out(search, demand) if out and not kept else rows
 
 
 def first_out(search: Search, demand: int) -> Codes:
@@ -208,43 +215,36 @@ def facets(search: Search, sifted: Sifted) -> dict[str, list[FacetValue]]:
 
 def _let_in(fact: Fact, offers: Any, *, there: Any) -> dict[str, int]:
     """By value that a cell which is there has: the sum of these offers of cells; of several values held together each counts."""
-    held = np.bincount(fact.codes[there], minlength=len(fact.places)).tolist()
     let_in = np.bincount(fact.codes, weights=offers, minlength=len(fact.places)).tolist()
+    held = let_in if there.all() else np.bincount(fact.codes, weights=there, minlength=len(fact.places)).tolist()
     counts: dict[str, int] = {}
     for value, cells, count in zip(fact.places, held, let_in, strict=True):
-        if cells and value is not None:
+        if (cells or held is let_in) and value is not None:
             for each in value if isinstance(value, tuple) else (value,):
                 counts[each] = counts.get(each, 0) + int(count)
     return counts
 
 
-def _examples(search: Search, rows: Codes, *, reason: str) -> list[str]:
-    texts = []
-    for candidate, shared in zip(search.candidates(rows), search.view.shared(rows), strict=True):
-        offer = candidate.offer
-        if reason == "state":
-            said = f"{shared.state}: {search.view.reasons.get(offer.offer_id, '')}"
-        elif reason == "availability" and search.free is not None:
-            said = search.free.said(offer.offer_id, most=offer.quantity)
-        elif reason == "carbon":
-            said = "unknown" if shared.carbon_g is None else f"{shared.carbon_g:g} g an accelerator-hour"
-        else:
-            said = FOUND[reason](candidate)
-        texts.append(f"{offer.provider_name}, {offer.site}: {said}")
-    return texts
+def _example(search: Search, candidate: Candidate, *, shared: Shared, reason: str) -> str:
+    offer = candidate.offer
+    if reason == "state":
+        said = f"{shared.state}: {search.view.reasons.get(offer.offer_id, '')}"
+    elif reason == "availability" and search.free is not None:
+        said = search.free.said(offer.offer_id, most=offer.quantity)
+    elif reason == "carbon":
+        said = "unknown" if shared.carbon_g is None else f"{shared.carbon_g:g} g an accelerator-hour"
+    else:
+        said = FOUND[reason](candidate)
+    return f"{offer.provider_name}, {offer.site}: {said}"
 
 
-def _offers(search: Search, rows: Codes, *, rates: dict[tuple[str, str, bool], int]) -> list[SearchOffer]:
-    found = []
-    for candidate, shared in zip(search.candidates(rows), search.view.shared(rows), strict=True):
-        assert candidate.factor is not None  # an offer without a conversion is not found
-        found.append(
-            SearchOffer(
-                offer=view_of(candidate, rates, now=search.now),
-                state=shared.state,
-                reason=search.view.reasons.get(candidate.offer.offer_id, ""),
-                carbon_g=None if shared.carbon_g is None else shared.carbon_g / float(candidate.factor),
-                free=search.free.spans(candidate.offer.offer_id, most=candidate.offer.quantity) if search.free is not None else [],
-            )
-        )
-    return found
+def _offer(search: Search, candidate: Candidate, shared: Shared, *, rates: dict[tuple[str, str, bool], int]) -> SearchOffer:
+    offer = candidate.offer
+    assert candidate.factor is not None  # an offer without a conversion is not found
+    return SearchOffer(
+        offer=view_of(candidate, rates, now=search.now),
+        state=shared.state,
+        reason=search.view.reasons.get(offer.offer_id, ""),
+        carbon_g=None if shared.carbon_g is None else shared.carbon_g / float(candidate.factor),
+        free=search.free.spans(offer.offer_id, most=offer.quantity) if search.free is not None else [],
+    )

@@ -167,6 +167,7 @@ def _sift(offers: Offers, terms: Terms, asked: Asked, into: Sifted) -> None:
     A rate is taken as whole × below + rest: whole × above is exact as it is, and (rest × above + moved) ÷ below stays small.
     """
     last, least = len(into.out), asked.quantity
+    near = np.empty(len(offers.row), dtype=np.int64)
     for cell in range(len(terms.failed)):
         failed, kind = terms.failed[cell], terms.kind[cell]
         if failed < 0:
@@ -181,10 +182,13 @@ def _sift(offers: Offers, terms: Terms, asked: Asked, into: Sifted) -> None:
         rates, quantities, rows = offers.rate[begin:end], offers.quantity[begin:end], offers.row[begin:end]
         limit, slope, base = terms.limit[kind], terms.slope[kind], terms.base[kind]
         above, moved, below = terms.above[kind], terms.moved[kind], terms.below[kind]
-        for place in range(len(rates)):
+        count = 0
+        for place in range(len(rates)):  # without a branch, which no processor would guess
+            near[count] = place
+            count += one + (quantities[place] < least) + (rates[place] > limit) <= 1
+        for each in range(count):
+            place = near[each]
             rate, few = rates[place], quantities[place] < least
-            if one + few + (rate > limit) > 1:
-                continue
             which = asked.number if few else asked.budget if rate > limit else of_cell
             into.alone[which] += 1
             full = into.kept[which] == into.width[which]
