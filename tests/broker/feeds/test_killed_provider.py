@@ -26,7 +26,8 @@ FAITHFUL = Reliability(seed=1, interrupted=0, failed=0)
 
 async def lease_of(fed: Fed, lease_id: str) -> LeaseView:
     async with fed.market.services() as services:
-        return await services.leases.lease(lease_id, A)
+        lease: LeaseView = await services.leases.lease(lease_id, A)
+    return lease
 
 
 async def found(fed: Fed) -> dict[str, str]:
