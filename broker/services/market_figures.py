@@ -22,6 +22,8 @@ from pricing.price_parts import carbon_bought, price_parts
 
 MESSAGES_SECONDS = 10.0
 MESSAGES_MAX = 50
+# Classes of a cycle, more than any market has: what strangers make up must not fill the memory.
+KEPT_MAX = 500
 LOOKED_BACK = timedelta(days=1)
 LOOKED_AHEAD = timedelta(days=7)
 MessageKind = Literal["outage", "reclaimed", "silent", "quarantined", "withdrawn", "maintenance", "cycle_failed"]
@@ -123,9 +125,10 @@ class FigureMemory:
         self._messages: tuple[float, list[MarketMessage]] | None = None
 
     def of(self, cycle_id: str) -> None:
-        """Forget what was worked out of any other cycle."""
-        self.splits = {key: found for key, found in self.splits.items() if key[0] == cycle_id}
-        self.carbon = {key: found for key, found in self.carbon.items() if key[0] == cycle_id}
+        """Forget what was worked out of any other cycle, and all of it where it has become too much."""
+        kept = {*self.splits, *self.carbon}
+        if len(kept) >= KEPT_MAX or any(key[0] != cycle_id for key in kept):
+            self.splits, self.carbon = {}, {}
 
     @property
     def messages(self) -> list[MarketMessage] | None:

@@ -92,6 +92,13 @@ def test_every_table_of_the_page_is_a_csv_too(client):
         assert client.get(address).headers["content-type"].startswith("text/csv"), address
 
 
+def test_what_nobody_bought_has_neither_parts_nor_carbon(client):
+    page = client.get("/?hardware=MTT-S4000").text
+    assert "figure-split" not in page
+    assert "figure-carbon" not in page
+    assert "figure-map" in page
+
+
 def test_words_stand_to_the_left_and_figures_to_the_right(client):
     page = client.get("/market/messages").text
     heads = re.findall(r'<th scope="col"( class="num")?>([^<]+)</th>', page)

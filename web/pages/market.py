@@ -267,7 +267,6 @@ def _worked_out(shown: Shown, currency: str, *, state: State) -> list[Figure]:
 
 
 def _in_time(shown: Shown, currency: str, *, state: State) -> list[Figure]:
-    names = words.country_names(state.countries)
     return [
         Figure(
             name="slots",
@@ -281,13 +280,17 @@ def _in_time(shown: Shown, currency: str, *, state: State) -> list[Figure]:
             finding=words.load_finding(shown.loads),
             spec=charts.load_chart(shown.loads),
         ),
-        Figure(
-            name="carbon",
-            title=gettext("Carbon of what was bought"),
-            finding=market_words.carbon_finding(shown.carbon, state.countries),
-            spec=market_charts.carbon_chart(shown.carbon, names=names),
-        ),
+        *([_carbon(shown, state=state)] if shown.carbon else []),
     ]
+
+
+def _carbon(shown: Shown, *, state: State) -> Figure:
+    return Figure(
+        name="carbon",
+        title=gettext("Carbon of what was bought"),
+        finding=market_words.carbon_finding(shown.carbon, state.countries),
+        spec=market_charts.carbon_chart(shown.carbon, names=words.country_names(state.countries)),
+    )
 
 
 def _recorded(shown: Shown, currency: str) -> list[Figure]:
