@@ -4,14 +4,14 @@ import pytest
 from litestar.testing import TestClient
 
 from tests.fake_market import KEY, FakeMarket
+from tests.standing import standing_site
 from tests.web.test_people import hidden
-from web.asgi import site
 from web.pages.spend import _micros, _percents
 
 
 @pytest.fixture
 def client():
-    with TestClient(site(FakeMarket())) as client:
+    with TestClient(standing_site(FakeMarket())) as client:
         client.post("/sign-in", data={"key": KEY}, follow_redirects=False)
         yield client
 

@@ -7,8 +7,8 @@ from litestar.testing import TestClient
 
 from contracts import credentials
 from tests.fake_market import KEY, FakeMarket
+from tests.standing import standing_site
 from tests.web.test_people import hidden, shown_once, signed_up
-from web.asgi import site
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def _cheap(monkeypatch):
 
 @pytest.fixture
 def app():
-    return site(FakeMarket())
+    return standing_site(FakeMarket())
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 
 from contracts import credentials
 from tests.fake_market import KEY, FakeMarket
-from web.asgi import site
+from tests.standing import standing_site
 
 PASSWORD = "a long walk by the sea"
 ADA = {"email": "ada@example.org", "name": "Ada", "password": PASSWORD, "organisation": "Analytical Engines", "country": "GB"}
@@ -25,7 +25,7 @@ def _cheap(monkeypatch):
 
 @pytest.fixture
 def app():
-    return site(FakeMarket())
+    return standing_site(FakeMarket())
 
 
 @pytest.fixture
