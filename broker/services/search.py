@@ -137,7 +137,7 @@ class SearchService:
             considered=considered,
             found=found,
             left_out=considered - found,
-            offers=[_offer(search, *each, rates=rates) for each in islice(shown, len(page))],
+            offers=[_offer(search, each, shared=shared, rates=rates) for each, shared in islice(shown, len(page))],
             next_cursor=None if last is None else write_cursor((int(sifted.keys[-1, query.limit - 1]), view.ids[last])),
             exclusions=exclusions(search, sifted, shown=[list(islice(shown, len(rows))) for rows in examples]),
             facets=facets(search, sifted),
@@ -238,7 +238,7 @@ def _example(search: Search, candidate: Candidate, *, shared: Shared, reason: st
     return f"{offer.provider_name}, {offer.site}: {said}"
 
 
-def _offer(search: Search, candidate: Candidate, shared: Shared, *, rates: dict[tuple[str, str, bool], int]) -> SearchOffer:
+def _offer(search: Search, candidate: Candidate, *, shared: Shared, rates: dict[tuple[str, str, bool], int]) -> SearchOffer:
     offer = candidate.offer
     assert candidate.factor is not None  # an offer without a conversion is not found
     return SearchOffer(
