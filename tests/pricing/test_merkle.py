@@ -6,7 +6,7 @@ import hashlib
 import msgspec
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.terms.clearing import Clearing
@@ -17,6 +17,7 @@ from pricing.merkle import leaf_hash, leaf_texts, merkle_path, merkle_root, resu
 from tests.builders import a_bid, an_offer, book
 from tests.strategies_market import market_books
 
+some = settings(max_examples=40, deadline=None)
 leaf_lists = st.lists(st.text(max_size=3).map(leaf_hash), min_size=1, max_size=40)
 
 
@@ -81,6 +82,7 @@ def test_a_leaf_is_the_bid_its_outcome_and_its_awards():
     assert award == "b2,o1,0,spot,2,1500000,3000000"
 
 
+@some
 @given(market_books())
 def test_a_leaf_changes_with_any_part_of_its_bid_alone(market: MarketBook):
     clearing = clear(market)
@@ -92,6 +94,7 @@ def test_a_leaf_changes_with_any_part_of_its_bid_alone(market: MarketBook):
     assert root_of(market, other) != root_of(market, clearing)
 
 
+@some
 @given(market_books())
 def test_the_root_of_a_result_is_that_over_its_leaves(market: MarketBook):
     clearing = clear(market)
