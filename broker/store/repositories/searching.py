@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
-from sqlalchemy import Float, Select, String, case, cast, func, literal, or_, select
+from sqlalchemy import Float, Select, String, any_, case, cast, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -74,7 +74,8 @@ class BookReader:
             .where(col(OfferRow.superseded_at).is_(None))
         )
         if since is not None:
-            statement = statement.where(col(OfferRow.id).in_(_changes(since)))
+            # As one array, found first: the planner, who cannot know how many there are, would otherwise read every offer to join them.
+            statement = statement.where(col(OfferRow.id) == any_(func.array(_changes(since).scalar_subquery())))
         return await copy_out(self._session, statement)
 
 
