@@ -22,6 +22,7 @@ from rich.console import Console
 from broker.app import Services
 from broker.demo.run import demo_market
 from broker.demo.stages import DemoMarket
+from broker.services.market import PriceFilter
 from broker.services.price_history import HistoryQuery
 from broker.services.search_views import SearchQuery
 from broker.serving import any_port, serve
@@ -30,6 +31,7 @@ from broker.store.migrate import upgrade
 from contracts.terms.errors import NotFound
 from tests.browser.conftest import ARGUMENTS, chromium_path
 from web.asgi import site
+from web.pages.alternatives import SLOTS_LOOKED_AT
 
 HOST = "127.0.0.1"
 CLASS = "H100-SXM"
@@ -56,13 +58,14 @@ async def market_questions(services: Services) -> None:
 
 
 async def find_questions(services: Services) -> None:
-    """What the search page asks, without the page: the search, the greener one beside it and the hours that come."""
+    """What the search page asks, without the page: the search, the greener one beside it and the hours that come at the best place."""
     found = await services.search.search(SearchQuery())
     carbon = found.offers[0].carbon_g if found.offers else None
     if carbon is not None:
         await services.search.search(SearchQuery(carbon_g_max=carbon / 2, limit=1))
     try:
-        await services.market.slots(found.offers[0].offer.hardware)
+        best = found.offers[0].offer
+        await services.market.prices(PriceFilter(hardware=best.hardware, site=best.site, tier="spot", limit=SLOTS_LOOKED_AT))
     except NotFound:
         return
 
