@@ -12,7 +12,6 @@ from broker.store.books import decode_book, encode_book
 from broker.store.repositories.bids import BidRepository
 from broker.store.repositories.book import BookRepository
 from broker.store.unit_of_work import unit_of_work
-from contracts.terms.errors import MarketError
 from contracts.terms.money import MICROS_PER_CENT
 from contracts.terms.orders import MarketBook
 from contracts.terms.time import iso
@@ -21,7 +20,7 @@ from pricing.indicative import class_means
 
 EVERY_SECONDS = 60.0
 # Of the time of the process that clears, indications take a tenth at most.
-REST = 9
+REST = 9.0
 # The process that clears is left alone when a gate is near.
 QUIET = timedelta(seconds=60)
 # A larger book is cleared by auction alone: near enough for a price nobody is bound by.
@@ -79,12 +78,15 @@ class Indicator:
 
 
 async def keep_indicating(market: Market, worker: Executor, *, say: Callable[[str], None], every: float = EVERY_SECONDS) -> None:
-    """Work out what the next gate would clear at, every so many seconds or more seldom where it takes long, until cancelled."""
+    """Work out what the next gate would clear at, every so many seconds or more seldom where it takes long, until cancelled.
+
+    Whatever goes wrong with it is told and nothing else: nobody is bound by it, and gates go on.
+    """
     indicator = Indicator(market, worker)
     while True:
         began = monotonic()
         try:
             await indicator.work_out()
-        except MarketError as error:
-            say(f"{iso(market.clock.now())}  no indicative prices: {error}")
+        except Exception as fault:  # noqa: BLE001 (told)
+            say(f"{iso(market.clock.now())}  no indicative prices: {fault}")
         await asyncio.sleep(max(every, REST * (monotonic() - began)))

@@ -1,10 +1,11 @@
 """What a cleared price is made of, and what was emitted for the hours it bought.
 
-Of each accelerator-hour sold, at rate r of its offer, spot price p of its pool and price q of its tier:
+Of each accelerator-hour sold, at rate r of its offer, spot price p of its pool and price q of its tier, q is the sum of
 
-    q = power  +  machine  +  scarcity  +  headroom
-        min(r, watts·pue·price of the zone)
-                  r − power   p − r         q − p
+    power     min(r, watts·pue·price of the zone)
+    machine   r − power
+    scarcity  p − r
+    headroom  q − p
 
 *Power* is what the zone's energy costs there and then, whether the offer says so or not, *machine* what else its provider wanted,
 *scarcity* what more was paid since there was not enough at that rate, *headroom* the premium of the tier. Only the third may be

@@ -1,6 +1,7 @@
 """Indicative prices: what the gate then clears at, told only while nobody's bid can be read from them."""
 
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.app import Market
-from broker.indicating import Indicator
+from broker.indicating import Indicator, keep_indicating
 from broker.services.indication import BUYERS_MIN, Indication, Indications, may_be_told
 from broker.store.repositories.accounts import AccountRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
@@ -98,6 +99,29 @@ async def test_near_the_gate_the_process_that_clears_is_left_alone(sessions: Ses
     market, indicator = await a_market(sessions)
     pass_time(market, timedelta(minutes=59, seconds=30))
     assert await indicator.work_out() is None
+
+
+async def test_whatever_goes_wrong_is_told_and_the_market_goes_on(sessions: Sessions):
+    market, _ = await a_market(sessions)
+    for buyer in BUYERS[:3]:
+        await bid(market, buyer)
+
+    class Broken(Executor):
+        def submit(self, fn, /, *args, **kwargs):
+            raise RuntimeError("the process that clears is gone")
+
+    said: list[str] = []
+    enough = asyncio.Event()
+
+    def say(words: str) -> None:
+        said.append(words)
+        if len(said) == 2:
+            enough.set()
+
+    keeping = asyncio.create_task(keep_indicating(market, Broken(), say=say, every=0.0))
+    await asyncio.wait_for(enough.wait(), 60)
+    keeping.cancel()
+    assert all("no indicative prices: the process that clears is gone" in words for words in said)
 
 
 def test_an_indication_is_of_its_gate_and_gone_with_it():
