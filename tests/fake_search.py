@@ -10,6 +10,7 @@ import polars as pl
 
 from broker.clock import Clock
 from broker.services.book_view import SCHEMA, BookView, book_view
+from broker.services.free_hours import Joined
 from broker.services.offers import OfferReader, OfferService
 from broker.services.search import SearchService
 from contracts.terms.time import seconds_grid
@@ -30,10 +31,11 @@ class ReadBook:
         return book_view(pl.DataFrame(rows, schema=SCHEMA))
 
 
-class WholeRoom:
+class WholeRoom(Joined):
     """A day from the next hour on in which everything is free, less what is said to be taken: (3, T) by offer."""
 
     def __init__(self, reader: OfferReader, clock: Clock, taken: Mapping[str, npt.NDArray[np.int32]] | None = None) -> None:
+        super().__init__()
         self._reader = reader
         self._clock = clock
         self._taken = taken or {}

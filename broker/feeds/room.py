@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from broker.clock import Clock
 from broker.cycle import Timetable
+from broker.services.free_hours import Joined
 from broker.store.repositories.book import BookRepository
 from broker.store.unit_of_work import Sessions, unit_of_work
 from contracts.terms.time import EPOCH, Period
@@ -18,10 +19,11 @@ SMALL = 5_000
 YOUNG = timedelta(seconds=10)
 
 
-class LiveRoom:
+class LiveRoom(Joined):
     """The present free hours, and the reading of the next."""
 
     def __init__(self, sessions: Sessions, *, clock: Clock, timetable: Timetable) -> None:
+        super().__init__()
         self._sessions = sessions
         self._clock = clock
         self._timetable = timetable

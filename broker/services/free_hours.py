@@ -19,6 +19,25 @@ class Room(Protocol):
         """Free hours as they stand."""
         ...
 
+    def rows(self, offer_ids: Iterable[str], found: FreeHours) -> Ints:
+        """(O,) where each offer of a book stands among those that have hours; -1 where it does not."""
+        ...
+
+
+class Joined:
+    """Remembers the last such rows: a book and its free hours are shared by many searches."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Iterable[str], FreeHours, Ints] | None = None
+
+    def rows(self, offer_ids: Iterable[str], found: FreeHours) -> Ints:
+        """(O,) where each offer of a book stands among those that have hours; -1 where it does not."""
+        if self._last is None or self._last[0] is not offer_ids or self._last[1] is not found:
+            places = {offer_id: place for place, offer_id in enumerate(found.offer_ids)}
+            rows = np.array([places.get(offer_id, -1) for offer_id in offer_ids], dtype=np.int64)
+            self._last = (offer_ids, found, rows)
+        return self._last[2]
+
 
 class FreeAsked(msgspec.Struct, frozen=True, eq=False):
     """Free hours as one search asks for them: `count` slots from `first` on."""
@@ -29,14 +48,13 @@ class FreeAsked(msgspec.Struct, frozen=True, eq=False):
     first: int
     count: int
 
-    def enough(self, offer_ids: Iterable[str], quantities: Ints) -> Bools:
-        """(O,) whether each offer has the quantity free in all the hours; one that nobody may book has not.
+    def enough(self, rows: Ints, quantities: Ints) -> Bools:
+        """(O,) whether each offer has the quantity free in all the hours; one that nobody may book (row -1) has not.
 
         Of an offer that has fewer at all (`quantities` (O,)) the whole of it counts: that it is too small is another demand's to say.
         """
-        least = self.found.least(self.tier, first=self.first, count=self.count).tolist()
-        free = dict(zip(self.found.offer_ids, least, strict=True))
-        found: Bools = np.array([free.get(offer_id, -1) for offer_id in offer_ids], dtype=np.int64) >= np.minimum(quantities, self.quantity)
+        least = np.append(self.found.least(self.tier, first=self.first, count=self.count), -1)
+        found: Bools = least[rows] >= np.minimum(quantities, self.quantity)
         return found
 
     def spans(self, offer_id: str, *, most: int) -> list[FreeSpan]:

@@ -114,7 +114,8 @@ class SearchService:
         view = self._view = self._view or await self._book.current()
         free = free_asked(query, await self._room.current()) if query.is_timed else None
         if free is not None:
-            view = parted(view, ~free.enough(view.ids, view.quantity))
+            rows = self._room.rows(view.ids, free.found)
+            view = parted(view, ~free.enough(rows, view.quantity))
         rtt = await self._reader.latencies(query.place) if query.place else {}
         transfers = await self._reader.transfers(query.data_country) if query.data_country and query.data_tb else None
         now = self._clock.now()
