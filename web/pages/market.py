@@ -9,12 +9,14 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
+from jinja2.utils import htmlsafe_json_dumps
 from litestar import Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from litestar.plugins.htmx import HTMXRequest
 from litestar.response import Template
+from markupsafe import Markup
 
 from broker.app import Services
 from broker.services.market_figures import CountryCarbon, PriceSplit
@@ -26,8 +28,9 @@ from contracts.terms.hardware import REFERENCE_CLASS
 from contracts.terms.tables import TIERS
 from web import charts, market_charts
 from web.formats import moment
-from web.i18n import gettext
+from web.i18n import gettext, language
 from web.pages import market_words, words
+from web.pages.market_kept import KeptMinute
 from web.pages.market_live import messages_part, next_part
 from web.pages.market_tables import data_table
 
@@ -69,6 +72,16 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     history: list[PricePoint]
 
 
+class ClassPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page says of one class in one language: a sentence, how it moved, the charts with their data as it is sent."""
+
+    headline: str
+    moves: Moves | None
+    curve: Curve | None
+    figures: list[Figure]
+    drawn: dict[str, Markup]
+
+
 @get("/", include_in_schema=False)
 async def market_now(
     request: HTMXRequest, services: NamedDependency[Services], *, hardware: Hardware = None, slot: Slot = None, seen: Seen = None
@@ -79,7 +92,7 @@ async def market_now(
         return Response(None, status_code=204)
     rows = class_rows(now)
     chosen = hardware or _usual(rows)
-    shown = await _shown(services, chosen, slot=slot) if chosen else None
+    part = await _part(services, now, chosen=chosen, slot=slot, state=request.app.state)
     context = {
         **next_part(services, now, hardware=chosen),
         **await messages_part(services),
@@ -88,10 +101,11 @@ async def market_now(
         "rows": rows,
         "tiers": TIERS[::-1],
         "chosen": chosen,
-        "curve": shown.curve if shown else None,
-        "figures": _figures(shown, now.currency, state=request.app.state) if shown else [],
-        "headline": await _headline(rows, chosen, services=services, state=request.app.state, currency=now.currency),
-        "moves": await _moves(rows, chosen, services=services),
+        "part": part,
+        "curve": part.curve,
+        "figures": part.figures,
+        "headline": part.headline,
+        "moves": part.moves,
         "query": _address(chosen, slot),
         "origin": str(request.base_url).rstrip("/"),
     }
@@ -134,9 +148,8 @@ async def chart_svg(
     slot: Slot = None,
 ) -> Response[str]:
     """A chart for readers without scripts; `theme` is light or dark."""
-    now = await services.market.now()
-    shown = await _shown(services, hardware or REFERENCE_CLASS, slot=slot)
-    spec = next((figure.spec for figure in _figures(shown, now.currency, state=request.app.state) if figure.name == name), None)
+    part = await _part(services, await services.market.now(), chosen=hardware or REFERENCE_CLASS, slot=slot, state=request.app.state)
+    spec = next((figure.spec for figure in part.figures if figure.name == name), None)
     if spec is None:
         raise NotFound(f"there is no chart {name}", chart=name)
     theme = "dark" if request.query_params.get("theme") == "dark" else "light"
@@ -161,6 +174,25 @@ def class_rows(now: MarketNow) -> list[ClassRow]:
         for hardware, prices in by_class.items()
     ]
     return sorted(rows, key=lambda row: (-row.sold_hours, row.hardware))
+
+
+async def _part(services: Services, now: MarketNow, *, chosen: str | None, slot: datetime | None, state: State) -> ClassPart:
+    """The part about a class, worked out once a minute for all its readers. Raises NotFound for a class or a slot nobody offers."""
+
+    async def make() -> ClassPart:
+        rows = class_rows(now)
+        shown = await _shown(services, chosen, slot=slot) if chosen else None
+        figures = _figures(shown, now.currency, state=state) if shown else []
+        return ClassPart(
+            headline=await _headline(rows, chosen, services=services, state=state, currency=now.currency),
+            moves=await _moves(rows, chosen, services=services),
+            curve=shown.curve if shown else None,
+            figures=figures,
+            drawn={figure.name: htmlsafe_json_dumps(figure.spec) for figure in figures},
+        )
+
+    kept: KeptMinute[ClassPart] = state.kept
+    return await kept.get((chosen, slot, language()), make, cycle=now.cycle.cycle_id if now.cycle else "", now=now.as_of)
 
 
 async def _shown(services: Services, hardware: str, *, slot: datetime | None) -> Shown:
