@@ -1,4 +1,7 @@
-"""What the portal costs a reader: server time beside the questions behind a page, weight, first paint, clicks.
+"""What the portal costs a reader: server time beside the statements behind a page, weight, first paint, clicks.
+
+A page is measured against its bare queries: the statements it sends, with their parameters, sent again by the bare driver in one
+transaction, by as many at once over as many connections. Between the two stand the services' own answers, without a page.
 
 python -m tests.benchmarks.portal [USERS] [ROUNDS] prints one JSON object. The market is the demo's after its first gate, on an
 embedded PostgreSQL.
@@ -10,14 +13,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import httpx
 import msgspec
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
+from sqlalchemy import Engine, event
 
 from broker.app import Services
 from broker.demo.run import demo_market
@@ -27,6 +33,7 @@ from broker.services.price_history import HistoryQuery
 from broker.services.search_views import SearchQuery
 from broker.serving import any_port, serve
 from broker.store.embedded import EmbeddedServer
+from broker.store.engine import POOL_SIZE, plain_dsn
 from broker.store.migrate import upgrade
 from contracts.terms.errors import NotFound
 from tests.browser.conftest import ARGUMENTS, chromium_path
@@ -40,6 +47,7 @@ FAST_3G = {"offline": False, "latency": 150, "downloadThroughput": 1_600_000 / 8
 PAINTED = """() => new Promise(done => new PerformanceObserver(list => done(list.getEntries().at(-1).startTime))
   .observe({type: "largest-contentful-paint", buffered: true}))"""
 Told = dict[str, float]
+Sent = tuple[str, tuple[object, ...]]
 
 
 async def market_questions(services: Services) -> None:
@@ -84,9 +92,32 @@ async def at_once(users: int, rounds: int, act: Callable[[], Awaitable[object]])
     return float(np.quantile(took, 0.95))
 
 
-async def server_times(demo: DemoMarket, *, users: int, rounds: int) -> Told:
-    """For each page the p95 of its answers over the p95 of its questions, both asked by as many at once, on one loop."""
+@contextmanager
+def recorded() -> Iterator[list[Sent]]:
+    """The statements sent to any database while the block runs, with their parameters."""
+    sent: list[Sent] = []
+
+    def keep(_connection: object, _cursor: object, statement: str, parameters: tuple[object, ...], *_rest: object) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", keep)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", keep)
+
+
+async def send(pool: asyncpg.Pool, statements: Sequence[Sent]) -> None:
+    """These statements one after the other, in one transaction; what they find is fetched and dropped."""
+    async with pool.acquire() as connection, connection.transaction():
+        for statement, parameters in statements:
+            await connection.fetch(statement, *parameters)
+
+
+async def server_times(demo: DemoMarket, dsn: str, *, users: int, rounds: int) -> Told:
+    """For each page the p95 of its answers over those of its bare queries and of its questions, each asked by as many at once."""
     told: Told = {}
+    pool = await asyncpg.create_pool(plain_dsn(dsn), min_size=2 * POOL_SIZE, max_size=2 * POOL_SIZE)
     transport = httpx.ASGITransport(app=site(demo.market))
     async with httpx.AsyncClient(transport=transport, base_url="http://market") as client:
         for name, address, questions in (("market", "/", market_questions), ("find", "/find", find_questions)):
@@ -94,14 +125,23 @@ async def server_times(demo: DemoMarket, *, users: int, rounds: int) -> Told:
             async def page(address: str = address) -> None:
                 (await client.get(address, headers={"Accept-Encoding": "identity"})).raise_for_status()
 
-            async def bare(questions: Callable[[Services], Awaitable[None]] = questions) -> None:
+            async def ask(questions: Callable[[Services], Awaitable[None]] = questions) -> None:
                 async with demo.market.services() as services:
                     await questions(services)
 
-            await page()
+            # Of a page nobody has asked for yet: what is remembered between readers counts for the page, not for its queries.
+            with recorded() as sent:
+                await page()
+
+            async def bare(statements: Sequence[Sent] = tuple(sent)) -> None:
+                await send(pool, statements)
+
+            await ask()
             await bare()
-            paged, asked = await at_once(users, rounds, page), await at_once(users, rounds, bare)
-            told |= {f"{name}_p95": paged, f"{name}_bare_p95": asked, f"{name}_ratio": paged / asked}
+            paged, asked, queried = [await at_once(users, rounds, act) for act in (page, ask, bare)]
+            told |= {f"{name}_p95": paged, f"{name}_questions_p95": asked, f"{name}_queries_p95": queried}
+            told |= {f"{name}_over_questions": paged / asked, f"{name}_over_queries": paged / queried, f"{name}_queries": float(len(sent))}
+    await pool.close()
     return told
 
 
@@ -143,7 +183,7 @@ async def main(users: int, rounds: int) -> Told:
             await demo.enter_world()
             for gate in demo.gates(demo.clock.now() + 2 * demo.timetable.gate_interval)[:2]:
                 await demo.run_gate(gate)
-            told = await server_times(demo, users=users, rounds=rounds)
+            told = await server_times(demo, server.dsn, users=users, rounds=rounds)
             port = any_port(HOST)
             serving = asyncio.create_task(serve(demo.market, host=HOST, port=port))
             told |= await asyncio.to_thread(_in_a_browser, f"http://{HOST}:{port}")
