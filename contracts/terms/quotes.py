@@ -116,6 +116,10 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     hours: float
 
+    def __post_init__(self) -> None:
+        if not 0 < self.hours <= HOURS_MAX:
+            raise ValueError(f"hours must be positive and at most {HOURS_MAX}, was {self.hours}")
+
 
 class QuotePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What every quote keeps to.
