@@ -11,7 +11,8 @@ from schemathesis.generation.hypothesis.builder import HypothesisTestConfig, Hyp
 from broker.application import application
 from tests.fake_market import KEY, FakeMarket
 
-schema = schemathesis.openapi.from_asgi("/schema/openapi.json", application(FakeMarket().services))
+# A stream that is let in has no end to wait for.
+schema = schemathesis.openapi.from_asgi("/schema/openapi.json", application(FakeMarket().services)).exclude(operation_id="StreamEvents")
 load_all_checks()
 CHECKS = [
     schemathesis.checks.CHECKS.get_one(name)
