@@ -6,6 +6,7 @@ one and are rolled back.
 """
 
 import asyncio
+import atexit
 import gc
 import os
 import shutil
@@ -73,11 +74,9 @@ def pytest_collection_finish() -> None:
     """Thousands of tests and what they import are there to the end: looked through at every collection of garbage, they
     took a third of the time of tests that build a site."""
     settle_memory()
-
-
-def pytest_sessionfinish() -> None:
-    """So that what extensions hold is given back, and none says that it leaks."""
-    gc.unfreeze()
+    # Not before the very end, since pytest collects five times over when it closes: then what extensions hold is given back, and
+    # none of them says that it leaks.
+    atexit.register(gc.unfreeze)
 
 
 @pytest.fixture(scope="session")
