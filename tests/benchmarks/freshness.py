@@ -58,6 +58,7 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 TERMS = FeedTerms(updates_per_minute=10**6, updates_burst=10**6, damping=Damping(price=0))
 FEEDS, BATCH, SEARCHES_A_SECOND = 10, 500, 50
 WARMING_SECONDS, WATCHED_EVERY, LATENESS_EVERY = 3.0, 0.05, 0.01
+PROBED = "B200"
 CLASSES = ("H100-SXM", "H200", "A100-80", "L40S", "MI300X")
 COUNTRIES = ("DE", "FR", "NL", "FI", "US", "CN", "JP", "GB")
 SEARCH = (
@@ -89,11 +90,11 @@ async def register(market: Market) -> None:
 
 
 def an_offer(feed: int, number: int) -> Announce:
-    """One offer of many; the first of each feed stands at a site of its own, where it is looked for."""
+    """One offer of many; the first of each feed stands at a site of its own, and is of the class that is looked for."""
     attributes = {
         "site": f"probe-{feed}" if number == 0 else f"site-{number % 500}",
         "country": COUNTRIES[number % len(COUNTRIES)],
-        "hardware": CLASSES[number % len(CLASSES)],
+        "hardware": PROBED if number == 0 else CLASSES[number % len(CLASSES)],
         "memory_gb": 40.0,
         "certifications": ["soc2"],
         "watts": 700.0,
@@ -182,7 +183,7 @@ class Client:
         """Look for every probe again and again, until it is told to stop and nothing is awaited any more."""
         while not stop.is_set() or any(self.seen.awaited.values()):
             await asyncio.sleep(WATCHED_EVERY)
-            answer = await self._market.get("/v1/search?text=probe-")
+            answer = await self._market.get(f"/v1/search?hardware={PROBED}")
             answer.raise_for_status()
             now = time.perf_counter()
             for each in answer.json()["offers"]:
