@@ -31,11 +31,11 @@ def books(draw: st.DrawFn) -> dict[str, Any]:
 
 def laid(book: dict[str, Any]) -> tuple[Offers, Terms, Asked, Sifted]:
     """The same as a pass takes it, and room for what it finds."""
-    cell, rate, quantity = np.array(book["offers"], dtype=np.int64).reshape(-1, 3).T
+    cell, rate, quantity = np.ascontiguousarray(np.array(book["offers"], dtype=np.int64).reshape(-1, 3).T)
     row = np.argsort(cell, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=len(book["cells"])))])
-    above, moved, below, limit = np.array(book["kinds"], dtype=np.int64).T
-    failed, kind = np.array(book["cells"], dtype=np.int64).T
+    above, moved, below, limit = np.ascontiguousarray(np.array(book["kinds"], dtype=np.int64).T)
+    failed, kind = np.ascontiguousarray(np.array(book["cells"], dtype=np.int64).T)
     terms = Terms(failed, kind, limit, above, moved, below, slope=above / below, base=moved / below)
     asked = Asked(book["quantity"], NUMBER, BUDGET, book["sort"], book["least"], book["place"])
     return Offers(start, row, rate[row], quantity[row]), terms, asked, room(DEMANDS, len(failed), page=book["page"], examples=EXAMPLES)
@@ -90,3 +90,15 @@ def test_figures_beyond_a_machine_word_are_reckoned_in_plain(monkeypatch):
     assert fits(terms, asked, rate_max=1 << 50)
     assert not fits(terms, asked, rate_max=ROOM)
     assert told(sift(offers, terms, asked=asked, into=into, rate_max=ROOM))[3][DEMANDS] == [(9, 1), (9 * ROOM, 0)]
+
+
+def test_what_is_compiled_beforehand_is_what_a_search_runs_on(monkeypatch):
+    """A second form of the pass would be compiled while somebody waits."""
+    monkeypatch.setattr(sifting, "SMALL", -1)
+    sifting.be_compiled()
+    compiled: Any = sifting._compiled
+    before = set(compiled.signatures)
+    book = {"kinds": [(9, 0, 1, ROOM)], "cells": [(0, 0)], "offers": [(0, 5, 4)]}
+    offers, terms, asked, into = laid(book | {"quantity": 1, "sort": 0, "page": 5, "least": -ROOM, "place": 0})
+    assert sift(offers, terms, asked=asked, into=into, rate_max=5).kept[DEMANDS] == 1
+    assert set(compiled.signatures) == before
