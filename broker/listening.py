@@ -46,16 +46,16 @@ class Happenings:
 
         Of a day at most: what was missed longer ago the lists say.
         """
-        if self._closed:
-            return
-        if self._task is None or self._task.done():
-            self._looked_at = self._clock.now()
-            self._task = asyncio.create_task(self._watch())
         now = self._clock.now()
         since = now - OVERLAP if after is None else max(after - OVERLAP, now - LONGEST_AWAY)
         missed = await self._look(since, frozenset({owner}))
+        if self._closed:
+            return
         # Who listens already hears of it now; the new listener does not, unless it has been away.
         self._spread(missed)
+        if self._task is None or self._task.done():
+            self._looked_at = now
+            self._task = asyncio.create_task(self._watch())
         stream = self._listeners.listen(owner, patience=patience, before=[_told(each) for each in missed] if after is not None else ())
         try:
             async for told in stream:

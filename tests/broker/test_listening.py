@@ -121,6 +121,26 @@ async def test_twenty_listeners_are_one_look_and_nobody_listening_is_none(sessio
     assert hand.looks == begun + 1
 
 
+async def test_who_comes_while_the_last_one_leaves_still_hears(sessions: Sessions):
+    market, _ = await open_small_market(sessions)
+    hand, answered = Hand(market), asyncio.Event()
+    (gone,) = await hand.begin("acct_b")
+
+    async def slowly(since, owners) -> list[Message]:
+        await answered.wait()
+        return await hand.look(since, owners)
+
+    hand.happenings._look = slowly
+    stream = hand.happenings.listen("acct_a", patience=0.01)
+    coming = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    await gone.aclose()
+    answered.set()
+    assert await coming is None
+    await accept(market, await ask(market))
+    assert [kind for kind, _ in await asyncio.wait_for(hand.heard(stream), 30)] == ["lease.awarded"]
+
+
 async def test_streams_end_when_the_store_cannot_be_asked_and_when_the_market_closes(sessions: Sessions):
     market, _ = await open_small_market(sessions)
     hand = Hand(market)
