@@ -34,7 +34,7 @@ class EventController(Controller):
     tags = ("webhooks",)
     security = KEY
 
-    @get("/", operation_id="StreamEvents", summary="Listen to what happens", sync_to_thread=False)
+    @get("/", operation_id="StreamEvents", summary="Listen to what happens", media_type="text/event-stream", sync_to_thread=False)
     def events(
         self, services: NamedDependency[Services], *, caller: NamedDependency[Caller], last_event_id: LastEventId = None
     ) -> ServerSentEvent:
