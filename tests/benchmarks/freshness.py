@@ -37,7 +37,7 @@ from broker.doors import Door
 from broker.feeds.desk import FeedDesk
 from broker.feeds.keeping import keep_feeds
 from broker.services.accounts import key_digest
-from broker.serving import any_port, serve
+from broker.serving import any_port, serve, settle_memory
 from broker.store.embedded import EmbeddedServer
 from broker.store.migrate import upgrade
 from broker.store.repositories.accounts import AccountRepository
@@ -235,6 +235,7 @@ async def main(offers: int, rate: int, *, seconds: float) -> dict[str, float]:
     """Every figure, in seconds but for counts and cores."""
     batches = math.ceil((seconds + WARMING_SECONDS) * rate / BATCH / FEEDS) + 1
     feeds = [Feed(n, offers // FEEDS, batches=batches) for n in range(FEEDS)]
+    settle_memory()  # or the collector goes through all of them in the middle, and everything measured waits for that
     with tempfile.TemporaryDirectory() as folder, EmbeddedServer(Path(folder) / "postgres") as server:
         await upgrade(server.dsn)
         async with doors(server.dsn) as (feed_door, market_door):
