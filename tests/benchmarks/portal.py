@@ -118,6 +118,7 @@ async def server_times(demo: DemoMarket, dsn: str, *, users: int, rounds: int) -
     """For each page the p95 of its answers over those of its bare queries and of its questions, each asked by as many at once."""
     told: Told = {}
     pool = await asyncpg.create_pool(plain_dsn(dsn), min_size=2 * POOL_SIZE, max_size=2 * POOL_SIZE)
+    doors = asyncio.Semaphore(2 * POOL_SIZE)
     transport = httpx.ASGITransport(app=site(demo.market))
     async with httpx.AsyncClient(transport=transport, base_url="http://market") as client:
         for name, address, questions in (("market", "/", market_questions), ("find", "/find", find_questions)):
@@ -126,7 +127,8 @@ async def server_times(demo: DemoMarket, dsn: str, *, users: int, rounds: int) -
                 (await client.get(address, headers={"Accept-Encoding": "identity"})).raise_for_status()
 
             async def ask(questions: Callable[[Services], Awaitable[None]] = questions) -> None:
-                async with demo.market.services() as services:
+                # The store's pool gives up on who waits half a minute; here whoever waits is measured.
+                async with doors, demo.market.services() as services:
                     await questions(services)
 
             # Of a page nobody has asked for yet: what is remembered between readers counts for the page, not for its queries.
