@@ -53,6 +53,9 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 async def bid_form(request: HTMXRequest, services: NamedDependency[Services]) -> Template:
     """The form and its worst case. Everything it knows is in the address."""
     given = _given(request.query_params.dict())
+    projects = await projects_to_buy_for(services, await page_caller_if_any(request, services))
+    if projects:  # a browser sends the first of a choice that nobody made: what is sealed is what it will send
+        given.setdefault("project", [projects[0][0]])
     gate = await services.market.gate()
     found = draft(given, gate=gate, factor=services.offers.factor)
     offers = await services.offers.search(msgspec.structs.replace(found.search, limit=1, sort="all_in")) if found.search else None
@@ -73,7 +76,7 @@ async def bid_form(request: HTMXRequest, services: NamedDependency[Services]) ->
         "currency": catalogue.currency,
         "gate": gate,
         "means": means,
-        "projects": await projects_to_buy_for(services, means.caller),
+        "projects": projects,
         "marks": marks(request),
         "seen": seal(found),
         "demands": demand_words(found.values, request.app.state.countries),
