@@ -11,6 +11,7 @@ from broker.application import application
 from broker.services.views import ShownKey
 from tests.fake_market import FakeMarket
 from web.asgi import site
+from web.pages.kept import Kept
 
 
 class Behind:
@@ -32,6 +33,7 @@ def standing_site(market: FakeMarket) -> Litestar:
     assert market.identity is None
     behind, made = _site(tuple(market.shown_keys))
     behind.market = market
+    made.state.kept, made.state.pages = Kept(), Kept()
     return made
 
 

@@ -39,10 +39,10 @@ from web.pages import (
 )
 from web.pages.bids import bid_list, bid_page, withdraw_bid
 from web.pages.find import find
+from web.pages.kept import Kept
 from web.pages.lease_resale import resale_form, resell_lease, withdraw_resale
 from web.pages.leases import lease_list, lease_page, release_lease
 from web.pages.market import chart_svg, market_now, table, table_csv
-from web.pages.market_kept import KeptMinute
 from web.pages.market_live import latest_messages, market_events, next_gate, next_prices
 from web.pages.new_bid import BackToForm, back_to_form, bid_form, enter_bid
 from web.pages.quotes import QuoteRefused, accept_quote, hold_quote, leave_quote, quote_list, quote_page, quote_refused
@@ -163,7 +163,8 @@ def site(market: OpensServices) -> Litestar:
     state = State(
         {
             "identity": market.identity,
-            "kept": KeptMinute(),
+            "kept": Kept(),
+            "pages": Kept(),
             "countries": dict(catalogue.countries().select("country", "name").iter_rows()),
             "places": list(catalogue.places().sort("name").select("place", "name").iter_rows()),
             "shown_keys": list(market.shown_keys),

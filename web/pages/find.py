@@ -1,11 +1,12 @@
 """*Find compute*: what a person needs, in a person's order; offers compared all-in, with what else there is; why the rest is out."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import msgspec
-from litestar import get
+from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.plugins.htmx import HTMXRequest
 from litestar.response import Redirect, Template
@@ -15,15 +16,18 @@ from broker.services.market_views import OfferView
 from broker.services.queries import write_query
 from broker.services.search_views import BookSearch, SearchQuery
 from contracts.terms.errors import BadInput
-from web.i18n import gettext
+from web.i18n import gettext, language
 from web.pages.alternatives import all_in_micros, alternatives
+from web.pages.kept import Kept
 from web.pages.order_form import Factor, Fields, proposal
 from web.pages.quotes import offer_mark, slot_from
 from web.pages.runs import KINDS, arithmetic, filled_in, run_of
-from web.pages.signing import NO_STORE, marks, page_caller_if_any
+from web.pages.signing import COOKIE, NO_STORE, marks, page_caller_if_any
 from web.pages.spend_project import projects_to_buy_for
 from web.pages.wishes import search_fields, wanted
 from web.pages.words import REASON_FIELDS, REASONS, country_names
+
+HEADERS = NO_STORE | {"Vary": "HX-Request"}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,17 +62,37 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/find", include_in_schema=False)
-async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Template | Redirect:
+async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Template | Redirect | Response[bytes]:
     """Offers that answer the form, and why the rest do not. A form that cannot be read is shown again with the reason.
 
-    What is to be run, newly said, leads to the address of the same form filled in for it: that is what is shared.
+    What is to be run, newly said, leads to the address of the same form filled in for it: that is what is shared. Readers who are not
+    signed in are shown one page in common, up to a second old.
     """
     fields = {name: [value for value in values if value.strip()] for name, values in request.query_params.dict().items()}
     given = {name: values for name, values in fields.items() if values}
+    if address := _filled_in(given):
+        return Redirect(address, status_code=303, headers=NO_STORE)
+    if COOKIE in request.cookies:
+        return await _page(request, services, given=given)
+
+    async def written() -> bytes:
+        return (await _page(request, services, given=given)).to_asgi_response(None, request).body
+
+    pages: Kept[bytes] = request.app.state.pages
+    page = await pages.get((str(request.url), bool(request.htmx), language()), written, moment=int(time.monotonic()))
+    return Response(page, media_type=MediaType.HTML, headers=HEADERS)
+
+
+def _filled_in(given: Fields) -> str | None:
+    try:
+        return filled_in(given)
+    except BadInput:  # the page says so
+        return None
+
+
+async def _page(request: HTMXRequest, services: Services, *, given: Fields) -> Template:
     fault, run = None, None
     try:
-        if address := filled_in(given):
-            return Redirect(address, status_code=303, headers=NO_STORE)
         run, query = run_of(given), wanted(given)
         found = await services.search.search(query)
     except (BadInput, msgspec.ValidationError) as error:
@@ -103,7 +127,7 @@ async def find(request: HTMXRequest, services: NamedDependency[Services]) -> Tem
         "data_countries": sorted({value.value for value in found.facets["countries"]} | {*given.get("data_country", ())}),
     }
     name = "_find.html" if request.htmx else "find.html"
-    return Template(name, context=context, headers=NO_STORE | {"Vary": "HX-Request"})
+    return Template(name, context=context, headers=HEADERS)
 
 
 def rows(found: BookSearch, query: SearchQuery, *, given: Fields, services: Services) -> list[Row]:

@@ -30,7 +30,7 @@ from web import charts, market_charts
 from web.formats import moment
 from web.i18n import gettext, language
 from web.pages import market_words, words
-from web.pages.market_kept import KeptMinute
+from web.pages.kept import Kept
 from web.pages.market_live import messages_part, next_part
 from web.pages.market_tables import data_table
 
@@ -191,8 +191,9 @@ async def _part(services: Services, now: MarketNow, *, chosen: str | None, slot:
             drawn={figure.name: htmlsafe_json_dumps(figure.spec) for figure in figures},
         )
 
-    kept: KeptMinute[ClassPart] = state.kept
-    return await kept.get((chosen, slot, language()), make, cycle=now.cycle.cycle_id if now.cycle else "", now=now.as_of)
+    kept: Kept[ClassPart] = state.kept
+    moment = (now.cycle.cycle_id if now.cycle else "", now.as_of.replace(second=0, microsecond=0))
+    return await kept.get((chosen, slot, language()), make, moment=moment)
 
 
 async def _shown(services: Services, hardware: str, *, slot: datetime | None) -> Shown:
