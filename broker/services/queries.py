@@ -1,5 +1,6 @@
 """Query strings as structs: the same struct is read, checked and described, so the three cannot differ."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TypeVar, get_origin, get_type_hints
 
@@ -13,9 +14,15 @@ def read_query(fields: Mapping[str, Sequence[str]], into: type[T]) -> T:
 
     Raises msgspec.ValidationError for an unknown name or a value out of its bounds.
     """
-    lists = {name for name, hint in get_type_hints(into).items() if get_origin(hint) is list}
+    lists = _lists(into)
     values = {name: list(found) if name in lists else found[-1] for name, found in fields.items()}
     return msgspec.convert(values, into, strict=False)
+
+
+@functools.cache
+def _lists(struct: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields that take several values; asked once a struct, for annotations are read slowly."""
+    return frozenset(name for name, hint in get_type_hints(struct).items() if get_origin(hint) is list)
 
 
 def write_query(struct: msgspec.Struct) -> list[tuple[str, str]]:

@@ -62,7 +62,8 @@ PROBED = "B200"
 CLASSES = ("H100-SXM", "H200", "A100-80", "L40S", "MI300X")
 COUNTRIES = ("DE", "FR", "NL", "FI", "US", "CN", "JP", "GB")
 SEARCH = (
-    "hardware=H100-SXM,A100-80&countries=DE,FR,FI&certifications=soc2&memory_gb_min=40&quantity=4&rate_max_micros=9000000&tier=standard"
+    "hardware=H100-SXM&hardware=A100-80&countries=DE&countries=FR&countries=FI&certifications=soc2"
+    "&memory_gb_min=40&quantity=4&rate_max_micros=9000000&tier=standard"
 )
 
 
@@ -177,7 +178,7 @@ class Client:
         began = time.perf_counter()
         answer = await self._market.get(f"/v1/search?{SEARCH}")
         self.seen.searches.append(time.perf_counter() - began)
-        self.seen.failed += answer.status_code != 200
+        self.seen.failed += answer.status_code != 200 or b'"found":0,' in answer.content
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Look for every probe again and again, until it is told to stop and nothing is awaited any more."""
