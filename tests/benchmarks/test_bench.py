@@ -121,6 +121,7 @@ def test_nobody_greedy_beats_the_market(market):
     assert told["best"] > 0.8 * optimum
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dense", "sizes"])
 def test_an_entry_runs_in_the_quick_mode(name):
     app = typer.Typer()

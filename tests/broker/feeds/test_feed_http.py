@@ -34,6 +34,7 @@ LINES: dict[int, Market] = {}
 PLAIN = {"site": "lyon-1", "country": "FR", "hardware": "H100-SXM"}
 
 
+@pytest.mark.slow
 async def test_every_clause_holds_over_http_with_a_restart_before_every_message(sessions: Sessions):
     """The kit's own broker is a session in memory; this one remembers nothing but what PostgreSQL holds."""
     market = await fed_market(sessions, provider=PROVIDER, public_key=PUBLIC)

@@ -48,6 +48,7 @@ async def test_the_same_id_with_another_content_is_refused_and_nothing_of_its_ba
         assert await JournalRepository(work).entries() == [ENTRY]
 
 
+@pytest.mark.slow
 async def test_thousands_of_entries_go_in_one_call(sessions: Sessions):
     """More than one statement can carry: 9,000 entries, 18,000 postings."""
     entries = [msgspec.structs.replace(ENTRY, id=f"ent_{number}") for number in range(9_000)]
@@ -56,6 +57,7 @@ async def test_thousands_of_entries_go_in_one_call(sessions: Sessions):
         assert await JournalRepository(work).add_many(entries[:5]) == 0
 
 
+@pytest.mark.slow
 async def test_more_known_entries_than_one_statement_can_name_are_no_news(sessions: Sessions):
     """A month's movements are read again by every catching up: 33,000 of them, all known."""
     async with unit_of_work(sessions) as work:
