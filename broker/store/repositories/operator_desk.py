@@ -1,6 +1,7 @@
 """What the store knows of the whole market, for its operator."""
 
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 from sqlalchemy import text
@@ -64,7 +65,7 @@ class OperatorRepository:
     async def providers(self, now: datetime) -> list[ProviderStanding]:
         """Every provider, by name."""
         rows = await self._session.execute(PROVIDERS, {"running": list(IN_FORCE)})
-        return [_standing(*row, now=now) for row in rows]
+        return [standing_of(*row, now=now) for row in rows]
 
     async def quarantined(self) -> list[Quarantined]:
         """Offers nobody is sold since nobody should believe them, by provider and id."""
@@ -96,9 +97,10 @@ def _in_words(found: Incident) -> Incident:
     return msgspec.structs.replace(found, subject=facts.lease_id or found.subject, words=facts.reason or facts.detail)
 
 
-def _standing(*row: object, now: datetime) -> ProviderStanding:
+def standing_of(*row: object, now: datetime) -> ProviderStanding:
+    """A provider's row as the desk shows it. Sums come as decimals, which may be written 5.76E+6."""
     provider_id, name, country, *counts, has_feed, silent_at, suspects = row
-    offers, sites, accelerators, leases, failed, delivered, due = (int(str(count)) for count in counts)
+    offers, sites, accelerators, leases, failed, delivered, due = (int(Decimal(str(count))) for count in counts)
     assert silent_at is None or isinstance(silent_at, datetime), "a time, or none before the first hello"
     heard = "new" if silent_at is None else "silent" if silent_at <= now else "in_step"
     return ProviderStanding(
